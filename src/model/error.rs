@@ -1,0 +1,53 @@
+//! Why a checkpoint cannot be run.
+
+use crate::checkpoint::CheckpointError;
+use crate::control::Cancelled;
+use crate::linalg::NumericError;
+
+/// Why a model could not be built or run. Each message says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The files.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// config.json says something that cannot be.
+    #[error("config.json: {0}")]
+    Config(String),
+    /// No such family.
+    #[error("architecture \"{found}\" is not supported (supported: {supported}); inspect, spectrum, roundtrip and compress still work")]
+    Family {
+        /// What config.json says, escaped.
+        found: String,
+        /// Those that run.
+        supported: String,
+    },
+    /// A tensor is missing, or has another shape or type than the config says.
+    #[error("{0}")]
+    Tensor(String),
+    /// The prompt does not fit.
+    #[error("the text has {tokens} tokens, but the model's context is {context}; shorten it")]
+    Context {
+        /// Tokens asked for.
+        tokens: usize,
+        /// Tokens that fit.
+        context: usize,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token id {id} is outside the model's vocabulary of {vocabulary}")]
+    Token {
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        vocabulary: usize,
+    },
+    /// Nothing to continue.
+    #[error("the prompt has no tokens; give at least one")]
+    Empty,
+    /// Numbers.
+    #[error(transparent)]
+    Numeric(#[from] NumericError),
+    /// Cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}

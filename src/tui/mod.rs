@@ -1,0 +1,1 @@
+//! The screen: a face on the workbench that computes nothing. STUB.
