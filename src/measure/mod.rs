@@ -1,15 +1,23 @@
 //! Measurement: spectra, round trips, logits, perplexity, loops, bench. This room prints nothing.
 
+mod bandwidth;
 mod bench;
 mod compare;
+mod error;
 mod logits;
+mod probe;
 mod repetition;
 mod roundtrip;
 mod spectrum;
+mod statistics;
 
-pub use bench::{BenchOptions, BenchReport, Timing, bench, read_bandwidth};
-pub use compare::{CompareOptions, Comparison, Drift, Kld, Perplexity, Probe, ProbeReport, compare, parse_probes, probe, windows};
-pub use logits::{PositionStats, compare_position};
+pub use bandwidth::read_bandwidth;
+pub use bench::{BenchOptions, BenchReport, Loader, Timing, bench};
+pub use compare::{CompareOptions, Comparison, Drift, WindowPass, compare, run_window, windows};
+pub use error::MeasureError;
+pub use logits::{PositionStats, compare_position, cosine};
+pub use probe::{Probe, ProbeReport, parse_probes, probe};
 pub use repetition::{Loop, Repetition, find_loop, repetition};
 pub use roundtrip::{RoundTrip, round_trip};
-pub use spectrum::{Spectrum, energy_rank};
+pub use spectrum::{ENERGY_SHARES, Spectrum, energy_rank};
+pub use statistics::{Kld, Perplexity};

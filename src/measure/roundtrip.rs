@@ -1,14 +1,17 @@
-//! A layer there and back: predicted and measured error. STUB (room `measure`).
+//! A layer there and back: predicted and measured error.
 
-use crate::compress::{CompressError, FactorCache, Layout, Plan};
-use crate::control::Control;
+use std::sync::Arc;
+
 use crate::checkpoint::Checkpoint;
+use crate::compress::{Base, CompressError, FactorCache, Layout, Plan, encode, measured_error};
+use crate::control::Control;
+use crate::linalg::{Decomposition, Matrix, decompose};
 use crate::model::Layer;
 
 /// One row of `roundtrip`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoundTrip {
-    /// From the decomposition alone, before factors are quantized; `None` where the base alone carries the layer.
+    /// From the decomposition alone, before factors are quantized; `None` where a quantized base carries the layer.
     pub predicted_error: Option<f64>,
     /// Weight error as stored.
     pub error: f64,
@@ -19,5 +22,86 @@ pub struct RoundTrip {
 /// Encodes the layer as planned and measures it.
 ///
 /// # Errors
-/// [`CompressError`].
-pub fn round_trip(_checkpoint: &Checkpoint, _layer: &Layer, _plan: &Plan, _layout: Layout, _cache: &FactorCache, _control: &Control) -> Result<RoundTrip, CompressError> { todo!() }
+/// [`CompressError`]: a layer that the file stores compressed, a plan that it cannot have, numeric trouble, cancelled.
+pub fn round_trip(
+    checkpoint: &Checkpoint,
+    layer: &Layer,
+    plan: &Plan,
+    layout: Layout,
+    cache: &FactorCache,
+    control: &Control,
+) -> Result<RoundTrip, CompressError> {
+    let stored = || CompressError::Plan("is stored compressed already; name the model it came from".to_owned());
+    let matrix = layer.matrix(checkpoint).ok_or_else(stored)?;
+    let tensor = checkpoint.tensor(&layer.name).ok_or_else(stored)?;
+    let mut known: Option<Arc<Decomposition>> = None;
+    let mut decomposed = || {
+        if let Some(decomposition) = &known {
+            return Ok(Arc::clone(decomposition));
+        }
+        let fresh = if plan.base == Base::None {
+            cache.get(tensor, &matrix, control)?
+        } else {
+            Arc::new(residual(&matrix, plan, control)?)
+        };
+        known = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    };
+    let encoded = encode(&matrix, plan, layout, &mut decomposed, control)?;
+    let predicted_error = match plan.rank {
+        0 => plan.is_dense().then_some(0.0),
+        _ => Some(predicted(decomposed()?.as_ref(), &matrix.to_f32(), plan)),
+    };
+    Ok(RoundTrip {
+        predicted_error,
+        error: measured_error(&matrix, &encoded.weight, control)?,
+        bytes: encoded.weight.bytes(),
+    })
+}
+
+/// The decomposition of E = W - base.
+fn residual(matrix: &Matrix, plan: &Plan, control: &Control) -> Result<Decomposition, CompressError> {
+    let nothing = || Err(CompressError::Plan("a base alone needs no decomposition".to_owned()));
+    let base = encode(matrix, &Plan { rank: 0, ..*plan }, Layout::Native, &mut { nothing }, control)?;
+    let mut rest = matrix.to_f32();
+    rest.iter_mut().zip(base.weight.to_f32()).for_each(|(w, b)| *w -= b);
+    Ok(decompose(&rest, matrix.rows(), matrix.cols(), control)?)
+}
+
+/// ||W - W'|| / ||W|| of base + U Vh at the plan's rank, factors exact: ||E - c `E_r`|| / ||W||, where c = ||E|| / ||`E_r`|| with
+/// norm correction and 1 without. With e the energy share kept, ||E - c `E_r`||^2 = ||E||^2 (1 - 2 c e + c^2 e).
+fn predicted(decomposition: &Decomposition, w: &[f32], plan: &Plan) -> f64 {
+    let truncated = decomposition.error_at(plan.rank).powi(2);
+    let kept = 1.0 - truncated;
+    let lost = if plan.norm_correction && kept > 0.0 { 2.0 - 2.0 * kept.sqrt() } else { truncated };
+    let energy: f64 = w.iter().map(|x| f64::from(*x).powi(2)).sum();
+    if energy > 0.0 { (lost * decomposition.energy / energy).sqrt() } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decomposition(s: Vec<f32>) -> Decomposition {
+        let energy = s.iter().map(|s| f64::from(*s).powi(2)).sum();
+        Decomposition { rows: 2, cols: 2, s, ut: vec![1.0, 0.0, 0.0, 1.0], vt: vec![1.0, 0.0, 0.0, 1.0], energy }
+    }
+
+    #[test]
+    fn the_prediction_is_the_share_beyond_the_rank() {
+        let w = [4.0, 0.0, 0.0, 3.0];
+        let plain = predicted(&decomposition(vec![4.0, 3.0]), &w, &Plan::low_rank(1));
+        assert!((plain - 0.6).abs() < 1e-12);
+        let corrected = Plan { norm_correction: true, ..Plan::low_rank(1) };
+        let error = predicted(&decomposition(vec![4.0, 3.0]), &w, &corrected);
+        // W_1 = diag(4, 0) times 5/4 is diag(5, 0): the error is |diag(-1, 3)| / 5.
+        assert!((error - 10.0_f64.sqrt() / 5.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn with_a_base_the_rest_counts_against_the_whole() {
+        let w = [30.0, 40.0, 0.0, 0.0];
+        let plan = Plan { base: Base::Int8, rank: 1, ..Plan::dense() };
+        assert!((predicted(&decomposition(vec![4.0, 3.0]), &w, &plan) - 3.0 / 50.0).abs() < 1e-12);
+    }
+}

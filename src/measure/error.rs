@@ -1,0 +1,34 @@
+//! Why something could not be measured.
+
+use crate::control::Cancelled;
+use crate::model::ModelError;
+
+/// Why something could not be measured. Each message says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// The model could not be run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Nothing can be scored on so short a text.
+    #[error("the text has {tokens} tokens, too few to score any of them; give at least {least}")]
+    TooShort {
+        /// Tokens of the text.
+        tokens: usize,
+        /// Least number that scores one position.
+        least: usize,
+    },
+    /// Logits of the two models do not mean the same tokens.
+    #[error(
+        "the models have different vocabularies ({original} and {compressed} tokens); compare two forms of the same model"
+    )]
+    Vocabulary {
+        /// Of the original.
+        original: usize,
+        /// Of the compressed model.
+        compressed: usize,
+    },
+    /// Cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
