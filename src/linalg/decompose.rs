@@ -1,33 +1,13 @@
-//! One decomposition that gives every rank. STUB (room `linalg`).
+//! One decomposition that gives every rank.
 
-use crate::control::{Cancelled, Control};
+use faer::Mat;
 
-/// What a numeric routine refuses.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NumericError {
-    /// Sizes that do not fit together.
-    #[error("a matrix of {rows} x {cols} needs {needed} elements, but {found} were given")]
-    Size {
-        /// Rows.
-        rows: usize,
-        /// Columns.
-        cols: usize,
-        /// Elements needed.
-        needed: usize,
-        /// Elements found.
-        found: usize,
-    },
-    /// NaN or infinity among the elements.
-    #[error("the matrix holds {0} values that are NaN or infinite; it cannot be decomposed")]
-    NonFinite(usize),
-    /// The iteration did not converge.
-    #[error("the eigendecomposition did not converge")]
-    NoConvergence,
-    /// Cancelled.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
-}
+use super::NumericError;
+use super::gram::{Tall, eigenvectors};
+use crate::control::Control;
+
+/// Below this share of the largest singular value the long side's vectors are rounding noise of f64, and are zeroed.
+const NOISE: f64 = 1e-12;
 
 /// W [m, n] = U diag(s) V^T, all ranks k = min(m, n); s descending. A rank r is the slice of the first r.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,26 +18,298 @@ pub struct Decomposition {
     pub cols: usize,
     /// Singular values, descending, k of them.
     pub s: Vec<f32>,
-    /// Left singular vectors as rows: U^T [k, m], row-major, unit rows (zero rows where s is 0).
+    /// Left singular vectors as rows: U^T [k, m], row-major. Unit rows; where s is 0 (or below 1e-12 of the largest) those
+    /// of the longer side, U or V, are zero.
     pub ut: Vec<f32>,
-    /// Right singular vectors as rows: V^T [k, n], row-major, unit rows.
+    /// Right singular vectors as rows: V^T [k, n], row-major, likewise.
     pub vt: Vec<f32>,
     /// ||W||_F^2, in f64.
     pub energy: f64,
 }
 
 impl Decomposition {
-    /// ||W - W_r||_F / ||W||_F from the singular values alone: sqrt(sum_{i>r} s_i^2 / sum s_i^2), summed in f64; 0 for W = 0.
-    pub fn error_at(&self, _rank: usize) -> f64 { todo!() }
-    /// The least rank whose energy share sum_{i<=r} s_i^2 / sum s^2 reaches `share`; at least 1.
-    pub fn rank_for_energy(&self, _share: f64) -> usize { todo!() }
+    /// `||W - W_r||_F / ||W||_F` from the singular values alone, `sqrt(sum_{i>r} s_i^2 / sum s_i^2)`, summed in f64;
+    /// 0 for W = 0.
+    pub fn error_at(&self, rank: usize) -> f64 {
+        // Small values first, so that they count.
+        let tail = self.s.iter().skip(rank).rev().fold(0.0, |sum, s| sum + square(*s));
+        let all = self.s.iter().take(rank).rev().fold(tail, |sum, s| sum + square(*s));
+        if all > 0.0 { (tail / all).sqrt() } else { 0.0 }
+    }
+
+    /// The least rank whose energy share `sum_{i<=r} s_i^2 / sum s_i^2` reaches `share`; at least 1.
+    pub fn rank_for_energy(&self, share: f64) -> usize {
+        let wanted = share * self.s.iter().map(|s| square(*s)).sum::<f64>();
+        let mut sum = 0.0;
+        let reached = self.s.iter().position(|s| {
+            sum += square(*s);
+            sum >= wanted
+        });
+        reached.map_or(self.s.len(), |before| before + 1).max(1)
+    }
+}
+
+fn square(s: f32) -> f64 {
+    f64::from(s) * f64::from(s)
 }
 
 /// Decomposes w [m, n] row-major by the f64 eigendecomposition of the smaller Gram matrix (W W^T or W^T W), on the
-/// calling thread alone (deterministic; several layers run side by side). s_i = ||W v_i|| (or ||u_i^T W||), recomputed in
-/// f64 from the eigenvectors, so that small values are right too. Signs: the largest |component| of each v_i is positive.
+/// calling thread alone (deterministic; several layers run side by side). `s_i = ||W v_i||` (or `||u_i^T W||`),
+/// recomputed in f64 from the eigenvectors, so that small values are right too. Signs: the largest |component| of each
+/// right vector is positive.
 /// Checks `control` between its stages and inside the products.
 ///
 /// # Errors
 /// [`NumericError`].
-pub fn decompose(_w: &[f32], _rows: usize, _cols: usize, _control: &Control) -> Result<Decomposition, NumericError> { todo!() }
+pub fn decompose(w: &[f32], rows: usize, cols: usize, control: &Control) -> Result<Decomposition, NumericError> {
+    let needed = rows.saturating_mul(cols);
+    if needed != w.len() {
+        return Err(NumericError::Size { rows, cols, needed, found: w.len() });
+    }
+    let bad = w.iter().filter(|x| !x.is_finite()).count();
+    if bad > 0 {
+        return Err(NumericError::NonFinite(bad));
+    }
+    let energy = w.iter().fold(0.0, |sum, x| sum + square(*x));
+    let unit = power_of_two_above(w);
+    let tall = Tall::new(w, rows, cols, unit.recip());
+    let gram = tall.gram(control)?;
+    control.check()?;
+    let vectors = eigenvectors(&gram)?;
+    control.check()?;
+    let (long, squares) = tall.times(&vectors, control)?;
+    let mut pairs = Pairs { s: squares.iter().map(|s| s.sqrt()).collect(), long, short: rows_of(&vectors) };
+    pairs.sort(tall.long, tall.short);
+    pairs.normalize(tall.long);
+    pairs.fix_signs(tall.long, tall.short, rows < cols);
+    let s = singular_values(&pairs.s, unit)?;
+    let (ut, vt) = if rows < cols { (pairs.short, pairs.long) } else { (pairs.long, pairs.short) };
+    Ok(Decomposition { rows, cols, s, ut, vt, energy })
+}
+
+/// A power of two at least max|w| and at most twice that (1 for zeros): division by it is exact and keeps f32 in range.
+fn power_of_two_above(w: &[f32]) -> f64 {
+    let most = w.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    if most > 0.0 { f64::from(most).log2().ceil().exp2() } else { 1.0 }
+}
+
+fn singular_values(s: &[f64], unit: f64) -> Result<Vec<f32>, NumericError> {
+    match s.first() {
+        Some(first) if first * unit > f64::from(f32::MAX) => Err(NumericError::Range(first * unit)),
+        _ => Ok(s.iter().map(|s| (s * unit) as f32).collect()),
+    }
+}
+
+/// The columns of a matrix as f32 rows.
+fn rows_of(vectors: &Mat<f64>) -> Vec<f32> {
+    vectors.col_iter().flat_map(|column| column.iter().map(|x| *x as f32)).collect()
+}
+
+/// Singular values with the vectors of both sides as rows: long [k, long], short [k, k].
+struct Pairs {
+    s: Vec<f64>,
+    long: Vec<f32>,
+    short: Vec<f32>,
+}
+
+impl Pairs {
+    /// Descending again: recomputed values may differ from the eigenvalues' order where those are nearly equal.
+    fn sort(&mut self, long: usize, short: usize) {
+        if self.s.is_sorted_by(|a, b| a >= b) {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.s.len()).collect();
+        order.sort_by(|a, b| self.s.get(*b).partial_cmp(&self.s.get(*a)).unwrap_or(std::cmp::Ordering::Equal));
+        self.s = order.iter().filter_map(|i| self.s.get(*i).copied()).collect();
+        self.long = permuted(&self.long, long, &order);
+        self.short = permuted(&self.short, short, &order);
+    }
+
+    /// The long side's rows come as `A v_i`: makes them unit, or zero where there is only noise.
+    fn normalize(&mut self, long: usize) {
+        let floor = self.s.first().map_or(0.0, |first| first * NOISE);
+        for (row, s) in self.long.chunks_exact_mut(long.max(1)).zip(&self.s) {
+            let factor = if *s > floor { s.recip() } else { 0.0 };
+            for x in row {
+                *x = (f64::from(*x) * factor) as f32;
+            }
+        }
+    }
+
+    fn fix_signs(&mut self, long: usize, short: usize, right_is_long: bool) {
+        for (a, b) in self.long.chunks_exact_mut(long.max(1)).zip(self.short.chunks_exact_mut(short.max(1))) {
+            let right = if right_is_long { &*a } else { &*b };
+            let largest = right.iter().fold(0.0_f32, |most, x| if x.abs() > most.abs() { *x } else { most });
+            if largest < 0.0 {
+                a.iter_mut().chain(b).for_each(|x| *x = -*x);
+            }
+        }
+    }
+}
+
+fn permuted(rows: &[f32], width: usize, order: &[usize]) -> Vec<f32> {
+    order.iter().filter_map(|i| rows.get(i * width..(i + 1) * width)).flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    fn run(w: &[f32], rows: usize, cols: usize) -> Decomposition {
+        decompose(w, rows, cols, &Control::new()).unwrap()
+    }
+
+    /// `||W - U_r S_r V_r^T||_F / ||W||_F`, from the vectors.
+    fn rebuilt_error(w: &[f32], d: &Decomposition, rank: usize) -> f64 {
+        let mut rest: Vec<f64> = w.iter().map(|x| f64::from(*x)).collect();
+        for i in 0..rank {
+            for (row, u) in rest.chunks_exact_mut(d.cols).zip(&d.ut[i * d.rows..]) {
+                for (x, v) in row.iter_mut().zip(&d.vt[i * d.cols..]) {
+                    *x -= f64::from(*u) * f64::from(d.s[i]) * f64::from(*v);
+                }
+            }
+        }
+        (rest.iter().map(|x| x * x).sum::<f64>() / d.energy).sqrt()
+    }
+
+    fn random(count: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn agrees_with_numpy() {
+        let summary: serde_json::Value =
+            serde_json::from_slice(include_bytes!("../../tests/data/svd_int8/summary.json")).unwrap();
+        for (name, about) in summary["matrices"].as_object().unwrap() {
+            let path = format!("{}/tests/data/svd_int8/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+            let file = std::fs::read(path).unwrap();
+            let golden = SafeTensors::deserialize(&file).unwrap();
+            let w = golden.tensor("W").unwrap();
+            let sigma: Vec<f64> = bytemuck::pod_collect_to_vec(golden.tensor("sigma").unwrap().data());
+            let (rows, cols) = (w.shape()[0], w.shape()[1]);
+            let w: Vec<f32> = bytemuck::pod_collect_to_vec(w.data());
+            let d = run(&w, rows, cols);
+            assert_eq!(d.s.len(), sigma.len());
+            for (i, (s, expected)) in d.s.iter().zip(&sigma).enumerate() {
+                assert!(
+                    (f64::from(*s) - expected).abs() <= 1e-5 + 1e-3 * expected,
+                    "{name} s[{i}]: {s} not {expected}"
+                );
+            }
+            for at in about["ranks"].as_array().unwrap() {
+                let rank = at["rank"].as_u64().unwrap() as usize;
+                let expected = at["err_rank"].as_f64().unwrap();
+                for error in [d.error_at(rank), rebuilt_error(&w, &d, rank)] {
+                    assert!(
+                        (error - expected).abs() <= 1e-5 + 1e-3 * expected,
+                        "{name} at {rank}: {error} not {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_are_orthonormal_and_rebuild_the_matrix() {
+        for (rows, cols) in [(1, 1), (1, 7), (7, 1), (40, 23), (23, 40), (600, 5), (5, 1100)] {
+            let w = random(rows * cols, 1);
+            let d = run(&w, rows, cols);
+            let k = rows.min(cols);
+            assert!(rebuilt_error(&w, &d, k) < 1e-6, "{rows} x {cols}");
+            assert!(d.s.is_sorted_by(|a, b| a >= b));
+            for (vectors, width) in [(&d.ut, rows), (&d.vt, cols)] {
+                for i in 0..k {
+                    for j in 0..=i {
+                        let pairs = vectors[i * width..(i + 1) * width].iter().zip(&vectors[j * width..]);
+                        let dot: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        let expected = if i == j { 1.0 } else { 0.0 };
+                        assert!((dot - expected).abs() < 1e-6, "{rows} x {cols}: {i} . {j} = {dot}");
+                    }
+                }
+            }
+            for v in d.vt.chunks_exact(cols) {
+                let (most, least) = v.iter().fold((0.0_f32, 0.0_f32), |(most, least), x| (most.max(*x), least.min(*x)));
+                assert!(most >= -least, "{rows} x {cols}: sign");
+            }
+        }
+    }
+
+    #[test]
+    fn every_error_is_that_of_the_rebuilt_matrix() {
+        let w = random(20 * 12, 2);
+        let d = run(&w, 20, 12);
+        for rank in 0..=12 {
+            assert!((d.error_at(rank) - rebuilt_error(&w, &d, rank)).abs() < 1e-6);
+        }
+        assert!((d.error_at(0) - 1.0).abs() < 1e-12);
+        assert_eq!(d.error_at(99).to_bits(), 0);
+        for rank in 1..=12 {
+            let share = 1.0 - d.error_at(rank).powi(2);
+            assert_eq!(d.rank_for_energy(share - 1e-9), rank);
+        }
+        assert_eq!((d.rank_for_energy(0.0), d.rank_for_energy(1.0), d.rank_for_energy(7.0)), (1, 12, 12));
+    }
+
+    #[test]
+    fn zeros_and_lost_ranks_give_zero_vectors() {
+        let d = run(&[0.0; 6], 3, 2);
+        assert_eq!((d.s, d.ut, d.energy.to_bits()), (vec![0.0; 2], vec![0.0; 6], 0));
+        let (u, v) = (random(9, 3), random(4, 4));
+        let w: Vec<f32> =
+            u.iter().flat_map(|u| v.iter().map(move |v| (u * 64.0).round() * (v * 64.0).round())).collect();
+        let d = run(&w, 9, 4);
+        assert!(d.s[1] < 1e-6 * d.s[0]);
+        for row in d.ut.chunks_exact(9).chain(d.vt.chunks_exact(4)) {
+            let norm: f32 = row.iter().map(|x| x * x).sum();
+            assert!(norm == 0.0 || (norm - 1.0).abs() < 1e-5, "{norm}");
+        }
+    }
+
+    #[test]
+    fn small_values_are_right_beside_large_ones() {
+        let mut w = vec![0.0; 16];
+        for (i, s) in [3e4_f32, 2.0, 1e-3, 5e-7].iter().enumerate() {
+            w[i * 5] = *s;
+        }
+        assert_eq!(run(&w, 4, 4).s, [3e4, 2.0, 1e-3, 5e-7]);
+    }
+
+    #[test]
+    fn magnitudes_at_the_ends_of_f32_hold() {
+        for scale in [1e-38_f32, 1e30] {
+            let w: Vec<f32> = random(6 * 4, 5).iter().map(|x| x * scale).collect();
+            assert!(rebuilt_error(&w, &run(&w, 6, 4), 4) < 1e-6, "{scale}");
+        }
+        let error = decompose(&[f32::MAX; 4], 2, 2, &Control::new());
+        assert!(matches!(error, Err(NumericError::Range(_))));
+    }
+
+    #[test]
+    fn what_cannot_be_decomposed_is_refused() {
+        let control = Control::new();
+        assert!(matches!(decompose(&[0.0; 5], 2, 3, &control), Err(NumericError::Size { needed: 6, found: 5, .. })));
+        assert!(matches!(decompose(&[0.0; 5], usize::MAX, 3, &control), Err(NumericError::Size { .. })));
+        let w = [f32::NAN, 1.0, f32::INFINITY, 2.0];
+        assert!(matches!(decompose(&w, 2, 2, &control), Err(NumericError::NonFinite(2))));
+        assert!(decompose(&[], 0, 3, &control).unwrap().s.is_empty());
+        control.cancel();
+        assert!(matches!(decompose(&[1.0; 4], 2, 2, &control), Err(NumericError::Cancelled(_))));
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let w = random(70 * 90, 6);
+        let in_pool = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run(&w, 70, 90))
+        };
+        assert_eq!(in_pool(1), in_pool(3));
+    }
+}

@@ -1,7 +1,11 @@
-//! A matrix in the number format it is stored in. STUB (room `linalg`).
+//! A matrix in the number format it is stored in.
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 
+use super::NumericError;
+use super::kernels::Family;
+use super::product;
 use crate::checkpoint::View;
 
 /// How the elements of a matrix follow each other.
@@ -35,32 +39,248 @@ pub enum Values {
 
 /// W [rows, cols] = [out, in]; y = W x. Elements stay as stored: kernels widen them in registers.
 #[derive(Debug, Clone)]
-pub struct Matrix { _todo: () }
+pub struct Matrix {
+    rows: usize,
+    cols: usize,
+    order: Order,
+    values: Values,
+}
 
 impl Matrix {
     /// Checks that the counts fit.
     ///
     /// # Errors
-    /// Which count does not.
-    pub fn new(_rows: usize, _cols: usize, _order: Order, _values: Values) -> Result<Self, super::NumericError> { todo!() }
+    /// [`NumericError::Size`] for a count (of elements or of scales) that does not, [`NumericError::Layout`] for INT8 that is
+    /// stored column by column or has groups of 0 columns.
+    pub fn new(rows: usize, cols: usize, order: Order, values: Values) -> Result<Self, NumericError> {
+        let found = match &values {
+            Values::F32(w) => w.len(),
+            Values::F16(w) => w.len(),
+            Values::Bf16(w) => w.len(),
+            Values::I8 { quant, .. } => quant.len(),
+        };
+        check_count(rows, cols, found)?;
+        if let Values::I8 { scales, group, .. } = &values {
+            match group {
+                _ if order == Order::ColumnMajor => return Err(NumericError::Layout("columns first")),
+                Some(0) => return Err(NumericError::Layout("groups of 0 columns")),
+                Some(group) => check_count(rows, cols.div_ceil(*group), scales.len())?,
+                None => check_count(rows, 1, scales.len())?,
+            }
+        }
+        Ok(Self { rows, cols, order, values })
+    }
+
+    /// An f32 matrix of its own, row-major.
+    ///
+    /// # Errors
+    /// [`NumericError::Size`] where `w` has not rows * cols elements.
+    pub fn from_f32(rows: usize, cols: usize, w: &[f32]) -> Result<Self, NumericError> {
+        Self::new(rows, cols, Order::RowMajor, Values::F32(View::copied(w)))
+    }
+
+    /// An f16 matrix of its own, row-major.
+    ///
+    /// # Errors
+    /// [`NumericError::Size`] where `w` has not rows * cols elements.
+    pub fn from_f16(rows: usize, cols: usize, w: &[f16]) -> Result<Self, NumericError> {
+        Self::new(rows, cols, Order::RowMajor, Values::F16(View::copied(w)))
+    }
+
+    /// An INT8 matrix of its own, row-major, with one scale a row or, given a group, a group of columns.
+    ///
+    /// # Errors
+    /// As [`Matrix::new`].
+    pub fn from_i8(
+        rows: usize,
+        cols: usize,
+        quant: &[i8],
+        scales: &[f32],
+        group: Option<usize>,
+    ) -> Result<Self, NumericError> {
+        let values = Values::I8 { quant: View::copied(quant), scales: View::copied(scales), group };
+        Self::new(rows, cols, Order::RowMajor, values)
+    }
+
     /// m, the width of the output.
-    pub fn rows(&self) -> usize { todo!() }
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// n, the width of the input.
-    pub fn cols(&self) -> usize { todo!() }
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// How the stored elements follow each other.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
     /// The stored elements.
-    pub fn values(&self) -> &Values { todo!() }
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
     /// Bytes as stored, scales included.
-    pub fn bytes(&self) -> u64 { todo!() }
-    /// y = x W^T for t = x.len() / cols inputs: x [t, cols], y [t, rows], both row-major.
+    pub fn bytes(&self) -> u64 {
+        let bytes = match &self.values {
+            Values::F32(w) => w.bytes().len(),
+            Values::F16(w) => w.bytes().len(),
+            Values::Bf16(w) => w.bytes().len(),
+            Values::I8 { quant, scales, .. } => quant.bytes().len() + scales.bytes().len(),
+        };
+        bytes as u64
+    }
+
+    /// y = x W^T for `t = x.len() / cols` inputs: x [t, cols], y [t, rows], both row-major.
     /// Each y is one dot product whose order of summation does not depend on t or on the number of threads,
     /// so prefill and decode agree to the bit. Runs on the ambient rayon pool; small products on the caller alone.
-    pub fn apply(&self, _x: &[f32], _y: &mut [f32]) { todo!() }
-    /// y += x W^T.
-    pub fn apply_add(&self, _x: &[f32], _y: &mut [f32]) { todo!() }
+    /// Where the lengths do not fit, only the inputs that both slices have whole are computed.
+    pub fn apply(&self, x: &[f32], y: &mut [f32]) {
+        self.apply_on(Family::best(), x, y, false);
+    }
+
+    /// y += x W^T: the products are summed as in [`Matrix::apply`], then added once.
+    pub fn apply_add(&self, x: &[f32], y: &mut [f32]) {
+        self.apply_on(Family::best(), x, y, true);
+    }
+
+    /// One of the two on a given vector unit.
+    pub(super) fn apply_on(&self, family: Family, x: &[f32], y: &mut [f32], add: bool) {
+        debug_assert_eq!(
+            x.len().checked_mul(self.rows),
+            y.len().checked_mul(self.cols),
+            "lengths of x and y are those of the same number of tokens"
+        );
+        product::apply(family, self, x, y, add);
+    }
+
     /// Row `i`, widened to f32, into `out` [cols]. (Embedding look-up; only cheap for `RowMajor`.)
-    pub fn row(&self, _i: usize, _out: &mut [f32]) { todo!() }
+    /// A row that does not exist is zeros.
+    pub fn row(&self, i: usize, out: &mut [f32]) {
+        debug_assert!(i < self.rows && out.len() == self.cols, "row {i} of {} x {}", self.rows, self.cols);
+        out.fill(0.0);
+        if i >= self.rows {
+            return;
+        }
+        match &self.values {
+            Values::F32(w) => widen(self.elements(w, i), out),
+            Values::F16(w) => widen(self.elements(w, i), out),
+            Values::Bf16(w) => widen(self.elements(w, i), out),
+            Values::I8 { quant, scales, group } => {
+                let group = group.unwrap_or(self.cols).max(1);
+                let scales = scales.iter().skip(i * self.cols.div_ceil(group));
+                let row = quant.get(i * self.cols..(i + 1) * self.cols).unwrap_or_default();
+                for ((out, quant), scale) in out.chunks_mut(group).zip(row.chunks(group)).zip(scales) {
+                    for (out, quant) in out.iter_mut().zip(quant) {
+                        *out = f32::from(*quant) * scale;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The elements of row `i`.
+    fn elements<'a, E>(&self, w: &'a [E], i: usize) -> impl Iterator<Item = &'a E> {
+        let (skip, step) = match self.order {
+            Order::RowMajor => (i * self.cols, 1),
+            Order::ColumnMajor => (i, self.rows),
+        };
+        w.get(skip..).unwrap_or_default().iter().step_by(step).take(self.cols)
+    }
+
     /// All of it as f32 [rows, cols], row-major. Allocates: for decompositions and exports, not for running.
-    pub fn to_f32(&self) -> Vec<f32> { todo!() }
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut all = vec![0.0; self.rows * self.cols];
+        for (i, row) in all.chunks_exact_mut(self.cols.max(1)).enumerate() {
+            self.row(i, row);
+        }
+        all
+    }
+
     /// How many elements are NaN and how many infinite (of the scales for INT8).
-    pub fn non_finite(&self) -> (u64, u64) { todo!() }
+    pub fn non_finite(&self) -> (u64, u64) {
+        match &self.values {
+            Values::F32(w) | Values::I8 { scales: w, .. } => count(w, |x| x.to_bits() & 0x7fff_ffff, 0x7f80_0000),
+            Values::F16(w) => count(w, |x| u32::from(x.to_bits() & 0x7fff), 0x7c00),
+            Values::Bf16(w) => count(w, |x| u32::from(x.to_bits() & 0x7fff), 0x7f80),
+        }
+    }
+}
+
+fn check_count(rows: usize, cols: usize, found: usize) -> Result<(), NumericError> {
+    let needed = rows.saturating_mul(cols);
+    if needed == found { Ok(()) } else { Err(NumericError::Size { rows, cols, needed, found }) }
+}
+
+fn widen<'a, E: Copy + Into<f32> + 'a>(row: impl Iterator<Item = &'a E>, out: &mut [f32]) {
+    for (out, element) in out.iter_mut().zip(row) {
+        *out = (*element).into();
+    }
+}
+
+/// (NaN, infinite) among `w`, by the bits without the sign: infinity's are `infinite`, those of NaN greater.
+fn count<E: Sync>(w: &[E], magnitude: impl Fn(&E) -> u32 + Sync, infinite: u32) -> (u64, u64) {
+    let part = |w: &[E]| {
+        w.iter()
+            .map(&magnitude)
+            .fold((0, 0), |(nan, inf), m| (nan + u64::from(m > infinite), inf + u64::from(m == infinite)))
+    };
+    w.par_chunks(1 << 18).map(part).reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(matrix: &Matrix, i: usize) -> Vec<f32> {
+        let mut out = vec![9.0; matrix.cols()];
+        matrix.row(i, &mut out);
+        out
+    }
+
+    #[test]
+    fn rows_are_the_same_in_every_format() {
+        let w = [1.0_f32, -2.0, 0.5, 4.0, 0.25, -8.0];
+        let halves = w.map(f16::from_f32);
+        let turned = [1.0, 4.0, -2.0, 0.25, 0.5, -8.0].map(bf16::from_f32);
+        let formats = [
+            Matrix::from_f32(2, 3, &w).unwrap(),
+            Matrix::from_f16(2, 3, &halves).unwrap(),
+            Matrix::new(2, 3, Order::ColumnMajor, Values::Bf16(View::copied(&turned))).unwrap(),
+            Matrix::from_i8(2, 3, &[4, -8, 2, 16, 1, -32], &[0.25; 2], None).unwrap(),
+            Matrix::from_i8(2, 3, &[4, -8, 1, 8, 1, -64], &[0.25, 0.5, 0.5, 0.125], Some(2)).unwrap(),
+        ];
+        for matrix in &formats[..4] {
+            assert_eq!((row(matrix, 0), row(matrix, 1)), (w[..3].to_vec(), w[3..].to_vec()), "{matrix:?}");
+            assert_eq!(matrix.to_f32(), w);
+        }
+        assert_eq!(formats[4].to_f32(), [1.0, -2.0, 0.5, 4.0, 0.5, -8.0]);
+        assert_eq!(formats.each_ref().map(Matrix::bytes), [24, 12, 12, 14, 22]);
+    }
+
+    #[test]
+    fn counts_that_do_not_fit_are_refused() {
+        let size = |result| matches!(result, Err(NumericError::Size { .. }));
+        assert!(size(Matrix::from_f32(2, 2, &[0.0; 3])));
+        assert!(size(Matrix::from_f32(usize::MAX, 2, &[0.0; 3])));
+        assert!(size(Matrix::from_i8(2, 3, &[0; 6], &[1.0; 3], None)));
+        assert!(size(Matrix::from_i8(2, 3, &[0; 6], &[1.0; 2], Some(2))));
+        assert!(matches!(Matrix::from_i8(2, 3, &[0; 6], &[], Some(0)), Err(NumericError::Layout(_))));
+        let values = Values::I8 { quant: View::copied(&[0]), scales: View::copied(&[1.0]), group: None };
+        assert!(matches!(Matrix::new(1, 1, Order::ColumnMajor, values), Err(NumericError::Layout(_))));
+    }
+
+    #[test]
+    fn nan_and_infinity_are_counted() {
+        let w = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -f32::NAN, 0.0];
+        assert_eq!(Matrix::from_f32(2, 3, &w).unwrap().non_finite(), (2, 2));
+        let halves = w.map(f16::from_f32);
+        assert_eq!(Matrix::from_f16(2, 3, &halves).unwrap().non_finite(), (2, 3));
+        let brain = Values::Bf16(View::copied(&w.map(bf16::from_f32)));
+        assert_eq!(Matrix::new(2, 3, Order::ColumnMajor, brain).unwrap().non_finite(), (2, 3));
+        let quantized = Matrix::from_i8(2, 1, &[1, 2], &[f32::NAN, 1.0], None).unwrap();
+        assert_eq!(quantized.non_finite(), (1, 0));
+    }
 }

@@ -1,9 +1,15 @@
 //! Matrices, kernels and decompositions. This room knows no model.
 
 mod decompose;
+mod error;
+mod gram;
+mod kernels;
 mod matrix;
+mod product;
 mod quantize;
 
-pub use decompose::{Decomposition, NumericError, decompose};
+pub use decompose::{Decomposition, decompose};
+pub use error::NumericError;
+pub use kernels::{axpy, dot, kernel_family};
 pub use matrix::{Matrix, Order, Values};
 pub use quantize::{quantize_groups, quantize_rows, quantize_whole};

@@ -1,0 +1,41 @@
+//! The result of a product, which several threads fill, each its own columns.
+
+use std::marker::PhantomData;
+
+/// y [tokens, width], row-major, and whether results are written or added.
+#[derive(Debug, Clone, Copy)]
+pub struct Output<'a> {
+    start: *mut f32,
+    len: usize,
+    width: usize,
+    add: bool,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: `put` is unsafe, and its callers vouch that no two threads touch the same element.
+unsafe impl Send for Output<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Output<'_> {}
+
+impl<'a> Output<'a> {
+    /// Results of `width` outputs a token go to `y`; with `add` they are added to what is there.
+    pub fn new(y: &'a mut [f32], width: usize, add: bool) -> Self {
+        Self { start: y.as_mut_ptr(), len: y.len(), width, add, borrow: PhantomData }
+    }
+
+    /// Whether elements [0..tokens, 0..columns] are all inside.
+    pub fn holds(&self, tokens: usize, columns: usize) -> bool {
+        columns <= self.width && tokens.checked_mul(self.width).is_some_and(|needed| needed <= self.len)
+    }
+
+    /// Writes or adds one result.
+    ///
+    /// # Safety
+    /// [`Output::holds`] is true of (token + 1, column + 1), and no other thread touches the element meanwhile.
+    #[inline(always)]
+    pub unsafe fn put(&self, token: usize, column: usize, value: f32) {
+        // SAFETY: token * width + column < tokens * width <= len, as the caller vouches.
+        let element = unsafe { &mut *self.start.add(token * self.width + column) };
+        *element = if self.add { *element + value } else { value };
+    }
+}

@@ -1,0 +1,218 @@
+//! y = x W^T for W stored row by row.
+//!
+//! Every y is summed in the same way, whatever tile computes it: one vector of partial sums along the row, filled in order
+//! (a tail is padded with zeros), then the lanes, then the row's scale. Speed comes from tiles of several rows and tokens,
+//! which read and widen each weight once.
+
+use std::ops::Range;
+
+use super::output::Output;
+use super::simd::{Element, Kernel, Simd};
+
+/// The scales of INT8 elements.
+#[derive(Debug, Clone, Copy)]
+pub enum Scales<'a> {
+    /// There are none: floats.
+    None,
+    /// One a row.
+    Rows(&'a [f32]),
+    /// One per `group` columns of each row.
+    Groups(&'a [f32], usize),
+}
+
+/// What is multiplied: x [tokens, cols], w [rows, cols].
+#[derive(Debug, Clone, Copy)]
+pub struct RowProduct<'a, E> {
+    /// Stored elements.
+    pub w: &'a [E],
+    /// Their scales.
+    pub scales: Scales<'a>,
+    /// Length of a row.
+    pub cols: usize,
+    /// Inputs.
+    pub x: &'a [f32],
+    /// Number of inputs.
+    pub tokens: usize,
+    /// Where y goes: [tokens, rows].
+    pub y: Output<'a>,
+}
+
+/// The outputs of a range of rows, for all tokens.
+#[derive(Debug, Clone)]
+pub struct RowKernel<'a, E> {
+    product: RowProduct<'a, E>,
+    rows: Range<usize>,
+}
+
+/// Bytes of x that stay in the second-level cache while all rows pass by.
+const TOKEN_BLOCK_BYTES: usize = 256 << 10;
+
+impl<'a, E: Element> RowKernel<'a, E> {
+    /// `None` where a slice is too short for the sizes: after this, every access of the kernel is inside.
+    pub fn new(product: RowProduct<'a, E>, rows: Range<usize>) -> Option<Self> {
+        let elements = rows.end.checked_mul(product.cols)?;
+        let inputs = product.tokens.checked_mul(product.cols)?;
+        let groups = match product.scales {
+            Scales::None => 0,
+            Scales::Rows(_) => 1,
+            Scales::Groups(_, group) => product.cols.div_ceil((group > 0).then_some(group)?),
+        };
+        let scales = match product.scales {
+            Scales::None => 0,
+            Scales::Rows(scales) | Scales::Groups(scales, _) => scales.len(),
+        };
+        let fits = product.w.len() >= elements
+            && product.x.len() >= inputs
+            && scales >= rows.end.checked_mul(groups)?
+            && product.y.holds(product.tokens, rows.end);
+        fits.then_some(Self { product, rows })
+    }
+}
+
+impl<E: Element> Kernel for RowKernel<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        if matches!(self.product.scales, Scales::Groups(..)) {
+            self.blocks::<S, true>(s);
+        } else {
+            self.blocks::<S, false>(s);
+        }
+    }
+}
+
+impl<E: Element> RowKernel<'_, E> {
+    #[inline(always)]
+    fn blocks<S: Simd, const GROUPED: bool>(&self, s: S) {
+        if self.product.tokens == 1 {
+            self.strips::<S, 8, GROUPED>(s, 0..1);
+            return;
+        }
+        let block = (TOKEN_BLOCK_BYTES / (4 * self.product.cols.max(1)) / 6 * 6).max(6);
+        let mut first = 0;
+        while first < self.product.tokens {
+            let end = self.product.tokens.min(first + block);
+            if S::MANY_REGISTERS {
+                self.strips::<S, 4, GROUPED>(s, first..end);
+            } else {
+                self.strips::<S, 2, GROUPED>(s, first..end);
+            }
+            first = end;
+        }
+    }
+
+    /// All rows for some tokens, R at a time.
+    #[inline(always)]
+    fn strips<S: Simd, const R: usize, const GROUPED: bool>(&self, s: S, tokens: Range<usize>) {
+        let mut row = self.rows.start;
+        while row + R <= self.rows.end {
+            let mut token = tokens.start;
+            if R < 8 {
+                while token + 6 <= tokens.end {
+                    self.tile::<S, R, 6, GROUPED>(s, row, token);
+                    token += 6;
+                }
+                while token + 3 <= tokens.end {
+                    self.tile::<S, R, 3, GROUPED>(s, row, token);
+                    token += 3;
+                }
+            }
+            while token < tokens.end {
+                self.tile::<S, R, 1, GROUPED>(s, row, token);
+                token += 1;
+            }
+            row += R;
+        }
+        while row < self.rows.end {
+            for token in tokens.start..tokens.end {
+                self.tile::<S, 1, 1, GROUPED>(s, row, token);
+            }
+            row += 1;
+        }
+    }
+
+    /// R rows times T tokens. `row + R <= rows.end` and `token + T <= tokens`.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const T: usize, const GROUPED: bool>(&self, s: S, row: usize, token: usize) {
+        let RowProduct { cols, scales, .. } = self.product;
+        let mut sums = [[s.splat(0.0); T]; R];
+        if let Scales::Groups(scales, group) = scales
+            && GROUPED
+        {
+            let groups = cols.div_ceil(group);
+            for g in 0..groups {
+                let mut scale = [s.splat(0.0); R];
+                for (r, scale) in scale.iter_mut().enumerate() {
+                    // SAFETY: `new` has seen that there are rows.end * groups scales.
+                    *scale = s.splat(unsafe { *scales.get_unchecked((row + r) * groups + g) });
+                }
+                let columns = g * group..cols.min(g * group + group);
+                self.add_span::<S, R, T, true>(s, (row, token), columns, scale, &mut sums);
+            }
+        } else {
+            self.add_span::<S, R, T, false>(s, (row, token), 0..cols, [s.splat(1.0); R], &mut sums);
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            let scale = match scales {
+                // SAFETY: `new` has seen that there are rows.end scales.
+                Scales::Rows(scales) => unsafe { *scales.get_unchecked(row + r) },
+                Scales::None | Scales::Groups(..) => 1.0,
+            };
+            for (t, sum) in sums.iter().enumerate() {
+                // SAFETY: `new` has seen that y holds tokens x rows.end, and no other kernel has these rows.
+                unsafe { self.product.y.put(token + t, row + r, s.sum(*sum) * scale) };
+            }
+        }
+    }
+
+    /// Adds the products of the columns `span`.
+    #[inline(always)]
+    fn add_span<S: Simd, const R: usize, const T: usize, const SCALED: bool>(
+        &self,
+        s: S,
+        (row, token): (usize, usize),
+        span: Range<usize>,
+        scale: [S::V; R],
+        sums: &mut [[S::V; T]; R],
+    ) {
+        let RowProduct { cols, w, x, .. } = self.product;
+        let (w, x) = (w.as_ptr().wrapping_add(row * cols), x.as_ptr().wrapping_add(token * cols));
+        let mut sum = *sums;
+        let mut k = span.start;
+        while k + S::LANES <= span.end {
+            let mut inputs = [s.splat(0.0); T];
+            for (t, input) in inputs.iter_mut().enumerate() {
+                // SAFETY: token + t < tokens and k + LANES <= cols, and `new` has seen tokens * cols inputs.
+                *input = unsafe { f32::load(s, x.add(t * cols + k)) };
+            }
+            for (r, sum) in sum.iter_mut().enumerate() {
+                // SAFETY: row + r < rows.end and k + LANES <= cols, and `new` has seen rows.end * cols elements.
+                let mut weight = unsafe { E::load(s, w.add(r * cols + k)) };
+                if SCALED {
+                    weight = s.mul(weight, scale[r]);
+                }
+                for (sum, input) in sum.iter_mut().zip(inputs) {
+                    *sum = s.fma(weight, input, *sum);
+                }
+            }
+            k += S::LANES;
+        }
+        if k < span.end {
+            let rest = span.end - k;
+            for (r, sum) in sum.iter_mut().enumerate() {
+                // SAFETY: as above, with k + rest <= cols, and rest < LANES.
+                let mut weight = unsafe { E::load_tail(s, w.add(r * cols + k), rest) };
+                if SCALED {
+                    weight = s.mul(weight, scale[r]);
+                }
+                for (t, sum) in sum.iter_mut().enumerate() {
+                    // SAFETY: as above.
+                    let input = unsafe { f32::load_tail(s, x.add(t * cols + k), rest) };
+                    *sum = s.fma(weight, input, *sum);
+                }
+            }
+        }
+        *sums = sum;
+    }
+}

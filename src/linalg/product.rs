@@ -1,0 +1,246 @@
+//! Products of a stored matrix: which kernel, and how threads share it.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::kernels::{
+    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, RowKernel, RowProduct, Scales,
+};
+use super::matrix::{Matrix, Order, Values};
+
+/// Bytes of weights times tokens below which handing work to other threads costs more than it saves.
+const ALONE_BYTES: usize = 256 << 10;
+/// The least share of a thread, in the same unit.
+const SHARE_BYTES: usize = 64 << 10;
+/// Rows that a share is a multiple of: the tallest tile.
+const ROW_GRANULE: usize = 8;
+
+/// y = x W^T, or y += x W^T, on one vector unit. Computes as many whole tokens as both slices have.
+pub fn apply(family: Family, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) {
+    let (rows, cols) = (matrix.rows(), matrix.cols());
+    if rows == 0 {
+        return;
+    }
+    let tokens = x.len().checked_div(cols).map_or(y.len() / rows, |tokens| tokens.min(y.len() / rows));
+    let call = Call { family, rows, cols, tokens, x, y: Output::new(y, rows, add), order: matrix.order() };
+    match matrix.values() {
+        Values::F32(w) => call.run(w, Scales::None),
+        Values::F16(w) => call.run(w, Scales::None),
+        Values::Bf16(w) => call.run(w, Scales::None),
+        Values::I8 { quant, scales, group: None } => call.run(quant, Scales::Rows(scales)),
+        Values::I8 { quant, scales, group: Some(group) } => call.run(quant, Scales::Groups(scales, *group)),
+    }
+}
+
+struct Call<'a> {
+    family: Family,
+    rows: usize,
+    cols: usize,
+    tokens: usize,
+    x: &'a [f32],
+    y: Output<'a>,
+    order: Order,
+}
+
+impl Call<'_> {
+    fn run<E: Element>(&self, w: &[E], scales: Scales<'_>) {
+        let &Self { family, rows, cols, tokens, x, y, order } = self;
+        let work = size_of_val(w).saturating_mul(tokens);
+        match order {
+            Order::RowMajor => share_out(rows, ROW_GRANULE, work, |rows| {
+                let product = RowProduct { w, scales, cols, x, tokens, y };
+                if let Some(kernel) = RowKernel::new(product, rows) {
+                    family.run(kernel);
+                }
+            }),
+            Order::ColumnMajor => share_out(rows, OUTPUT_GRANULE, work, |outputs| {
+                let product = ColumnProduct { w, rows, cols, x, tokens, y };
+                if let Some(kernel) = ColumnKernel::new(product, outputs) {
+                    family.run(kernel);
+                }
+            }),
+        }
+    }
+}
+
+/// Calls `part` for disjoint ranges that make up 0..units, on the ambient pool where the work is worth it.
+fn share_out(units: usize, granule: usize, work: usize, part: impl Fn(Range<usize>) + Sync) {
+    let threads = rayon::current_num_threads();
+    if threads == 1 || work < ALONE_BYTES {
+        part(0..units);
+        return;
+    }
+    let shares = (threads * 4).min(work / SHARE_BYTES);
+    let length = units.div_ceil(shares).next_multiple_of(granule);
+    (0..units.div_ceil(length)).into_par_iter().with_max_len(1).for_each(|i| {
+        part(i * length..units.min((i + 1) * length));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+    use proptest::prelude::*;
+
+    use super::super::{axpy, dot, quantize_groups, quantize_rows};
+    use super::*;
+    use crate::checkpoint::View;
+
+    fn random(count: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// The same numbers in every format and order.
+    fn formats(rows: usize, cols: usize, group: usize) -> Vec<Matrix> {
+        let w = random(rows * cols, 1);
+        let halves: Vec<f16> = w.iter().map(|x| f16::from_f32(*x)).collect();
+        let brain: Vec<bf16> = w.iter().map(|x| bf16::from_f32(*x)).collect();
+        let mut all = Vec::new();
+        for order in [Order::RowMajor, Order::ColumnMajor] {
+            all.push(Matrix::new(rows, cols, order, Values::F32(View::copied(&w))).unwrap());
+            all.push(Matrix::new(rows, cols, order, Values::F16(View::copied(&halves))).unwrap());
+            all.push(Matrix::new(rows, cols, order, Values::Bf16(View::copied(&brain))).unwrap());
+        }
+        let (quant, scales) = quantize_rows(&w, rows, cols);
+        all.push(Matrix::from_i8(rows, cols, &quant, &scales, None).unwrap());
+        let (quant, scales) = quantize_groups(&w, rows, cols, group);
+        all.push(Matrix::from_i8(rows, cols, &quant, &scales, Some(group)).unwrap());
+        all
+    }
+
+    fn bits(values: &[f32]) -> Vec<u32> {
+        values.iter().map(|x| x.to_bits()).collect()
+    }
+
+    fn product(family: Family, matrix: &Matrix, x: &[f32]) -> Vec<f32> {
+        let mut y = vec![f32::NAN; x.len() / matrix.cols() * matrix.rows()];
+        matrix.apply_on(family, x, &mut y, false);
+        y
+    }
+
+    #[test]
+    fn every_family_agrees_with_f64() {
+        for (rows, cols, group) in [(1, 1, 1), (9, 5, 2), (21, 67, 32), (16, 64, 32), (70, 131, 24), (150, 48, 16)] {
+            let x = random(7 * cols, 2);
+            for matrix in formats(rows, cols, group) {
+                let w = matrix.to_f32();
+                for family in Family::available() {
+                    let y = product(family, &matrix, &x);
+                    for (i, y) in y.iter().enumerate() {
+                        let (w, x) = (&w[i % rows * cols..][..cols], &x[i / rows * cols..][..cols]);
+                        let terms = w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));
+                        let (exact, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+                        // Each of some 100 roundings errs by 6e-8 of a partial sum, and those are at most the sum of |terms|.
+                        assert!(
+                            (f64::from(*y) - exact).abs() <= 1e-5 * size,
+                            "{} {rows} x {cols} {:?}: y[{i}] = {y}, not {exact}",
+                            family.name(),
+                            matrix.order()
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn prefill_and_decode_agree_to_the_bit_on_any_number_of_threads() {
+        // Large enough to be shared out.
+        let (rows, cols) = (301, 333);
+        for threads in 1..=3 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for matrix in formats(rows, cols, 32) {
+                for family in Family::available() {
+                    let x = random(9 * cols, 3);
+                    let alone: Vec<f32> = x.chunks_exact(cols).flat_map(|x| product(family, &matrix, x)).collect();
+                    for t in 1..=9 {
+                        let together = pool.install(|| product(family, &matrix, &x[..t * cols]));
+                        assert_eq!(bits(&together), bits(&alone[..t * rows]), "{} {t} tokens", family.name());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn adding_adds_the_product_once() {
+        for matrix in formats(37, 29, 8) {
+            for family in Family::available() {
+                let x = random(5 * 29, 4);
+                let before = random(5 * 37, 5);
+                let mut y = before.clone();
+                matrix.apply_on(family, &x, &mut y, true);
+                let sums: Vec<f32> = product(family, &matrix, &x).iter().zip(&before).map(|(p, b)| b + p).collect();
+                assert_eq!(bits(&y), bits(&sums));
+            }
+        }
+    }
+
+    #[test]
+    fn empty_sizes_are_no_work() {
+        let mut y = [7.0; 4];
+        Matrix::from_f32(0, 3, &[]).unwrap().apply(&[1.0; 6], &mut []);
+        Matrix::from_f32(2, 3, &[0.0; 6]).unwrap().apply(&[], &mut []);
+        for order in [Order::RowMajor, Order::ColumnMajor] {
+            y.fill(7.0);
+            Matrix::new(2, 0, order, Values::F32(View::copied(&[]))).unwrap().apply(&[], &mut y);
+            assert_eq!(bits(&y), [0; 4]);
+        }
+    }
+
+    #[test]
+    fn lengths_that_do_not_fit_compute_what_both_have() {
+        let matrix = Matrix::from_f32(2, 2, &[1.0, 0.0, 0.0, 1.0]).unwrap();
+        let mut y = [0.0; 5];
+        apply(Family::best(), &matrix, &[1.0, 2.0, 3.0], &mut y, false);
+        assert_eq!(bits(&y), bits(&[1.0, 2.0, 0.0, 0.0, 0.0]));
+        let mut y = [0.0; 3];
+        apply(Family::best(), &matrix, &[1.0, 2.0, 3.0, 4.0], &mut y, false);
+        assert_eq!(bits(&y), bits(&[1.0, 2.0, 0.0]));
+    }
+
+    #[test]
+    fn not_a_number_comes_through() {
+        for matrix in formats(3, 20, 8) {
+            for family in Family::available() {
+                let mut x = random(20, 6);
+                x[19] = f32::NAN;
+                assert!(product(family, &matrix, &x).iter().all(|y| y.is_nan()));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_shape_is_the_same_row_by_row(
+            rows in 1_usize..40, cols in 1_usize..70, tokens in 1_usize..10, group in 1_usize..40,
+        ) {
+            let x = random(tokens * cols, 7);
+            for matrix in formats(rows, cols, group) {
+                for family in Family::available() {
+                    let alone: Vec<f32> = x.chunks_exact(cols).flat_map(|x| product(family, &matrix, x)).collect();
+                    prop_assert_eq!(bits(&product(family, &matrix, &x)), bits(&alone));
+                }
+            }
+        }
+
+        #[test]
+        fn vectors_agree_with_f64(len in 0_usize..200, alpha in -2.0_f32..2.0) {
+            let (a, b) = (random(len, 8), random(len + 3, 9));
+            let exact: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            prop_assert!((f64::from(dot(&a, &b)) - exact).abs() <= 1e-5 * len as f64);
+            let mut y = b.clone();
+            axpy(alpha, &a, &mut y);
+            for (i, y) in y.iter().enumerate() {
+                let exact = b[i] + alpha * a.get(i).copied().unwrap_or(0.0);
+                prop_assert!((y - exact).abs() <= 1e-6);
+            }
+        }
+    }
+}
