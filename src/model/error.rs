@@ -15,7 +15,9 @@ pub enum ModelError {
     #[error("config.json: {0}")]
     Config(String),
     /// No such family.
-    #[error("architecture \"{found}\" is not supported (supported: {supported}); inspect, spectrum, roundtrip and compress still work")]
+    #[error(
+        "architecture \"{found}\" is not supported (supported: {supported}); inspect, spectrum, roundtrip and compress still work"
+    )]
     Family {
         /// What config.json says, escaped.
         found: String,

@@ -1,21 +1,30 @@
 //! One decoder that a family's description configures; weights as base + U Vh; KV cache; sampling.
 
+mod activation;
 mod attention;
 mod config;
 mod decoder;
 mod error;
+mod families;
 mod family;
+mod generate;
+mod health;
 mod layers;
 mod load;
+mod norm;
 mod rope;
 mod sample;
 mod stored;
 mod weight;
 
+pub use activation::Activation;
 pub use decoder::{Cache, HiddenSink, Model};
 pub use error::ModelError;
-pub use family::{Architecture, supported_families};
+pub use family::{Architecture, Attention, NormKind, Positions, supported_families};
+pub use generate::{Generation, Stop};
+pub use health::{NonFinite, non_finite};
 pub use layers::{Kind, Layer, layers_of};
+pub use rope::Rope;
 pub use sample::{Sampler, Sampling, argmax};
 pub use stored::{CLASSIC_META_KEY, Part, PartMeta, StoredLayer, parse_compression_meta, stored_layers};
 pub use weight::{CompressedLinear, LowRank};

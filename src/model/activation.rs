@@ -1,0 +1,68 @@
+//! Nonlinearities of the MLP, by transformers' names (`ACT2FN`).
+
+use super::ModelError;
+use super::config::wrong;
+use crate::checkpoint::escaped;
+
+/// A nonlinearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// Exact GELU, by the error function.
+    Gelu,
+    /// GELU by tanh: `gelu_new`, `gelu_pytorch_tanh`, `gelu_fast`.
+    GeluTanh,
+    /// x sigmoid(1.702 x).
+    QuickGelu,
+    /// max(x, 0).
+    Relu,
+    /// x sigmoid(x).
+    Silu,
+}
+
+impl Activation {
+    pub(super) fn parse(name: &str) -> Result<Self, ModelError> {
+        match name {
+            "gelu" => Ok(Self::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
+            "quick_gelu" => Ok(Self::QuickGelu),
+            "relu" => Ok(Self::Relu),
+            "silu" | "swish" => Ok(Self::Silu),
+            other => Err(wrong(format!("activation \"{}\" is not supported", escaped(other, 40)))),
+        }
+    }
+
+    /// Applies it to every element.
+    pub(super) fn apply(self, values: &mut [f32]) {
+        let function = match self {
+            Self::Gelu => |x: f32| 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
+            Self::GeluTanh => |x: f32| {
+                const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+                0.5 * x * (1.0 + (SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)).tanh())
+            },
+            Self::QuickGelu => |x: f32| x / (1.0 + (-1.702 * x).exp()),
+            Self::Relu => |x: f32| x.max(0.0),
+            Self::Silu => |x: f32| x / (1.0 + (-x).exp()),
+        };
+        values.iter_mut().for_each(|x| *x = function(*x));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_those_of_torch() {
+        let at_one = |name: &str| {
+            let mut x = [1.0_f32];
+            Activation::parse(name).unwrap().apply(&mut x);
+            x[0]
+        };
+        for (name, value) in
+            [("gelu", 0.841_344_7), ("gelu_new", 0.841_192), ("quick_gelu", 0.845_795_8), ("silu", 0.731_058_6)]
+        {
+            assert!((at_one(name) - value).abs() < 2e-6, "{name}: {}", at_one(name));
+        }
+        assert!(Activation::parse("mish").is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! Parity with Hugging Face transformers: logits, hidden states and greedy tokens of tiny random models.
+
+use std::path::PathBuf;
+
+use rankscope::checkpoint::Checkpoint;
+use rankscope::control::Control;
+use rankscope::model::{Generation, HiddenSink, Model, Sampling};
+use safetensors::SafeTensors;
+
+const FOLDERS: [&str; 12] = [
+    "gpt_neo",
+    "gpt_neo_f16",
+    "gpt_neo_bf16",
+    "gpt2",
+    "gpt2_original",
+    "llama",
+    "llama3_rope",
+    "llama_bf16",
+    "llama_f16",
+    "llama_sharded",
+    "llama_tied",
+    "mistral",
+];
+
+/// Relative to 1 + |reference|: the reference's own f32 rounding is 4e-6, the smallest mistake known moves a logit by 4e-4.
+const TOLERANCE: f32 = 1e-4;
+
+fn folder(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/data/golden", name].iter().collect()
+}
+
+struct Golden {
+    ids: Vec<u32>,
+    logits: Vec<f32>,
+    hidden: Vec<f32>,
+    greedy: Vec<u32>,
+}
+
+fn golden(name: &str) -> Golden {
+    let bytes = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let floats = |key: &str| -> Vec<f32> {
+        file.tensor(key).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let ids = |key: &str| -> Vec<u32> {
+        let tensor = file.tensor(key).unwrap();
+        let width = tensor.data().len() / tensor.shape().iter().product::<usize>();
+        tensor.data().chunks_exact(width).map(|b| u32::from_le_bytes(b[..4].try_into().unwrap())).collect()
+    };
+    Golden {
+        ids: ids("input_ids"),
+        logits: floats("logits"),
+        hidden: floats("hidden_states"),
+        greedy: ids("greedy_ids"),
+    }
+}
+
+#[derive(Default)]
+struct States(Vec<f32>);
+
+impl HiddenSink for States {
+    fn hidden(&mut self, _index: usize, state: &[f32]) {
+        self.0.extend_from_slice(state);
+    }
+}
+
+fn load(name: &str) -> Model {
+    Model::load(&Checkpoint::open(&folder(name)).unwrap()).unwrap()
+}
+
+/// Largest |found - wanted| / (1 + |wanted|).
+fn distance(found: &[f32], wanted: &[f32]) -> f32 {
+    assert_eq!(found.len(), wanted.len());
+    let each = found.iter().zip(wanted).map(|(f, w)| (f - w).abs() / (1.0 + w.abs()));
+    each.fold(0.0, |a, b| if b.is_nan() { f32::INFINITY } else { a.max(b) })
+}
+
+#[test]
+fn logits_and_hidden_states_are_those_of_transformers() {
+    for name in FOLDERS {
+        let (model, golden, control) = (load(name), golden(name), Control::new());
+        let mut states = States::default();
+        let logits = model.forward_all(&golden.ids, &mut model.cache(), Some(&mut states), &control).unwrap();
+        let (logits, hidden) = (distance(&logits, &golden.logits), distance(&states.0, &golden.hidden));
+        println!("{name}: logits {logits:.1e}, hidden states {hidden:.1e}");
+        assert!(logits < TOLERANCE, "{name}: logits differ by {logits}");
+        assert!(hidden < TOLERANCE, "{name}: hidden states differ by {hidden}");
+    }
+}
+
+#[test]
+fn greedy_tokens_are_those_of_transformers() {
+    for name in FOLDERS {
+        let (model, golden, control) = (load(name), golden(name), Control::new());
+        let (prompt, new) = golden.greedy.split_at(6);
+        let mut text = Generation::start(&model, prompt, Sampling::default(), new.len(), &control).unwrap();
+        let mut written = Vec::new();
+        while let Some(id) = text.next(&model, &control).unwrap() {
+            written.push(id);
+        }
+        // The reference wrote on where a model would end a text.
+        let ended = written.len() < new.len();
+        let ends_there = new.get(written.len()).is_some_and(|id| model.architecture().eos.contains(id));
+        assert!(!ended || ends_there, "{name}: ended after {} tokens", written.len());
+        assert_eq!(written, new[..written.len()], "{name}");
+    }
+}
+
+#[test]
+fn token_by_token_equals_all_at_once_to_the_bit() {
+    for name in FOLDERS {
+        let (model, golden, control) = (load(name), golden(name), Control::new());
+        let all = model.forward_all(&golden.ids, &mut model.cache(), None, &control).unwrap();
+        let mut cache = model.cache();
+        let single: Vec<f32> =
+            golden.ids.iter().flat_map(|id| model.forward(&[*id], &mut cache, &control).unwrap()).collect();
+        assert_eq!(all, single, "{name}");
+    }
+}
+
+#[test]
+fn a_text_longer_than_the_context_is_refused_and_the_cache_kept() {
+    let (model, control) = (load("gpt2"), Control::new());
+    let mut cache = model.cache();
+    model.forward(&[1, 2, 3], &mut cache, &control).unwrap();
+    let error = model.forward(&[1; 40], &mut cache, &control).unwrap_err().to_string();
+    assert_eq!(error, "the text has 43 tokens, but the model's context is 40; shorten it");
+    assert_eq!(cache.len(), 3);
+    assert!(model.forward(&[256], &mut cache, &control).is_err());
+    assert!(model.forward(&[], &mut cache, &control).is_err());
+}
