@@ -65,7 +65,7 @@ impl Bytes {
     /// These bytes as elements of `T`, or `None` where the length is no multiple of the element's.
     /// Bytes at an address that `T` may not have (a file whose header is not padded) are copied once.
     pub fn view<T: Pod>(&self) -> Option<View<T>> {
-        if self.len() % size_of::<T>() != 0 {
+        if !self.len().is_multiple_of(size_of::<T>()) {
             return None;
         }
         let aligned = bytemuck::try_cast_slice::<u8, T>(self).is_ok();

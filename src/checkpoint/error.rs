@@ -1,13 +1,18 @@
 //! What can be wrong with files from outside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::escaped;
+
+/// Longest part of a path or name that a message quotes.
+const SHOWN: usize = 400;
 
 /// Why a checkpoint could not be opened or used. Each message says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// Reading failed.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", shown(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -22,4 +27,21 @@ pub enum CheckpointError {
         /// What is wrong and what to do.
         reason: String,
     },
+}
+
+impl CheckpointError {
+    /// `reason` about the file or folder that is called `file`.
+    pub(crate) fn invalid(file: &str, reason: impl Into<String>) -> Self {
+        Self::Invalid { file: escaped(file, SHOWN), reason: reason.into() }
+    }
+
+    /// The system's reason why `path` cannot be read.
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+}
+
+/// A path for a message.
+pub(super) fn shown(path: &Path) -> String {
+    escaped(&path.to_string_lossy(), SHOWN)
 }

@@ -3,15 +3,26 @@
 
 mod bytes;
 mod error;
+mod file;
+mod folder;
+mod header;
+mod index;
+mod json;
+mod locate;
 mod open;
+mod stream;
+mod tensor;
 mod text;
 mod tokenizer;
 mod write;
 
 pub use bytes::{Bytes, View};
 pub use error::CheckpointError;
-pub use open::{Checkpoint, Embedded, Sidecar, Tensor, locate};
+pub use locate::locate;
+pub use open::{Checkpoint, Embedded, Sidecar};
 pub use safetensors::Dtype;
-pub use text::escaped;
-pub use tokenizer::{TextStream, Tokenizer};
+pub use tensor::Tensor;
+pub use text::{escaped, nearest};
+pub use stream::TextStream;
+pub use tokenizer::Tokenizer;
 pub use write::{FolderWriter, TensorSpec, WriteError, replace_file};

@@ -1,22 +1,20 @@
-//! Opening a checkpoint. STUB: to be written (room `checkpoint`).
+//! An opened model.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use super::{Bytes, CheckpointError, Dtype, Tokenizer};
+use serde_json::{Map, Value};
 
-/// A tensor of a checkpoint: its description and its bytes, shared with the file. Clones are cheap.
-#[derive(Debug, Clone)]
-pub struct Tensor {
-    /// Name as the checkpoint has it (may hold any characters: escape before display).
-    pub name: String,
-    /// Element type as stored.
-    pub dtype: Dtype,
-    /// Dimensions as stored.
-    pub shape: Vec<usize>,
-    /// The elements' bytes, little endian, row-major.
-    pub data: Bytes,
-}
+use super::file::{self, is_there, plain_name};
+use super::folder::{self, Weights};
+use super::json::{kind_of, words};
+use super::{Bytes, CheckpointError, Tensor, Tokenizer, tensor};
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const POLICY: &str = "policy.json";
 
 /// A model that is part of the program.
 #[derive(Debug, Clone, Copy)]
@@ -40,66 +38,193 @@ pub struct Sidecar {
     pub data: Bytes,
 }
 
+#[derive(Debug)]
+enum Place {
+    Embedded(Embedded),
+    Folder(PathBuf),
+    File(PathBuf),
+}
+
 /// An opened model: tensors by name, config, tokenizer. Tensors are validated and memory-mapped, never read as a whole.
 #[derive(Debug)]
 pub struct Checkpoint {
-    _todo: (),
+    place: Place,
+    label: String,
+    weights: Weights,
+    config: OnceLock<Map<String, Value>>,
+    fingerprint: OnceLock<String>,
 }
 
 impl Checkpoint {
-    /// Opens a folder in Hugging Face layout or one `.safetensors` file. Tensor data is validated by header only.
+    /// Opens a folder in Hugging Face layout or one `.safetensors` file. Tensor data is validated by header only;
+    /// config and tokenizer are read when asked for.
     ///
     /// # Errors
     /// [`CheckpointError`] naming file, tensor and reason.
-    pub fn open(_path: &Path) -> Result<Self, CheckpointError> { todo!() }
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let about = fs::metadata(path).map_err(|e| CheckpointError::read(path, e))?;
+        let (place, weights) = if about.is_dir() {
+            (Place::Folder(path.to_owned()), Weights::of_folder(path)?)
+        } else {
+            (Place::File(path.to_owned()), Weights::of_file(path)?)
+        };
+        Ok(Self::new(place, label(path), weights))
+    }
+
     /// Opens a model that is part of the program.
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
-    pub fn embedded(_model: Embedded) -> Result<Self, CheckpointError> { todo!() }
-    /// A short name for the screen and for JSON's `model`: the folder's name, the file's name, `demo`.
-    pub fn label(&self) -> &str { todo!() }
+    pub fn embedded(model: Embedded) -> Result<Self, CheckpointError> {
+        let (tensors, metadata) = folder::read(model.name, &Bytes::from_static(model.weights))?;
+        let weights = Weights { tensors, metadata, files: Vec::new() };
+        Ok(Self::new(Place::Embedded(model), model.name.to_owned(), weights))
+    }
+
+    fn new(place: Place, label: String, weights: Weights) -> Self {
+        Self { place, label, weights, config: OnceLock::new(), fingerprint: OnceLock::new() }
+    }
+
+    /// A short name for the screen and for JSON's `model`: the folder's name, the file's name, `demo`; `owner/name` for a
+    /// snapshot of the Hugging Face cache. May hold any characters: escape before display.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Where it lies (the folder or file opened); `None` when embedded.
-    pub fn path(&self) -> Option<&Path> { todo!() }
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Embedded(_) => None,
+            Place::Folder(path) | Place::File(path) => Some(path),
+        }
+    }
+
+    /// The folder that the small files lie in.
+    fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Embedded(_) => None,
+            Place::Folder(path) => Some(path),
+            Place::File(path) => path.parent(),
+        }
+    }
+
     /// All tensors, sorted by name.
-    pub fn tensors(&self) -> &[Tensor] { todo!() }
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.weights.tensors
+    }
+
     /// The tensor of that name.
-    pub fn tensor(&self, _name: &str) -> Option<&Tensor> { todo!() }
-    /// `__metadata__` of all files, merged.
-    pub fn metadata(&self) -> &BTreeMap<String, String> { todo!() }
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        let at = self.weights.tensors.binary_search_by(|t| t.name.as_str().cmp(name)).ok()?;
+        self.weights.tensors.get(at)
+    }
+
+    /// `__metadata__` of all files, merged; of two with one key the later file's (by name) counts.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.weights.metadata
+    }
+
     /// `config.json` as an object. Missing, not JSON, or not an object: an error that says so.
     ///
     /// # Errors
     /// As above.
-    pub fn config(&self) -> Result<&serde_json::Map<String, serde_json::Value>, CheckpointError> { todo!() }
+    pub fn config(&self) -> Result<&Map<String, Value>, CheckpointError> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config =
+            parse_config(&self.small(CONFIG, "without it the weights can be inspected but not run; copy it here")?)?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
     /// Reads and checks `tokenizer.json` (each call parses it anew; keep the result).
     ///
     /// # Errors
     /// Missing, malformed, of an unknown kind.
-    pub fn tokenizer(&self) -> Result<Tokenizer, CheckpointError> { todo!() }
-    /// The files beside the weights that an export copies (config.json, tokenizer*, vocab.json, merges.txt,
-    /// special_tokens_map.json, generation_config.json, chat_template*); small ones only (at most 64 MiB each).
-    pub fn sidecars(&self) -> Vec<Sidecar> { todo!() }
-    /// `policy.json` beside the weights, if there (a compressed folder).
-    pub fn policy_text(&self) -> Option<String> { todo!() }
+    pub fn tokenizer(&self) -> Result<Tokenizer, CheckpointError> {
+        let without = "text cannot be turned into tokens (inspecting the weights still works); copy it here";
+        Tokenizer::parse(&self.small(TOKENIZER, without)?)
+    }
+
+    /// The content of a small file beside the weights; `without` says what its absence means.
+    fn small(&self, name: &str, without: &str) -> Result<Vec<u8>, CheckpointError> {
+        let folder = match &self.place {
+            Place::Embedded(model) => {
+                return Ok(if name == CONFIG { model.config } else { model.tokenizer }.as_bytes().to_vec());
+            }
+            Place::Folder(folder) => folder,
+            Place::File(file) => file.parent().unwrap_or(Path::new("")),
+        };
+        let path = folder.join(name);
+        if is_there(&path) {
+            return file::read_small(&path);
+        }
+        let wherever = match &self.place {
+            Place::File(file) => format!("beside {}", super::escaped(&plain_name(file), 200)),
+            _ => "in this folder".to_owned(),
+        };
+        let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        Err(CheckpointError::invalid(&shown.to_string_lossy(), format!("no {name} {wherever}; {without}")))
+    }
+
+    /// The files beside the weights that an export copies (`config.json`, `generation_config.json`, `tokenizer*` and the
+    /// files of older tokenizers, `chat_template*`); small ones only (at most 64 MiB each).
+    pub fn sidecars(&self) -> Vec<Sidecar> {
+        let text = |name: &str, text: &'static str| Sidecar {
+            name: name.to_owned(),
+            data: Bytes::from_static(text.as_bytes()),
+        };
+        match &self.place {
+            Place::Embedded(model) => vec![text(CONFIG, model.config), text(TOKENIZER, model.tokenizer)],
+            _ => self.folder().map(folder::sidecars).unwrap_or_default(),
+        }
+    }
+
+    /// `policy.json` of a folder, if there (a compressed folder). A single file has none: what lies beside it may be
+    /// about anything.
+    pub fn policy_text(&self) -> Option<String> {
+        let Place::Folder(folder) = &self.place else { return None };
+        String::from_utf8(file::read_small(&folder.join(POLICY)).ok()?).ok()
+    }
+
     /// Every file that holds tensors (never to be written over).
-    pub fn weight_files(&self) -> Vec<PathBuf> { todo!() }
+    pub fn weight_files(&self) -> Vec<PathBuf> {
+        self.weights.files.clone()
+    }
+
     /// Bytes of all tensors as stored.
-    pub fn total_bytes(&self) -> u64 { todo!() }
-    /// BLAKE3 over the sorted (name, dtype, shape, data) of all tensors, hex. Reads everything: call from a job.
-    pub fn fingerprint(&self) -> String { todo!() }
+    pub fn total_bytes(&self) -> u64 {
+        self.weights.tensors.iter().map(|t| t.data.len() as u64).sum()
+    }
+
+    /// BLAKE3 over the sorted (name, dtype, shape, data) of all tensors, hex. The first call reads everything: make it
+    /// from a job.
+    pub fn fingerprint(&self) -> String {
+        self.fingerprint.get_or_init(|| tensor::fingerprint(&self.weights.tensors)).clone()
+    }
 }
 
-impl Tensor {
-    /// Number of elements.
-    pub fn elements(&self) -> usize { todo!() }
-    /// BLAKE3 of dtype, shape and data, hex: the key of caches.
-    pub fn digest(&self) -> String { todo!() }
+fn parse_config(json: &[u8]) -> Result<Map<String, Value>, CheckpointError> {
+    let refuse = |reason: String| CheckpointError::invalid(CONFIG, reason);
+    let text =
+        str::from_utf8(json).map_err(|_| refuse("the file is not valid UTF-8 text; download it again".to_owned()))?;
+    match serde_json::from_str(text) {
+        Ok(Value::Object(config)) => Ok(config),
+        Ok(_) => Err(refuse(format!("the file is {} in JSON, not an object; download it again", kind_of(text)))),
+        Err(error) => Err(refuse(format!("the file is not valid JSON (line {}): {}", error.line(), words(&error)))),
+    }
 }
 
-/// What `MODEL` names on disk: an existing path, else a repository name (`owner/name`) found in the Hugging Face cache
-/// `hub_cache` (its `models--owner--name/refs/main` and `snapshots/`).
-///
-/// # Errors
-/// Neither: says both places that were looked at and, for a near miss, the nearest name in the folder.
-pub fn locate(_model: &str, _hub_cache: Option<&Path>) -> Result<PathBuf, CheckpointError> { todo!() }
+/// The name of what lies at `path`; `owner/name` for a snapshot in a Hugging Face cache.
+fn label(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let parent = |path: &Path| path.parent().map(plain_name).unwrap_or_default();
+    if path.is_dir() && parent(&whole) == "snapshots" {
+        let repository = whole.ancestors().nth(2).map(plain_name).unwrap_or_default();
+        if let Some(name) = repository.strip_prefix("models--") {
+            return name.replace("--", "/");
+        }
+    }
+    // A single file keeps the name it was opened by: in the cache it is a link to a blob named by its hash.
+    if path.is_dir() { plain_name(&whole) } else { plain_name(path) }
+}

@@ -1,46 +1,187 @@
-//! Text to token ids and back. STUB.
+//! Text to token ids and back.
 
-use super::CheckpointError;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-/// A tokenizer as `tokenizer.json` describes it.
+use serde::Deserialize;
+use serde_json::Value;
+use tokenizers::tokenizer::Tokenizer as Inner;
+
+use super::json::words;
+use super::{CheckpointError, TextStream, escaped};
+
+const FILE: &str = "tokenizer.json";
+/// Longest part of a token that a message quotes.
+const SHOWN: usize = 80;
+/// The kinds of tokenizer model that can be used.
+const KINDS: [&str; 4] = ["BPE", "Unigram", "WordLevel", "WordPiece"];
+
+/// A tokenizer as `tokenizer.json` describes it. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Tokenizer { _todo: () }
+pub struct Tokenizer {
+    inner: Arc<Inner>,
+    opening: Option<u32>,
+    id_bound: usize,
+}
 
 impl Tokenizer {
-    /// Parses `tokenizer.json`.
+    /// Parses `tokenizer.json`. Its truncation and padding are left out: prompts are taken whole.
     ///
     /// # Errors
     /// Malformed JSON (with line), unknown model type, merges that name unknown tokens.
-    pub fn parse(_json: &[u8]) -> Result<Self, CheckpointError> { todo!() }
+    pub fn parse(json: &[u8]) -> Result<Self, CheckpointError> {
+        let refuse = |reason: String| CheckpointError::invalid(FILE, reason);
+        let mut inner =
+            Inner::from_bytes(json).map_err(|error| refuse(diagnosis(json).unwrap_or_else(|| whole(&*error))))?;
+        inner.with_truncation(None).map_err(|error| refuse(whole(&*error)))?.with_padding(None);
+        let id_bound = inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1);
+        let mut tokenizer = Self { inner: Arc::new(inner), opening: None, id_bound };
+        tokenizer.opening = tokenizer.find_opening();
+        Ok(tokenizer)
+    }
+
     /// Ids of a prompt, special tokens added as the tokenizer's own post-processor does it.
     ///
     /// # Errors
     /// The tokenizer's own.
-    pub fn encode(&self, _text: &str) -> Result<Vec<u32>, CheckpointError> { todo!() }
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, CheckpointError> {
+        self.ids(text, true)
+    }
+
     /// Ids of a text without any special token added.
     ///
     /// # Errors
     /// The tokenizer's own.
-    pub fn encode_plain(&self, _text: &str) -> Result<Vec<u32>, CheckpointError> { todo!() }
+    pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>, CheckpointError> {
+        self.ids(text, false)
+    }
+
+    fn ids(&self, text: &str, special: bool) -> Result<Vec<u32>, CheckpointError> {
+        match self.inner.encode_fast(text, special) {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(error) => Err(CheckpointError::invalid(
+                FILE,
+                format!("the text cannot be turned into tokens: {}", whole(&*error)),
+            )),
+        }
+    }
+
     /// The BOS id where the post-processor opens every text with one.
-    pub fn opening(&self) -> Option<u32> { todo!() }
-    /// Text of ids, special tokens skipped.
-    pub fn decode(&self, _ids: &[u32]) -> String { todo!() }
+    pub fn opening(&self) -> Option<u32> {
+        self.opening
+    }
+
+    fn find_opening(&self) -> Option<u32> {
+        let special = self.encode("a").ok()?;
+        let plain = self.encode_plain("a").ok()?;
+        let added = special.len().checked_sub(plain.len())?;
+        // Where "a" itself is no token, one added id may as well be the end's.
+        let opens = added > usize::from(plain.is_empty()) && special.first() != plain.first();
+        special.first().copied().filter(|_| opens)
+    }
+
+    /// Text of ids, special tokens skipped; ids without a token are skipped too.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.inner.decode(ids, true).unwrap_or_default()
+    }
+
     /// Largest id + 1.
-    pub fn id_bound(&self) -> usize { todo!() }
-    /// The token's own text, for showing one token alone (special tokens by name); never empty for a valid id.
-    pub fn piece(&self, _id: u32) -> String { todo!() }
+    pub fn id_bound(&self) -> usize {
+        self.id_bound
+    }
+
+    /// The token's own text, for showing one token alone (special tokens by name, parts of a character as the vocabulary
+    /// writes them); never empty. An id without a token is shown as `[id 7]`. May hold any characters: escape before
+    /// display.
+    pub fn piece(&self, id: u32) -> String {
+        let Some(token) = self.inner.id_to_token(id).filter(|token| !token.is_empty()) else {
+            return format!("[id {id}]");
+        };
+        let text = self.inner.decode(&[id], false).unwrap_or_default();
+        if text.is_empty() || text.contains('\u{fffd}') {
+            return token.replace('▁', " ");
+        }
+        // Decoders drop the space that opens a text; within one it is there.
+        if token.starts_with('▁') && !text.starts_with(' ') { format!(" {text}") } else { text }
+    }
+
     /// A decoder of a growing list of ids; joined pieces equal [`Tokenizer::decode`] of all.
-    pub fn stream(&self) -> TextStream { todo!() }
+    pub fn stream(&self) -> TextStream {
+        TextStream::new(self.clone())
+    }
+
+    /// The token that `id` adds to a decoded text, as the vocabulary writes it; `None` where decoding skips it.
+    pub(super) fn visible(&self, id: u32) -> Option<String> {
+        let token = self.inner.id_to_token(id)?;
+        (!self.inner.get_added_vocabulary().is_special_token(&token)).then_some(token)
+    }
 }
 
-/// Incremental decoding that never breaks a character.
-#[derive(Debug, Clone)]
-pub struct TextStream { _todo: () }
+fn whole(error: &(dyn std::error::Error + Send + Sync)) -> String {
+    escaped(&error.to_string(), 200)
+}
 
-impl TextStream {
-    /// Adds an id and returns the text that became final by it (may be empty).
-    pub fn push(&mut self, _id: u32) -> String { todo!() }
-    /// The rest that was held back.
-    pub fn finish(&mut self) -> String { todo!() }
+/// The parts of a tokenizer that commonly go wrong; everything else is the crate's to judge.
+#[derive(Deserialize)]
+struct Outline {
+    model: Option<Value>,
+}
+
+/// A better reason than the crate's, where we know one.
+fn diagnosis(json: &[u8]) -> Option<String> {
+    let outline: Outline = match serde_json::from_slice(json) {
+        Ok(outline) => outline,
+        Err(error) if error.is_eof() => {
+            return Some("the file is not valid JSON: it ends early; download it again".into());
+        }
+        Err(error) if error.is_syntax() => {
+            return Some(format!("the file is not valid JSON (line {}): {}", error.line(), words(&error)));
+        }
+        Err(error) => return Some(format!("the file does not describe a tokenizer: {}", words(&error))),
+    };
+    let Some(model) = outline.model else {
+        return Some("the file describes no tokenizer (it has no \"model\"); download it again".into());
+    };
+    match model.get("type") {
+        Some(Value::String(kind)) if !KINDS.contains(&kind.as_str()) => {
+            return Some(format!(
+                "the tokenizer has the model type \"{}\", which is not supported (supported: {})",
+                escaped(kind, SHOWN),
+                KINDS.join(", ")
+            ));
+        }
+        Some(Value::String(_)) | None => {}
+        Some(_) => return Some("the tokenizer's model type is not text".into()),
+    }
+    unknown_merge(&model)
+}
+
+/// The first merge of a BPE model that names a token outside the vocabulary.
+fn unknown_merge(model: &Value) -> Option<String> {
+    let vocabulary: HashSet<&str> = model.get("vocab")?.as_object()?.keys().map(String::as_str).collect();
+    let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or_default();
+    let halves = |merge: &Value| match merge {
+        Value::Array(pair) => {
+            Some((pair.first()?.as_str()?.to_owned(), pair.get(1)?.as_str().filter(|_| pair.len() == 2)?.to_owned()))
+        }
+        Value::String(pair) => pair.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())),
+        _ => None,
+    };
+    for merge in model.get("merges")?.as_array()? {
+        let Some((left, right)) = halves(merge) else {
+            return Some(format!("the merge {} is not two tokens", escaped(&merge.to_string(), SHOWN)));
+        };
+        let joined = format!("{left}{}", right.strip_prefix(prefix).unwrap_or(&right));
+        let shown = |token: &str| escaped(token, SHOWN);
+        let missing = [&left, &right, &joined].into_iter().find(|token| !vocabulary.contains(token.as_str()));
+        if let Some(missing) = missing {
+            return Some(format!(
+                "the merge \"{}\" + \"{}\" names a token that is not in the vocabulary (\"{}\"); download it again",
+                shown(&left),
+                shown(&right),
+                shown(missing)
+            ));
+        }
+    }
+    None
 }

@@ -1,0 +1,45 @@
+//! One tensor of a checkpoint.
+
+use super::{Bytes, Dtype};
+
+/// A tensor of a checkpoint: its description and its bytes, shared with the file. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// Name as the checkpoint has it (may hold any characters: escape before display).
+    pub name: String,
+    /// Element type as stored.
+    pub dtype: Dtype,
+    /// Dimensions as stored.
+    pub shape: Vec<usize>,
+    /// The elements' bytes, little endian, row-major.
+    pub data: Bytes,
+}
+
+impl Tensor {
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        // Cannot overflow for a tensor that was opened: its header's check multiplied the same numbers.
+        self.shape.iter().product()
+    }
+
+    /// BLAKE3 of dtype, shape and data, hex: the key of caches. Reads the data, on rayon's threads.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.dtype.to_string().as_bytes());
+        hasher.update(format!("{:?}", self.shape).as_bytes());
+        hasher.update_rayon(&self.data);
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// BLAKE3 over name and digest of every tensor, in the order given, hex.
+pub(super) fn fingerprint(tensors: &[Tensor]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for tensor in tensors {
+        // The length first, so that no two lists of names run together alike.
+        hasher.update(&(tensor.name.len() as u64).to_le_bytes());
+        hasher.update(tensor.name.as_bytes());
+        hasher.update(tensor.digest().as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
