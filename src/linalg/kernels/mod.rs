@@ -4,6 +4,10 @@
 //! of processors the last bits may differ, since they add in other orders.
 #![expect(clippy::inline_always, reason = "everything must be inlined into the function compiled for the vector unit")]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod columns;
 mod output;
 mod portable;
@@ -11,11 +15,17 @@ mod rows;
 mod simd;
 mod vectors;
 
+use std::sync::OnceLock;
+
 pub use columns::{ColumnKernel, ColumnProduct, OUTPUT_GRANULE};
 pub use output::Output;
 pub use rows::{RowKernel, RowProduct, Scales};
 pub use simd::{Element, Kernel};
 
+#[cfg(target_arch = "x86_64")]
+use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use avx512::Avx512;
 use portable::Portable;
 use simd::Simd;
 use vectors::{Axpy, Dot};
@@ -23,24 +33,39 @@ use vectors::{Axpy, Dot};
 /// A vector unit of this machine.
 #[derive(Debug, Clone, Copy)]
 pub enum Family {
-    /// Plain Rust.
+    /// AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    /// AVX2 with FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// Plain Rust: any other machine, those with NEON included.
     Portable(Portable),
 }
 
 impl Family {
     /// The units of this machine, the best first; the last is always the portable one.
     pub fn available() -> impl Iterator<Item = Self> {
-        std::iter::once(Self::Portable(Portable))
+        #[cfg(target_arch = "x86_64")]
+        let special = Avx512::detect().map(Self::Avx512).into_iter().chain(Avx2::detect().map(Self::Avx2));
+        #[cfg(not(target_arch = "x86_64"))]
+        let special = std::iter::empty();
+        special.chain([Self::Portable(Portable)])
     }
 
     /// The best unit of this machine.
     pub fn best() -> Self {
-        Self::available().next().unwrap_or(Self::Portable(Portable))
+        static BEST: OnceLock<Family> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().next().unwrap_or(Self::Portable(Portable)))
     }
 
     /// A short lower-case name.
     pub fn name(self) -> &'static str {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
             Self::Portable(_) => "portable",
         }
     }
@@ -48,6 +73,10 @@ impl Family {
     /// Runs `kernel` on this unit.
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(unit) => unit.vectorize(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(unit) => unit.vectorize(kernel),
             Self::Portable(unit) => unit.vectorize(kernel),
         }
     }
