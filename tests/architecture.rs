@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground up. `tui` and `cli` are the two faces; `cli` starts `tui`, since a command without a subcommand opens it.
-const ROOMS: [&str; 9] =
-    ["control", "checkpoint", "linalg", "model", "compress", "measure", "workbench", "tui", "cli"];
+const ROOMS: [&str; 9] = ["control", "checkpoint", "linalg", "model", "compress", "measure", "workbench", "tui", "cli"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

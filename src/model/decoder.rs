@@ -6,6 +6,7 @@ use super::attention::{BlockCache, attend};
 use super::family::{Architecture, Positions};
 use super::load::load;
 use super::norm::Norm;
+use super::rope::Rope;
 use super::{CompressedLinear, Layer, ModelError};
 use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::control::Control;
@@ -27,6 +28,7 @@ struct Frame {
     architecture: Architecture,
     embedding: Matrix,
     positions: Option<Matrix>,
+    rope: Option<Rope>,
     blocks: Vec<Block>,
     final_norm: Norm,
     head: Head,
@@ -139,7 +141,11 @@ impl Model {
         let Parts { embedding, positions, blocks, final_norm, head, layers, weights, total_bytes } = parts;
         let layer_bytes: u64 = layers.iter().map(|layer| layer.bytes).sum();
         let other_bytes = total_bytes.saturating_sub(layer_bytes);
-        let frame = Frame { architecture, embedding, positions, blocks, final_norm, head, layers, other_bytes };
+        let rope = match &architecture.positions {
+            Positions::Rotary(spec) => Some(Rope::new(spec)),
+            Positions::Learned => None,
+        };
+        let frame = Frame { architecture, embedding, positions, rope, blocks, final_norm, head, layers, other_bytes };
         Self { frame: Arc::new(frame), weights }
     }
 
@@ -306,7 +312,7 @@ impl Model {
             Projections::Separate(maps) => maps.each_ref().map(|map| self.linear(map, x, tokens)),
             Projections::Fused(map) => split(&self.linear(map, x, tokens), [q_width, kv_width, kv_width]),
         };
-        if let Positions::Rotary(rope) = &shape.positions {
+        if let Some(rope) = &self.frame.rope {
             for (states, width) in [(&mut q, q_width), (&mut k, kv_width)] {
                 let rows = states.chunks_exact_mut(width.max(1)).zip(cache.len..);
                 rows.for_each(|(row, at)| rope.turn(row, at));

@@ -3,7 +3,7 @@
 use super::activation::Activation;
 use super::config::{Config, wrong};
 use super::families::{GPT_NEO, GPT2, LLAMA, MISTRAL};
-use super::rope::Rope;
+use super::rope::RopeSpec;
 use super::{Kind, ModelError};
 use crate::checkpoint::{Checkpoint, escaped};
 
@@ -52,7 +52,7 @@ pub enum Positions {
     /// A learned embedding per position, added to the token's.
     Learned,
     /// Rotary embedding of queries and keys.
-    Rotary(Rope),
+    Rotary(RopeSpec),
 }
 
 /// A normalisation of the residual stream.

@@ -172,11 +172,11 @@ impl Loader<'_> {
                 _ => &["vocab_size"],
             };
             let says = if self.config.has(aliases) {
-                format!("config.json says {key} {wanted}")
+                format!("config.json says {key} {wanted}, but")
             } else {
-                format!("config.json does not give {key}, and its default {wanted} does not fit")
+                format!("config.json does not give {key}, and the default {wanted} does not fit:")
             };
-            return Err(ModelError::Tensor(format!("{says}, but tensor {} is {:?}", escaped(name, 120), tensor.shape)));
+            return Err(ModelError::Tensor(format!("{says} tensor {} is {:?}", escaped(name, 120), tensor.shape)));
         }
         float_matrix(tensor, shape[0], shape[1], false).ok_or_else(|| Self::disagrees(name, &tensor.shape, &shape))
     }

@@ -24,7 +24,7 @@ pub use family::{Architecture, Attention, NormKind, Positions, supported_familie
 pub use generate::{Generation, Stop};
 pub use health::{NonFinite, non_finite};
 pub use layers::{Kind, Layer, layers_of};
-pub use rope::Rope;
+pub use rope::RopeSpec;
 pub use sample::{Sampler, Sampling, argmax};
 pub use stored::{CLASSIC_META_KEY, Part, PartMeta, StoredLayer, parse_compression_meta, stored_layers};
 pub use weight::{CompressedLinear, LowRank};

@@ -6,33 +6,91 @@ use super::ModelError;
 use super::config::{Config, wrong};
 use crate::checkpoint::escaped;
 
-/// Frequencies of the rotary pairs (i, i + d/2).
+/// Rotary positions as a config describes them; costs nothing, whatever sizes the config claims.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rope {
-    /// Radians per position of pair i, d/2 of them; f32 as the reference has them.
+pub struct RopeSpec {
+    head_dim: usize,
+    theta: f64,
+    scaling: Scaling,
+}
+
+/// How frequencies are changed for longer contexts.
+#[derive(Debug, Clone, PartialEq)]
+enum Scaling {
+    None,
+    Linear { factor: f64 },
+    Llama3 { factor: f64, low: f64, high: f64, trained: f64 },
+}
+
+impl RopeSpec {
+    /// Reads `rope_parameters` (new style), or `rope_theta` with `rope_scaling` (old style).
+    pub(super) fn read(config: &Config, head_dim: usize) -> Result<Self, ModelError> {
+        let section = config.object(&["rope_parameters", "rope_scaling"])?;
+        let inner = match &section {
+            Some(section) if section.has(&["rope_theta"]) => Some(section.positive_or("rope_theta", 10000.0)?),
+            _ => None,
+        };
+        let theta = inner.map_or_else(|| config.positive_or("rope_theta", 10000.0), Ok)?;
+        let scaling = section.map_or(Ok(Scaling::None), |section| Scaling::read(&section))?;
+        Ok(Self { head_dim, theta, scaling })
+    }
+}
+
+impl Scaling {
+    fn read(section: &Config) -> Result<Self, ModelError> {
+        let kind = match section.value(&["rope_type"]) {
+            Some(_) => section.word_or("rope_type", "default")?,
+            None => section.word_or("type", "default")?,
+        };
+        match kind {
+            "default" => Ok(Self::None),
+            "linear" => Ok(Self::Linear { factor: needed(section, "factor")? }),
+            "llama3" => Ok(Self::Llama3 {
+                factor: needed(section, "factor")?,
+                low: needed(section, "low_freq_factor")?,
+                high: needed(section, "high_freq_factor")?,
+                trained: needed(section, "original_max_position_embeddings")?,
+            }),
+            other => Err(wrong(format!(
+                "rope scaling \"{}\" is not supported (supported: default, linear, llama3)",
+                escaped(other, 40)
+            ))),
+        }
+    }
+
+    /// The frequency that stands for `plain`. Llama 3 (`_compute_llama3_parameters`): long wavelengths are divided by
+    /// `factor`, short ones stay, those between are blended.
+    fn apply(&self, plain: f64) -> f64 {
+        match *self {
+            Self::None => plain,
+            Self::Linear { factor } => plain / factor,
+            Self::Llama3 { factor, low, high, trained } => {
+                let wavelength = TAU / plain;
+                if wavelength > trained / low {
+                    plain / factor
+                } else if wavelength < trained / high {
+                    plain
+                } else {
+                    let smooth = (trained / wavelength - low) / (high - low);
+                    (1.0 - smooth) * plain / factor + smooth * plain
+                }
+            }
+        }
+    }
+}
+
+/// Frequencies of the rotary pairs (i, i + d/2): radians per position, d/2 of them; f32 as the reference has them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rope {
     frequencies: Vec<f32>,
 }
 
 impl Rope {
-    /// Reads `rope_parameters` (new style), or `rope_theta` with `rope_scaling` (old style).
-    pub(super) fn read(config: &Config, head_dim: usize) -> Result<Self, ModelError> {
-        let scaling = config.object(&["rope_parameters", "rope_scaling"])?;
-        let inner = match &scaling {
-            Some(scaling) => scaling.number("rope_theta")?,
-            None => None,
-        };
-        let theta = match inner {
-            Some(theta) if theta > 0.0 => theta,
-            Some(theta) => return Err(wrong(format!("rope_theta is {theta}, a number above 0 is needed"))),
-            None => config.positive_or("rope_theta", 10000.0)?,
-        };
-        let exponent = |pair: usize| 2.0 * pair as f32 / head_dim as f32;
-        let mut frequencies: Vec<f32> =
-            (0..head_dim / 2).map(|pair| (theta as f32).powf(exponent(pair)).recip()).collect();
-        if let Some(scaling) = scaling {
-            rescale(&scaling, &mut frequencies)?;
-        }
-        Ok(Self { frequencies })
+    pub(super) fn new(spec: &RopeSpec) -> Self {
+        let exponent = |pair: usize| 2.0 * pair as f32 / spec.head_dim as f32;
+        let plain = |pair| (spec.theta as f32).powf(exponent(pair)).recip();
+        let scaled = |pair| spec.scaling.apply(f64::from(plain(pair))) as f32;
+        Self { frequencies: (0..spec.head_dim / 2).map(scaled).collect() }
     }
 
     /// Turns the pairs of each head of `x` [heads, d] for position `at`.
@@ -47,49 +105,6 @@ impl Rope {
             }
         }
     }
-}
-
-/// Applies the scaling that `rope_type` names.
-fn rescale(scaling: &Config, frequencies: &mut [f32]) -> Result<(), ModelError> {
-    let kind = match scaling.value(&["rope_type"]) {
-        Some(_) => scaling.word_or("rope_type", "default")?,
-        None => scaling.word_or("type", "default")?,
-    };
-    match kind {
-        "default" => Ok(()),
-        "linear" => {
-            let factor = needed(scaling, "factor")? as f32;
-            frequencies.iter_mut().for_each(|f| *f /= factor);
-            Ok(())
-        }
-        "llama3" => llama3(scaling, frequencies),
-        other => Err(wrong(format!(
-            "rope scaling \"{}\" is not supported (supported: default, linear, llama3)",
-            escaped(other, 40)
-        ))),
-    }
-}
-
-/// Long wavelengths are divided by `factor`, short ones stay, those between are blended (`_compute_llama3_parameters`).
-fn llama3(scaling: &Config, frequencies: &mut [f32]) -> Result<(), ModelError> {
-    let factor = needed(scaling, "factor")?;
-    let low = needed(scaling, "low_freq_factor")?;
-    let high = needed(scaling, "high_freq_factor")?;
-    let trained = needed(scaling, "original_max_position_embeddings")?;
-    for f in frequencies {
-        let plain = f64::from(*f);
-        let wavelength = TAU / plain;
-        let scaled = if wavelength > trained / low {
-            plain / factor
-        } else if wavelength < trained / high {
-            plain
-        } else {
-            let smooth = (trained / wavelength - low) / (high - low);
-            (1.0 - smooth) * plain / factor + smooth * plain
-        };
-        *f = scaled as f32;
-    }
-    Ok(())
 }
 
 fn needed(scaling: &Config, key: &'static str) -> Result<f64, ModelError> {
@@ -107,7 +122,7 @@ mod tests {
     #[test]
     fn turning_keeps_lengths_and_position_zero() {
         let map = serde_json::Map::new();
-        let rope = Rope::read(&Config::new(&map), 4).unwrap();
+        let rope = Rope::new(&RopeSpec::read(&Config::new(&map), 4).unwrap());
         let mut x = [1.0, 2.0, 3.0, 4.0];
         rope.turn(&mut x, 0);
         assert_eq!(x, [1.0, 2.0, 3.0, 4.0]);

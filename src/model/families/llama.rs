@@ -3,7 +3,7 @@
 use crate::model::activation::Activation;
 use crate::model::config::{Config, wrong};
 use crate::model::family::{Architecture, Attention, Family, Names, NormKind, Positions, even_heads};
-use crate::model::rope::Rope;
+use crate::model::rope::RopeSpec;
 use crate::model::{Kind, ModelError};
 
 pub(in crate::model) static LLAMA: Family = Family { model_type: "llama", names: NAMES, describe };
@@ -79,7 +79,7 @@ pub(super) fn describe_like(
         head_dim,
         intermediate: config.count_or(&["intermediate_size"], defaults.intermediate)?,
         attention: vec![Attention { window, scale }; blocks],
-        positions: Positions::Rotary(Rope::read(config, head_dim)?),
+        positions: Positions::Rotary(RopeSpec::read(config, head_dim)?),
         norm: NormKind::Rms,
         epsilon: config.positive_or("rms_norm_eps", defaults.epsilon)? as f32,
         activation: Activation::parse(config.word_or("hidden_act", "silu")?)?,
