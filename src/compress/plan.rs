@@ -3,7 +3,10 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Group length of an INT4 base where a rule names none (INTERFACE: policy file).
+const INT4_GROUP: usize = 32;
 
 /// The base of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -78,9 +81,72 @@ impl Plan {
     pub fn is_dense(&self) -> bool {
         self.base == Base::Dense && self.rank == 0
     }
+
+    /// Bytes that W [rows, cols] takes as stored by this plan in the native layout, scales included; `dense` is what the
+    /// layer takes as the checkpoint has it.
+    pub fn bytes(&self, rows: usize, cols: usize, dense: u64) -> u64 {
+        let (m, n) = (rows as u64, cols as u64);
+        let groups = |group: usize| n.div_ceil(group.max(1) as u64);
+        let base = match self.base {
+            Base::None => 0,
+            Base::Dense => dense,
+            Base::Int8 => m * n + 4 * m * self.group.map_or(1, groups),
+            Base::Int4 => m * n.div_ceil(2) + 2 * m * groups(self.group.unwrap_or(INT4_GROUP)),
+        };
+        base + self.factor_bytes(m, n)
+    }
+
+    /// Bytes of U and Vh.
+    fn factor_bytes(&self, m: u64, n: u64) -> u64 {
+        let r = self.rank as u64;
+        match self.factors {
+            _ if r == 0 => 0,
+            Factors::F32 => 4 * r * (m + n),
+            Factors::F16 => 2 * r * (m + n),
+            Factors::Int8 => r * (m + n) + 4 * (m + r),
+        }
+    }
+
+    /// This plan without the settings that change nothing: those of factors where there are none, the group of a base that
+    /// is not quantized.
+    #[must_use]
+    pub fn normalized(self) -> Self {
+        let group = self.group.filter(|_| matches!(self.base, Base::Int8 | Base::Int4));
+        if self.rank > 0 { Self { group, ..self } } else { Self { base: self.base, group, ..Self::default() } }
+    }
+
+    /// Why this version cannot store a layer so, in one line that says what to do; `None` where it can.
+    pub fn unsupported(&self) -> Option<&'static str> {
+        if self.base == Base::Int4 {
+            Some("base int4 is not supported by this version; use int8")
+        } else if self.weighting == Weighting::Activations {
+            Some("weighting activations is not supported by this version; use plain")
+        } else if self.refit {
+            Some("refit is not supported by this version; leave it out")
+        } else {
+            None
+        }
+    }
+
+    /// Why no layer can be stored so, in one line that says what to do; `None` where it can.
+    pub fn meaningless(&self) -> Option<&'static str> {
+        match (self.base, self.rank) {
+            (Base::None, 0) => Some("base none without a rank stores nothing; give a rank or another base"),
+            (Base::Dense, 1..) => Some("base dense has nothing left for a rank to correct; leave out one of the two"),
+            _ => None,
+        }
+    }
 }
 
-/// Short form for tables: `dense`, `int8`, `int8/64`, `r48 int8`, `int8 + r32 f16`, ` nc` for norm correction.
+/// The form that [`fmt::Display`] gives.
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Short form for tables and JSON: `dense`, `int8`, `int8/64`, `r48 int8`, `int8 + r32 f16`; then ` act` where weighted by
+/// activations, ` nc` for norm correction, ` refit`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let factors = match self.factors {
@@ -107,6 +173,45 @@ impl fmt::Display for Plan {
         if self.norm_correction {
             f.write_str(" nc")?;
         }
+        if self.refit {
+            f.write_str(" refit")?;
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_of_the_table() {
+        let int8 = Plan { base: Base::Int8, ..Plan::dense() };
+        assert_eq!(Plan::dense().bytes(6, 10, 240), 240);
+        assert_eq!(Plan::low_rank(3).bytes(6, 10, 240), 6 * 3 + 4 * 6 + 3 * 10 + 4 * 3);
+        assert_eq!(Plan { factors: Factors::F16, ..Plan::low_rank(3) }.bytes(6, 10, 240), 2 * 3 * 16);
+        assert_eq!(Plan { factors: Factors::F32, ..Plan::low_rank(3) }.bytes(6, 10, 240), 4 * 3 * 16);
+        assert_eq!(int8.bytes(6, 10, 240), 60 + 24);
+        assert_eq!(Plan { group: Some(4), ..int8 }.bytes(6, 10, 240), 60 + 4 * 6 * 3);
+        assert_eq!(Plan { rank: 2, ..int8 }.bytes(6, 10, 240), 84 + 2 * 16 + 4 * 8);
+        assert_eq!(Plan { base: Base::Int4, ..Plan::dense() }.bytes(6, 9, 240), 6 * 5 + 2 * 6);
+    }
+
+    #[test]
+    fn the_short_form_names_what_differs() {
+        let corrected = Plan { base: Base::Int8, group: Some(64), norm_correction: true, ..Plan::low_rank(32) };
+        assert_eq!(Plan::dense().to_string(), "dense");
+        assert_eq!(Plan::low_rank(48).to_string(), "r48 int8");
+        assert_eq!(corrected.to_string(), "int8/64 + r32 int8 nc");
+        assert_eq!(serde_json::to_value(corrected).unwrap(), "int8/64 + r32 int8 nc");
+    }
+
+    #[test]
+    fn settings_that_change_nothing_are_dropped() {
+        let idle = Plan { group: Some(8), factors: Factors::F16, norm_correction: true, ..Plan::dense() };
+        assert_eq!(idle.normalized(), Plan::dense());
+        let used = Plan { base: Base::Int8, ..idle };
+        assert_eq!(used.normalized(), Plan { base: Base::Int8, group: Some(8), ..Plan::dense() });
+        assert_eq!(Plan { rank: 3, ..used }.normalized(), Plan { rank: 3, ..used });
     }
 }

@@ -1,7 +1,6 @@
-//! The policy: rules over layer names, the last that matches wins whole. STUB (room `compress`).
+//! The policy: rules over layer names, the last that matches wins whole.
 
-use super::{Base, Factors, Plan, PolicyError, Weighting};
-use crate::model::Layer;
+use super::{Base, Factors, Plan, Weighting};
 
 /// A rank as a rule states it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,13 +14,13 @@ pub enum RankSpec {
 }
 
 /// One rule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rule {
     /// Glob over layer names.
     pub matches: String,
     /// Matches only where min(m, n) is at least this.
     pub min_dim: Option<usize>,
-    /// The base (default: none where a rank is given, else dense).
+    /// The base (in a file: none where a rank is given and it is left out).
     pub base: Base,
     /// The rank, if any.
     pub rank: Option<RankSpec>,
@@ -50,18 +49,35 @@ pub struct Policy {
     pub calibration: Option<String>,
 }
 
-impl Policy {
-    /// Parses the file's text; all errors at once, each with line, key and the nearest valid word.
-    ///
-    /// # Errors
-    /// [`PolicyError`] holding every issue.
-    pub fn parse(_text: &str) -> Result<Self, PolicyError> { todo!() }
-    /// The file's text: the JSON of INTERFACE, one rule a line, stable key order, trailing newline.
-    pub fn to_text(&self) -> String { todo!() }
-    /// This policy with exact-name rules appended for the layers whose wanted plan differs from what its rules give
-    /// (earlier exact rules that these replace are dropped); layers of one plan share a rule `{a,b,c}` where that reads well.
-    #[must_use]
-    pub fn with_plans(&self, _layers: &[Layer], _now: &[Plan], _wanted: &[Plan]) -> Self { todo!() }
-    /// The JSON Schema of the file (`schema policy`).
-    pub fn schema() -> serde_json::Value { todo!() }
+impl Rule {
+    /// The rule that gives `plan` to what `matches`, made by the program.
+    pub fn of_plan(matches: String, plan: &Plan) -> Self {
+        Self {
+            matches,
+            min_dim: None,
+            base: plan.base,
+            rank: (plan.rank > 0).then_some(RankSpec::Count(plan.rank)),
+            factors: plan.factors,
+            group: plan.group,
+            weighting: plan.weighting,
+            refit: plan.refit,
+            norm_correction: plan.norm_correction,
+            note: None,
+            line: 0,
+        }
+    }
+
+    /// The plan of this rule at rank `rank`.
+    pub(super) fn plan(&self, rank: usize) -> Plan {
+        Plan {
+            base: self.base,
+            rank,
+            factors: self.factors,
+            group: self.group,
+            weighting: self.weighting,
+            norm_correction: self.norm_correction,
+            refit: self.refit,
+        }
+        .normalized()
+    }
 }
