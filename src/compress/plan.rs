@@ -60,7 +60,7 @@ pub struct Plan {
     pub group: Option<usize>,
     /// What is minimised.
     pub weighting: Weighting,
-    /// Multiply the low-rank part by ||E|| / ||E_r|| before quantization.
+    /// Multiply the low-rank part by `||E|| / ||E_r||` before quantization.
     pub norm_correction: bool,
     /// Refit U after Vh is quantized.
     pub refit: bool,

@@ -85,11 +85,11 @@ impl<'a> Reader<'a> {
     }
 
     fn policy(&mut self, root: &'a RawValue) -> Option<Policy> {
-        if let Ok(Entries(entries)) = serde_json::from_str(root.get()) {
-            if !entries.iter().any(|(key, _)| PolicyFile::KEYS.contains(&key.as_str())) {
-                self.report(root, "this is no policy: it has neither \"rankscope_policy\": 1 nor \"rules\"".into());
-                return None;
-            }
+        if let Ok(Entries(entries)) = serde_json::from_str(root.get())
+            && !entries.iter().any(|(key, _)| PolicyFile::KEYS.contains(&key.as_str()))
+        {
+            self.report(root, "this is no policy: it has neither \"rankscope_policy\": 1 nor \"rules\"".into());
+            return None;
         }
         let entries = self.object(root, "a policy", &PolicyFile::KEYS)?;
         let value = |key: &str| entries.iter().find(|(known, _)| known == key).map(|(_, value)| *value);
@@ -98,13 +98,11 @@ impl<'a> Reader<'a> {
             None => self.report(root, "key \"rankscope_policy\" is missing; add \"rankscope_policy\": 1".into()),
         }
         let calibration = value("calibration").and_then(|value| self.text("calibration", value));
-        let rules = match value("rules") {
-            Some(rules) => self.rules(rules)?,
-            None => {
-                self.report(root, "key \"rules\" is missing; add \"rules\": [ ... ]".into());
-                return None;
-            }
+        let Some(rules) = value("rules") else {
+            self.report(root, "key \"rules\" is missing; add \"rules\": [ ... ]".into());
+            return None;
         };
+        let rules = self.rules(rules)?;
         Some(Policy { rules, calibration })
     }
 

@@ -123,15 +123,12 @@ fn idle_rules(policy: &Policy, layers: &[Layer], matcher: &Matcher<'_>, matched:
     let idle = policy.rules.iter().enumerate().filter(|(index, _)| !matched.contains(index));
     idle.map(|(index, rule)| {
         let glob = quoted(&rule.matches);
-        let message = match rule.min_dim.filter(|_| named.contains(&index)) {
-            Some(least) => {
-                format!("rule {glob} matches no layer with min(out, in) of {least} or more; lower \"min_dim\"")
-            }
-            None => {
-                let hint = did_you_mean(&rule.matches, endings.iter().map(String::as_str));
-                let hint = hint.unwrap_or_else(|| "see the layers' names with `rankscope inspect`".into());
-                format!("rule {glob} matches no layer; {hint}")
-            }
+        let message = if let Some(least) = rule.min_dim.filter(|_| named.contains(&index)) {
+            format!("rule {glob} matches no layer with min(out, in) of {least} or more; lower \"min_dim\"")
+        } else {
+            let hint = did_you_mean(&rule.matches, endings.iter().map(String::as_str));
+            let hint = hint.unwrap_or_else(|| "see the layers' names with `rankscope inspect`".into());
+            format!("rule {glob} matches no layer; {hint}")
         };
         Issue { line: rule.line, message }
     })
