@@ -25,4 +25,4 @@ pub use tensor::Tensor;
 pub use text::{escaped, nearest};
 pub use stream::TextStream;
 pub use tokenizer::Tokenizer;
-pub use write::{FolderWriter, TensorSpec, WriteError, replace_file};
+pub use write::{FolderWriter, TensorSpec, WriteError, replace_file, write_safetensors};

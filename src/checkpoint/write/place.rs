@@ -1,0 +1,122 @@
+//! Where a target lies, and whether it may be written.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::WriteError;
+
+/// The one path of `path`: links followed as far as it exists, the rest appended.
+pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    let mut missing: Vec<OsString> = Vec::new();
+    for ancestor in absolute.ancestors() {
+        if let Ok(mut whole) = ancestor.canonicalize() {
+            whole.extend(missing.iter().rev());
+            return Ok(whole);
+        }
+        match ancestor.components().next_back() {
+            Some(Component::Normal(name)) => missing.push(name.to_owned()),
+            _ => break,
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads through a folder that is not there"))
+}
+
+/// Every path under which an input may be met: as it leads by links, and where the links themselves lie.
+fn faces(input: &Path) -> Vec<PathBuf> {
+    let beside = input.file_name().zip(input.parent()).and_then(|(name, parent)| {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        Some(resolved(parent).ok()?.join(name))
+    });
+    resolved(input).ok().into_iter().chain(beside).collect()
+}
+
+/// Refuses a folder that is, holds or lies in an input.
+pub(super) fn refuse_folder_of_inputs(target: &Path, inputs: &[PathBuf]) -> Result<(), WriteError> {
+    let touches = |input: &PathBuf| faces(input).iter().any(|i| i.starts_with(target) || target.starts_with(i));
+    if inputs.iter().any(touches) { Err(WriteError::IsInput(target.to_owned())) } else { Ok(()) }
+}
+
+/// Refuses a file that is an input.
+pub(super) fn refuse_inputs(target: &Path, inputs: &[PathBuf]) -> Result<(), WriteError> {
+    let is = |input: &PathBuf| faces(input).iter().any(|i| i == target);
+    if inputs.iter().any(is) { Err(WriteError::IsInput(target.to_owned())) } else { Ok(()) }
+}
+
+/// Whether anything is there, be it a link that leads nowhere.
+pub(super) fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Whether a folder may be replaced: it holds a model, or nothing, and no folder of its own.
+pub(super) fn holds_only_a_model(folder: &Path) -> bool {
+    let is_folder = folder.symlink_metadata().is_ok_and(|about| about.is_dir());
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let mut names = Vec::new();
+    for entry in entries {
+        match entry.and_then(|entry| Ok((entry.file_type()?.is_dir(), entry.file_name()))) {
+            Ok((false, name)) => names.push(name),
+            _ => return false,
+        }
+    }
+    let of_a_model = |name: &OsString| {
+        name == "config.json"
+            || name == "policy.json"
+            || Path::new(name).extension().is_some_and(|e| e == "safetensors")
+    };
+    is_folder && (names.is_empty() || names.iter().any(of_a_model))
+}
+
+/// Name and folder of a resolved target; the folder is created where it is not there.
+pub(super) fn prepare(target: &Path) -> Result<(PathBuf, String), WriteError> {
+    let nameless = || WriteError::io(target)(io::Error::new(io::ErrorKind::InvalidInput, "the path has no name"));
+    let (name, parent) = target.file_name().zip(target.parent()).ok_or_else(nameless)?;
+    fs::create_dir_all(parent).map_err(WriteError::io(parent))?;
+    Ok((parent.to_owned(), name.to_string_lossy().into_owned()))
+}
+
+/// Makes the renames in a folder durable, where the system can.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// A builder of temporaries beside `name`, with the permissions that an ordinary file or folder would have.
+pub(super) fn temporary(prefix: &str, mode: u32) -> tempfile::Builder<'_, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_resolved_as_far_as_it_exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().canonicalize().unwrap();
+        assert_eq!(resolved(&folder.path().join("a/b")).unwrap(), whole.join("a/b"));
+        assert!(resolved(&folder.path().join("a/../b")).is_err());
+        fs::create_dir(folder.path().join("a")).unwrap();
+        assert_eq!(resolved(&folder.path().join("a/../b")).unwrap(), whole.join("b"));
+    }
+
+    #[test]
+    fn only_model_folders_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(holds_only_a_model(folder.path()));
+        fs::write(folder.path().join("thesis.txt"), "years").unwrap();
+        assert!(!holds_only_a_model(folder.path()));
+        fs::write(folder.path().join("x.safetensors"), "").unwrap();
+        assert!(holds_only_a_model(folder.path()));
+        fs::create_dir(folder.path().join("more")).unwrap();
+        assert!(!holds_only_a_model(folder.path()));
+        assert!(!holds_only_a_model(&folder.path().join("x.safetensors")));
+    }
+}
