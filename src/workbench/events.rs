@@ -1,1 +1,104 @@
-//! STUB.
+//! What background threads tell the screen's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use super::live::LiveEvent;
+use super::open::Loaded;
+use super::{JobId, JobState, Severity};
+use crate::measure::Spectrum;
+use crate::model::CompressedLinear;
+
+/// A layer encoded under its plan.
+#[derive(Debug)]
+pub(super) struct EncodedLayer {
+    pub(super) weight: Arc<CompressedLinear>,
+    /// ||W - W'||_F / ||W||_F.
+    pub(super) error: f64,
+}
+
+/// One piece of news; each is small to fold.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A job came to its end.
+    Ended(JobId, JobState),
+    /// A notice.
+    Say(Severity, String),
+    /// The model that the open job read.
+    Opened(JobId, Box<Loaded>),
+    /// A layer's spectrum, or why there is none. `model` tells which opening it belongs to.
+    Spectrum { model: u64, layer: usize, outcome: Result<Arc<Spectrum>, String> },
+    /// A layer as stored under its plan.
+    Encoded { job: JobId, layer: usize, outcome: Result<EncodedLayer, String> },
+    /// What a run wrote since its last event.
+    Live { run: JobId, batch: Vec<LiveEvent> },
+}
+
+/// Wakes the screen's thread, once per drain.
+struct Bell {
+    rung: AtomicBool,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The sending end; clones go to every job.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    sender: Sender<Event>,
+    bell: Arc<Bell>,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outbox")
+    }
+}
+
+impl Outbox {
+    /// Both ends of a channel whose events call `wake`.
+    pub(super) fn new(wake: Arc<dyn Fn() + Send + Sync>) -> (Self, Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self { sender, bell: Arc::new(Bell { rung: AtomicBool::new(false), wake }) }, receiver)
+    }
+
+    /// Sends and wakes. Where the workbench is gone already, nobody is left to care.
+    pub(super) fn send(&self, event: Event) {
+        if self.sender.send(event).is_ok() {
+            self.ring();
+        }
+    }
+
+    /// Calls `wake` unless a call is already on its way.
+    pub(super) fn ring(&self) {
+        if !self.bell.rung.swap(true, Ordering::AcqRel) {
+            (self.bell.wake)();
+        }
+    }
+
+    /// To be called before draining: what comes from now on wakes again.
+    pub(super) fn heard(&self) {
+        self.bell.rung.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn many_events_wake_once_until_heard() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let (outbox, receiver) = Outbox::new(Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }));
+        (0..3).for_each(|_| outbox.send(Event::Say(Severity::Info, String::new())));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        outbox.heard();
+        assert_eq!(receiver.try_iter().count(), 3);
+        outbox.send(Event::Say(Severity::Info, String::new()));
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+}

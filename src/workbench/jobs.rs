@@ -1,4 +1,16 @@
-//! Jobs: named background work with progress, a cancel that reaches inside, and one end. STUB (room `workbench`).
+//! Jobs: named background work with progress, a cancel that reaches inside, and one end.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::events::{Event, Outbox};
+use crate::checkpoint::escaped;
+use crate::control::{Cancelled, Control};
+
+/// Ended jobs that stay in the list.
+const KEPT: usize = 8;
 
 /// Identifies a job for as long as the workbench lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,4 +61,281 @@ pub struct JobView {
     pub progress: (u64, u64),
     /// Seconds since its start (until its end).
     pub seconds: f64,
+}
+
+/// How a job ends when it does not end well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    Failed(String),
+    Cancelled,
+}
+
+impl From<Cancelled> for End {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+/// What a job's body is given.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) id: JobId,
+    pub(super) control: Control,
+    pub(super) outbox: Outbox,
+}
+
+#[derive(Debug)]
+struct Record {
+    id: JobId,
+    kind: JobKind,
+    name: String,
+    control: Control,
+    /// Handles on parts of the work that can be cancelled one by one.
+    parts: Vec<Control>,
+    state: JobState,
+    started: Instant,
+    took: Option<Duration>,
+}
+
+impl Record {
+    fn running(&self) -> bool {
+        self.state == JobState::Running
+    }
+
+    fn cancel(&self) {
+        self.control.cancel();
+        self.parts.iter().for_each(Control::cancel);
+    }
+
+    /// Whether all its parts were given up because newer requests replaced them.
+    fn superseded(&self) -> bool {
+        !self.control.is_cancelled() && !self.parts.is_empty() && self.parts.iter().all(Control::is_cancelled)
+    }
+
+    fn view(&self) -> JobView {
+        JobView {
+            id: self.id,
+            kind: self.kind,
+            name: self.name.clone(),
+            state: self.state.clone(),
+            progress: self.control.progress(),
+            seconds: self.took.unwrap_or_else(|| self.started.elapsed()).as_secs_f64(),
+        }
+    }
+}
+
+/// All jobs: the running ones and the last few that ended.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    next: u64,
+    records: Vec<Record>,
+    outbox: Outbox,
+}
+
+impl Jobs {
+    pub(super) fn new(outbox: Outbox) -> Self {
+        Self { next: 0, records: Vec::new(), outbox }
+    }
+
+    /// Starts a job on a thread of its own. Its end, be it a panic, arrives as [`Event::Ended`].
+    pub(super) fn spawn<F>(&mut self, kind: JobKind, name: String, parts: Vec<Control>, body: F) -> JobId
+    where
+        F: FnOnce(&Task) -> Result<(), End> + Send + 'static,
+    {
+        self.next += 1;
+        let id = JobId(self.next);
+        let control = Control::new();
+        let task = Task { id, control: control.clone(), outbox: self.outbox.clone() };
+        let thread = thread::Builder::new().name(format!("rankscope {}", word(kind)));
+        let started = thread.spawn(move || {
+            let state = catch_unwind(AssertUnwindSafe(|| body(&task)))
+                .map_or_else(|panic| JobState::Failed(reason(&*panic)), state_of);
+            task.outbox.send(Event::Ended(id, state));
+        });
+        self.records.push(Record {
+            id,
+            kind,
+            name,
+            control,
+            parts,
+            state: JobState::Running,
+            started: Instant::now(),
+            took: None,
+        });
+        if let Err(error) = started {
+            self.outbox.send(Event::Ended(id, JobState::Failed(format!("no thread could be started: {error}"))));
+        }
+        id
+    }
+
+    /// Notes a job's end; its kind and name, unless it was superseded (then it leaves the list without a word).
+    pub(super) fn ended(&mut self, id: JobId, state: JobState) -> Option<(JobKind, String)> {
+        let at = self.records.iter().position(|record| record.id == id)?;
+        if self.records.get(at).is_some_and(Record::superseded) {
+            self.records.remove(at);
+            return None;
+        }
+        let record = self.records.get_mut(at)?;
+        record.state = state;
+        record.took = Some(record.started.elapsed());
+        let told = (record.kind, record.name.clone());
+        let over = self.records.iter().filter(|record| !record.running()).count().saturating_sub(KEPT);
+        let mut dropped = 0;
+        self.records.retain(|record| {
+            let drop = !record.running() && dropped < over;
+            dropped += usize::from(drop);
+            !drop
+        });
+        Some(told)
+    }
+
+    /// Asks a job to stop.
+    pub(super) fn cancel(&self, id: JobId) {
+        self.records.iter().filter(|record| record.id == id).for_each(Record::cancel);
+    }
+
+    /// Asks all jobs of these kinds to stop.
+    pub(super) fn cancel_kinds(&self, kinds: &[JobKind]) {
+        self.records.iter().filter(|record| kinds.contains(&record.kind)).for_each(Record::cancel);
+    }
+
+    /// Asks all jobs to stop.
+    pub(super) fn cancel_all(&self) {
+        self.records.iter().for_each(Record::cancel);
+    }
+
+    /// Running jobs of a kind, oldest first.
+    pub(super) fn running(&self, kind: JobKind) -> impl Iterator<Item = JobView> {
+        self.records.iter().filter(move |record| record.kind == kind && record.running()).map(Record::view)
+    }
+
+    /// Running ones first, then the ended ones, the latest first.
+    pub(super) fn views(&self) -> Vec<JobView> {
+        let running = self.records.iter().filter(|record| record.running());
+        running.chain(self.records.iter().rev().filter(|record| !record.running())).map(Record::view).collect()
+    }
+}
+
+/// Runs `work` on `threads` threads at once, the caller's among them; a panic in one comes out here.
+pub(super) fn side_by_side(threads: usize, name: &str, control: &Control, work: &(dyn Fn() + Sync)) {
+    let guarded = || {
+        let _stop = StopOthers(control);
+        work();
+    };
+    thread::scope(|scope| {
+        let spawn = |_| thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, guarded).ok();
+        let others: Vec<_> = (1..threads).filter_map(spawn).collect();
+        let mine = catch_unwind(AssertUnwindSafe(guarded));
+        let outcomes: Vec<_> = others.into_iter().map(thread::ScopedJoinHandle::join).chain([mine]).collect();
+        if let Some(panic) = outcomes.into_iter().find_map(Result::err) {
+            resume_unwind(panic);
+        }
+    });
+}
+
+/// Cancels what goes on beside this thread if it panics.
+pub(super) struct StopOthers<'a>(pub(super) &'a Control);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cancel();
+        }
+    }
+}
+
+fn state_of(outcome: Result<(), End>) -> JobState {
+    match outcome {
+        Ok(()) => JobState::Done,
+        Err(End::Failed(reason)) => JobState::Failed(reason),
+        Err(End::Cancelled) => JobState::Cancelled,
+    }
+}
+
+/// What a panic said.
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("internal error: {}", escaped(text.unwrap_or("a panic without words"), 300))
+}
+
+fn word(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Open => "open",
+        JobKind::Decompose => "decompose",
+        JobKind::Encode => "encode",
+        JobKind::Generate => "generate",
+        JobKind::Export => "export",
+        JobKind::Compare => "compare",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::Receiver;
+
+    use super::*;
+
+    fn jobs() -> (Jobs, Receiver<Event>) {
+        let (outbox, receiver) = Outbox::new(Arc::new(|| {}));
+        (Jobs::new(outbox), receiver)
+    }
+
+    fn end(jobs: &mut Jobs, events: &Receiver<Event>) -> JobState {
+        match events.recv().unwrap() {
+            Event::Ended(id, state) => {
+                jobs.ended(id, state.clone());
+                state
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_panic_fails_its_job_alone() {
+        let (mut jobs, events) = jobs();
+        jobs.spawn(JobKind::Open, "one".into(), Vec::new(), |_| panic!("a {}", "thorn"));
+        assert_eq!(end(&mut jobs, &events), JobState::Failed("internal error: a thorn".into()));
+        jobs.spawn(JobKind::Open, "two".into(), Vec::new(), |_| Ok(()));
+        assert_eq!(end(&mut jobs, &events), JobState::Done);
+        assert_eq!(jobs.views().iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["two", "one"]);
+    }
+
+    #[test]
+    fn a_cancel_reaches_inside() {
+        let (mut jobs, events) = jobs();
+        let id = jobs.spawn(JobKind::Export, "long".into(), Vec::new(), |task| {
+            loop {
+                task.control.check()?;
+                thread::yield_now();
+            }
+        });
+        assert_eq!(jobs.running(JobKind::Export).count(), 1);
+        jobs.cancel(id);
+        assert_eq!(end(&mut jobs, &events), JobState::Cancelled);
+    }
+
+    #[test]
+    fn a_superseded_job_leaves_the_list() {
+        let (mut jobs, events) = jobs();
+        let part = Control::new();
+        part.cancel();
+        jobs.spawn(JobKind::Encode, "old".into(), vec![part], |_| Ok(()));
+        end(&mut jobs, &events);
+        assert!(jobs.views().is_empty());
+    }
+
+    #[test]
+    fn a_panic_side_by_side_comes_out_and_stops_the_others() {
+        let control = Control::new();
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            side_by_side(3, "test", &control, &|| {
+                assert_ne!(thread::current().name(), Some("test"), "inside");
+                while !control.is_cancelled() {
+                    thread::yield_now();
+                }
+            });
+        }));
+        assert!(reason(&*caught.unwrap_err()).contains("inside"));
+    }
 }

@@ -1,7 +1,8 @@
-//! The table's rows and the sums over them. STUB (room `workbench`).
+//! The table's rows and the sums over them.
 
 use std::sync::Arc;
 
+use super::plans::{plan_bytes, predicted_error};
 use crate::compress::Plan;
 use crate::measure::Spectrum;
 use crate::model::Layer;
@@ -17,6 +18,8 @@ pub enum Measured {
     Error(f64),
     /// It could not be encoded; why.
     Failed(String),
+    /// A layer of a compressed folder whose original is not known.
+    Unknown,
 }
 
 /// One layer with all that is known about it.
@@ -24,7 +27,7 @@ pub enum Measured {
 pub struct LayerRow {
     /// The layer.
     pub layer: Layer,
-    /// Its plan now.
+    /// Its plan now (of a fixed layer: as it is stored).
     pub plan: Plan,
     /// Its bytes under the plan (exact: shapes decide).
     pub bytes_after: u64,
@@ -34,6 +37,37 @@ pub struct LayerRow {
     pub predicted: Option<f64>,
     /// Measured weight error.
     pub measured: Measured,
+}
+
+impl LayerRow {
+    /// A row as it is before anything was computed.
+    pub(super) fn new(layer: Layer, plan: Plan) -> Self {
+        let mut row = Self { layer, plan, bytes_after: 0, spectrum: None, predicted: None, measured: Measured::Exact };
+        row.set_plan(plan);
+        row
+    }
+
+    /// Changes the plan and all that follows from it at once.
+    pub(super) fn set_plan(&mut self, plan: Plan) {
+        self.plan = plan;
+        self.measured = match (self.layer.fixed, plan.is_dense()) {
+            (true, _) => Measured::Unknown,
+            (false, true) => Measured::Exact,
+            (false, false) => Measured::Pending,
+        };
+        self.bytes_after = if self.layer.fixed { self.layer.bytes } else { plan_bytes(&plan, &self.layer) };
+        self.predict();
+    }
+
+    /// Takes the spectrum in.
+    pub(super) fn set_spectrum(&mut self, spectrum: Arc<Spectrum>) {
+        self.spectrum = Some(spectrum);
+        self.predict();
+    }
+
+    fn predict(&mut self) {
+        self.predicted = if self.layer.fixed { None } else { predicted_error(&self.plan, self.spectrum.as_deref()) };
+    }
 }
 
 /// Sums over the model.
@@ -51,4 +85,71 @@ pub struct Totals {
     pub changed: usize,
     /// Layers decomposed so far.
     pub decomposed: usize,
+}
+
+impl Totals {
+    /// The sums over `rows` of a model whose tensors take `bytes` as stored.
+    pub(super) fn of(rows: &[LayerRow], bytes: u64) -> Self {
+        let sum = |value: &dyn Fn(&LayerRow) -> u64| rows.iter().map(value).sum::<u64>();
+        let (before, after) = (sum(&|row| row.layer.bytes), sum(&|row| row.bytes_after));
+        let weights = sum(&|row| row.layer.parameters()).max(1) as f64;
+        Self {
+            bytes_original: bytes,
+            bytes_compressed: bytes.saturating_sub(before) + after,
+            bits_original: 8.0 * before as f64 / weights,
+            bits_compressed: 8.0 * after as f64 / weights,
+            changed: rows.iter().filter(|row| !row.plan.is_dense()).count(),
+            decomposed: rows.iter().filter(|row| row.spectrum.is_some()).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Dtype;
+    use crate::compress::Base;
+    use crate::model::Kind;
+
+    fn layer(fixed: bool) -> Layer {
+        let (rows, cols) = (8, 4);
+        Layer {
+            name: "w".into(),
+            block: Some(0),
+            kind: Kind::K,
+            rows,
+            cols,
+            dtype: Dtype::F16,
+            bytes: 64,
+            transposed: false,
+            fixed,
+        }
+    }
+
+    #[test]
+    fn a_row_follows_its_plan_and_its_spectrum() {
+        let mut row = LayerRow::new(layer(false), Plan::dense());
+        assert_eq!((row.bytes_after, row.predicted, &row.measured), (64, Some(0.0), &Measured::Exact));
+        row.set_plan(Plan::low_rank(1));
+        assert_eq!((row.bytes_after, row.predicted, &row.measured), (8 + 4 + 4 * (8 + 1), None, &Measured::Pending));
+        row.set_spectrum(Arc::new(Spectrum::new(vec![4.0, 3.0, 0.0, 0.0], 8, 4)));
+        assert!((row.predicted.unwrap() - 0.6).abs() < 1e-12);
+        row.set_plan(Plan { base: Base::Int8, ..Plan::dense() });
+        assert_eq!((row.bytes_after, row.predicted), (32 + 4 * 8, None));
+    }
+
+    #[test]
+    fn totals_count_what_is_no_layer_too() {
+        let rows = [LayerRow::new(layer(false), Plan::dense()), LayerRow::new(layer(false), Plan::low_rank(1))];
+        let totals = Totals::of(&rows, 1000);
+        assert_eq!((totals.bytes_original, totals.bytes_compressed), (1000, 1000 - 64 + 48));
+        assert_eq!((totals.bits_original, totals.bits_compressed), (16.0, 14.0));
+        assert_eq!((totals.changed, totals.decomposed), (1, 0));
+    }
+
+    #[test]
+    fn a_fixed_row_keeps_its_bytes_and_claims_no_error() {
+        let row = LayerRow::new(layer(true), Plan::low_rank(2));
+        assert_eq!((row.bytes_after, row.predicted, &row.measured), (64, None, &Measured::Unknown));
+    }
 }

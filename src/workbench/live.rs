@@ -1,4 +1,4 @@
-//! Both models writing side by side. STUB (room `workbench`).
+//! Both models writing side by side: what the screen shows of it.
 
 use crate::measure::{Loop, PositionStats};
 
@@ -20,7 +20,7 @@ pub struct Pane {
     pub tokens_per_s: Option<f64>,
     /// A loop at its end.
     pub looping: Option<Loop>,
-    /// Ended by itself (EOS, length), with the reason.
+    /// Ended by itself, with the reason: `eos`, `length` (as many as asked for), `context` (as many as fit).
     pub ended: Option<&'static str>,
 }
 
@@ -60,4 +60,128 @@ pub struct LiveView {
     pub error: Option<String>,
     /// Token indices (of the compressed text) at which a plan change took effect.
     pub plan_changes: Vec<usize>,
+}
+
+/// Which of the two texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Original,
+    Compressed,
+}
+
+/// What happened in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum LiveEvent {
+    /// A new token, the speed up to it and the loop that the text ends in.
+    Token { side: Side, token: LiveToken, tokens_per_s: Option<f64>, looping: Option<Loop> },
+    /// Text that was held back and now belongs to the last token.
+    Rest { side: Side, text: String },
+    /// A text ended by itself.
+    Ended { side: Side, reason: &'static str },
+    /// Both models on the same context, for the next original token.
+    Stats(PositionStats),
+    /// The compressed model writes by newer plans from its token of this index on.
+    PlanChange(usize),
+}
+
+impl LiveMeans {
+    /// Counts one more position.
+    fn add(&mut self, stats: &PositionStats) {
+        self.count += 1;
+        let share = 1.0 / self.count as f64;
+        let fold = |mean: &mut f64, value: f64| *mean += (value - *mean) * share;
+        fold(&mut self.cosine, stats.cosine);
+        fold(&mut self.mse, stats.mse);
+        fold(&mut self.kld, stats.kld);
+        fold(&mut self.top1, f64::from(u8::from(stats.top1)));
+    }
+}
+
+impl LiveView {
+    /// A run that just began.
+    pub(super) fn begun(prompt: String) -> Self {
+        Self { prompt, running: true, ..Self::default() }
+    }
+
+    /// Takes in what happened.
+    pub(super) fn fold(&mut self, event: LiveEvent) {
+        match event {
+            LiveEvent::Token { side, token, tokens_per_s, looping } => {
+                let pane = self.pane(side);
+                pane.tokens.push(token);
+                pane.tokens_per_s = tokens_per_s;
+                pane.looping = looping;
+                self.find_difference();
+            }
+            LiveEvent::Rest { side, text } => {
+                if let Some(last) = self.pane(side).tokens.last_mut() {
+                    last.text.push_str(&text);
+                }
+            }
+            LiveEvent::Ended { side, reason } => self.pane(side).ended = Some(reason),
+            LiveEvent::Stats(stats) => {
+                self.means.add(&stats);
+                self.stats.push(stats);
+            }
+            LiveEvent::PlanChange(at) => {
+                if self.plan_changes.last() != Some(&at) {
+                    self.plan_changes.push(at);
+                }
+            }
+        }
+    }
+
+    fn pane(&mut self, side: Side) -> &mut Pane {
+        match side {
+            Side::Original => &mut self.original,
+            Side::Compressed => &mut self.compressed,
+        }
+    }
+
+    /// Only the newest position that both have can be new: all before it were looked at when they came.
+    fn find_difference(&mut self) {
+        let both = self.original.tokens.len().min(self.compressed.tokens.len());
+        let Some(last) = both.checked_sub(1).filter(|_| self.first_difference.is_none()) else { return };
+        let id = |pane: &Pane| pane.tokens.get(last).map(|token| token.id);
+        if id(&self.original) != id(&self.compressed) {
+            self.first_difference = Some(last);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(view: &mut LiveView, side: Side, id: u32) {
+        let token = LiveToken { id, text: id.to_string() };
+        view.fold(LiveEvent::Token { side, token, tokens_per_s: None, looping: None });
+    }
+
+    #[test]
+    fn the_first_difference_is_found_whoever_leads() {
+        let mut view = LiveView::begun("p".into());
+        for (side, id) in [(Side::Original, 1), (Side::Original, 2), (Side::Compressed, 1), (Side::Compressed, 9)] {
+            token(&mut view, side, id);
+        }
+        assert_eq!(view.first_difference, Some(1));
+        token(&mut view, Side::Compressed, 4);
+        assert_eq!(view.first_difference, Some(1));
+    }
+
+    #[test]
+    fn means_and_held_back_text_are_folded() {
+        let mut view = LiveView::begun("p".into());
+        let stats =
+            |kld, top1| PositionStats { cosine: 1.0, mse: kld, kld, top1, delta_p: None, nll: None, rank_of_best: 0 };
+        view.fold(LiveEvent::Stats(stats(0.5, true)));
+        view.fold(LiveEvent::Stats(stats(1.5, false)));
+        assert_eq!(view.means, LiveMeans { count: 2, cosine: 1.0, mse: 1.0, kld: 1.0, top1: 0.5 });
+        token(&mut view, Side::Original, 7);
+        view.fold(LiveEvent::Rest { side: Side::Original, text: "…".into() });
+        assert_eq!(view.original.tokens[0].text, "7…");
+        view.fold(LiveEvent::PlanChange(3));
+        view.fold(LiveEvent::PlanChange(3));
+        assert_eq!(view.plan_changes, [3]);
+    }
 }

@@ -1,5 +1,13 @@
 //! Notices for the person.
 
+use crate::checkpoint::escaped;
+
+/// Messages kept; older ones are dropped.
+const KEPT: usize = 100;
+
+/// Characters of one message.
+const LENGTH: usize = 600;
+
 /// How serious a notice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -20,4 +28,26 @@ pub struct Message {
     pub text: String,
     /// Grows by one with every message.
     pub serial: u64,
+}
+
+/// The last messages, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    list: Vec<Message>,
+    serial: u64,
+}
+
+impl Messages {
+    /// Adds one; whatever comes from files is escaped here once more, so that no way in is forgotten.
+    pub(super) fn say(&mut self, severity: Severity, text: &str) {
+        self.serial += 1;
+        if self.list.len() >= KEPT {
+            self.list.remove(0);
+        }
+        self.list.push(Message { severity, text: escaped(text, LENGTH), serial: self.serial });
+    }
+
+    pub(super) fn list(&self) -> &[Message] {
+        &self.list
+    }
 }

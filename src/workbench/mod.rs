@@ -1,20 +1,35 @@
 //! The state of a piece of work: model, plans with undo, results, jobs with progress and cancel. It draws nothing, reads
 //! no environment, and never blocks: everything long runs in jobs whose events [`Workbench::drain`] folds into the state.
+//!
+//! All threads that it starts are named `rankscope ...`, and a panic in one of them fails its job alone: a face's panic
+//! hook must leave them be, and restore the terminal only for its own thread.
 
+mod decompose;
 mod demo;
 mod draft;
+mod edits;
+mod encode;
 mod events;
+mod export;
+mod follow;
 mod history;
 mod jobs;
 mod layers;
 mod live;
 mod messages;
 mod open;
+mod plans;
+mod rules;
+mod run;
+mod saving;
 mod source;
 mod state;
+#[cfg(test)]
+mod tests;
+mod writing;
 
 pub use demo::{CALIBRATION_TEXT, DEMO, EVALUATION_TEXT, PROBES, PROMPTS};
-pub use draft::{Draft, DraftError};
+pub use draft::{Draft, DraftError, DraftKeeper};
 pub use history::{Edit, History};
 pub use jobs::{JobId, JobKind, JobState, JobView};
 pub use layers::{LayerRow, Measured, Totals};

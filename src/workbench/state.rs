@@ -1,11 +1,35 @@
-//! The workbench itself. STUB (room `workbench`): the screen's thread owns it; every method returns at once.
+//! The workbench itself: the screen's thread owns it; every method returns at once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::{Draft, History, JobId, JobView, LayerRow, LiveView, Locations, Message, Source, Totals};
-use crate::compress::{ExportKind, ExportPlan, Plan, Policy};
-use crate::model::Sampling;
+use super::decompose::Decompose;
+use super::events::{Event, Outbox};
+use super::jobs::{End, Jobs};
+use super::messages::Messages;
+use super::open::{self, Loaded, Request, Runnable};
+use super::rules::{PolicyFile, Rules};
+use super::run::ModelCell;
+use super::{
+    Draft, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message, Severity, Source, Totals,
+};
+use crate::checkpoint::Checkpoint;
+use crate::compress::{FactorCache, Plan};
+use crate::control::Control;
+use crate::model::{CompressedLinear, Layer, Sampling};
+
+/// Events folded in one drain at most; the rest waits for the next one.
+const EVENTS_PER_DRAIN: usize = 256;
+
+/// Time of one drain; a long queue is left to the next one.
+const DRAIN_TIME: Duration = Duration::from_micros(700);
+
+/// How long quitting waits for exports to remove their temporaries.
+const SHUT_DOWN: Duration = Duration::from_secs(2);
 
 /// What is known about the opened model.
 #[derive(Debug, Clone)]
@@ -37,82 +61,290 @@ pub struct GenerateOptions {
     pub sampling: Sampling,
 }
 
+/// A layer under way to its stored form.
+#[derive(Debug)]
+pub(super) struct Encoding {
+    pub(super) job: JobId,
+    pub(super) control: Control,
+}
+
+/// The open model and all that belongs to it alone.
+#[derive(Debug)]
+pub(super) struct Project {
+    /// Which opening this is: news of an earlier one are dropped.
+    pub(super) serial: u64,
+    pub(super) name: String,
+    pub(super) identity: String,
+    pub(super) checkpoint: Arc<Checkpoint>,
+    pub(super) layers: Arc<[Layer]>,
+    pub(super) runnable: Option<Runnable>,
+    /// The compressed model, where it runs.
+    pub(super) compressed: Option<ModelCell>,
+    /// The policy below the edits.
+    pub(super) rules: Rules,
+    /// Plans as last saved or loaded; `None` while the rule waits for a spectrum.
+    pub(super) saved: Vec<Option<Plan>>,
+    /// Edits that were done when it was saved.
+    pub(super) saved_edits: usize,
+    pub(super) file: Option<PolicyFile>,
+    pub(super) encoding: Vec<Option<Encoding>>,
+    /// Layers in their stored form, and under which plan.
+    pub(super) encoded: Vec<Option<(Plan, Arc<CompressedLinear>)>>,
+    pub(super) focus: Arc<AtomicUsize>,
+    /// Layers that could not be decomposed.
+    pub(super) undecomposed: usize,
+}
+
 /// Model, plans with undo, results, jobs.
 #[derive(Debug)]
-pub struct Workbench { _todo: () }
+pub struct Workbench {
+    pub(super) locations: Locations,
+    pub(super) outbox: Outbox,
+    events: Receiver<Event>,
+    pub(super) jobs: Jobs,
+    pub(super) messages: Messages,
+    pub(super) cache: FactorCache,
+    opening: Option<JobId>,
+    openings: u64,
+    pub(super) project: Option<Project>,
+    opened: Option<Opened>,
+    pub(super) rows: Vec<LayerRow>,
+    pub(super) totals: Totals,
+    pub(super) history: History,
+    pub(super) live: LiveView,
+    /// The job that writes the run on the screen.
+    pub(super) run: Option<JobId>,
+    /// A draft that waits for its model.
+    pub(super) draft: Option<Draft>,
+}
 
 impl Workbench {
     /// An empty workbench. `wake` is called (from any thread) when events wait to be drained.
-    pub fn new(_locations: Locations, _wake: Arc<dyn Fn() + Send + Sync>) -> Self { todo!() }
+    pub fn new(locations: Locations, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        let (outbox, events) = Outbox::new(wake);
+        Self {
+            cache: FactorCache::new(locations.cache.clone()),
+            locations,
+            jobs: Jobs::new(outbox.clone()),
+            outbox,
+            events,
+            messages: Messages::default(),
+            opening: None,
+            openings: 0,
+            project: None,
+            opened: None,
+            rows: Vec::new(),
+            totals: Totals::default(),
+            history: History::default(),
+            live: LiveView::default(),
+            run: None,
+            draft: None,
+        }
+    }
 
     /// Starts opening a model (a job). Replaces what is open once it succeeded; a failure is a message and changes nothing.
     /// `policy`: a policy file to begin with. `original`: for a compressed folder, the model it came from.
-    pub fn open(&mut self, _source: Source, _policy: Option<PathBuf>, _original: Option<Source>) { todo!() }
+    pub fn open(&mut self, source: Source, policy: Option<PathBuf>, original: Option<Source>) {
+        if let Some(earlier) = self.opening.take() {
+            self.jobs.cancel(earlier);
+        }
+        let name = format!("open {}", source.name());
+        let request = Request { source, policy, original, locations: self.locations.clone() };
+        self.opening = Some(self.jobs.spawn(JobKind::Open, name, Vec::new(), move |task| {
+            let loaded = open::open(&request, task)?;
+            task.outbox.send(Event::Opened(task.id, Box::new(loaded)));
+            Ok::<(), End>(())
+        }));
+    }
 
-    /// Folds waiting events into the state; whether anything changed. Bounded work per call.
-    pub fn drain(&mut self) -> bool { todo!() }
+    /// Folds waiting events into the state; whether anything changed. Bounded work per call: where more waits, `wake` is
+    /// called again.
+    pub fn drain(&mut self) -> bool {
+        self.outbox.heard();
+        let clock = Instant::now();
+        for folded in 0..EVENTS_PER_DRAIN {
+            if folded > 0 && clock.elapsed() >= DRAIN_TIME {
+                self.outbox.ring();
+                return true;
+            }
+            match self.events.try_recv() {
+                Ok(event) => self.fold(event),
+                Err(_) => return folded > 0,
+            }
+        }
+        self.outbox.ring();
+        true
+    }
+
+    /// Whether a model is being opened.
+    pub fn opening(&self) -> bool {
+        self.opening.is_some()
+    }
 
     /// The opened model, if any.
-    pub fn opened(&self) -> Option<&Opened> { todo!() }
+    pub fn opened(&self) -> Option<&Opened> {
+        self.opened.as_ref()
+    }
+
     /// One row per layer, in the model's order.
-    pub fn rows(&self) -> &[LayerRow] { todo!() }
+    pub fn rows(&self) -> &[LayerRow] {
+        &self.rows
+    }
+
     /// Sums.
-    pub fn totals(&self) -> Totals { todo!() }
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// Jobs, running ones first, the last few ended ones after.
-    pub fn jobs(&self) -> Vec<JobView> { todo!() }
+    pub fn jobs(&self) -> Vec<JobView> {
+        self.jobs.views()
+    }
+
     /// Asks a job to stop.
-    pub fn cancel(&mut self, _job: JobId) { todo!() }
+    pub fn cancel(&mut self, job: JobId) {
+        self.jobs.cancel(job);
+    }
+
     /// The run on the screen (the last one).
-    pub fn live(&self) -> &LiveView { todo!() }
+    pub fn live(&self) -> &LiveView {
+        &self.live
+    }
+
     /// Messages so far, oldest first (the last 100).
-    pub fn messages(&self) -> &[Message] { todo!() }
+    pub fn messages(&self) -> &[Message] {
+        self.messages.list()
+    }
+
     /// Adds a message of the face's own.
-    pub fn say(&mut self, _severity: super::Severity, _text: String) { todo!() }
+    pub fn say(&mut self, severity: Severity, text: impl AsRef<str>) {
+        self.messages.say(severity, text.as_ref());
+    }
 
-    /// Changes plans as one undoable, named edit; plans that a layer cannot have are clamped or refused with a message.
-    /// Encoding starts in the background (latest wins per layer); a running text takes the change from its next token on.
-    pub fn set_plans(&mut self, _name: &str, _plans: &[(usize, Plan)]) { todo!() }
-    /// Undoes the last edit; its name.
-    pub fn undo(&mut self) -> Option<String> { todo!() }
-    /// Redoes; its name.
-    pub fn redo(&mut self) -> Option<String> { todo!() }
-    /// Edits so far.
-    pub fn history(&self) -> &History { todo!() }
-    /// Whether the plans differ from the policy last saved or loaded.
-    pub fn unsaved(&self) -> bool { todo!() }
+    /// Tells which layer is looked at: it is decomposed next.
+    pub fn focus(&mut self, layer: usize) {
+        if let Some(project) = &self.project {
+            project.focus.store(layer, Ordering::Relaxed);
+        }
+    }
 
-    /// Starts a run of both models (stops one that runs).
-    pub fn generate(&mut self, _options: GenerateOptions) { todo!() }
-    /// Stops the run.
-    pub fn stop(&mut self) { todo!() }
-
-    /// The policy as it would be saved.
-    pub fn policy(&self) -> Policy { todo!() }
-    /// Saves the policy (synchronously: a small file). Refuses an existing file unless `force`; a file that changed since it
-    /// was loaded or saved here counts as existing even for the policy's own path.
-    ///
-    /// # Errors
-    /// The message for the dialog.
-    pub fn save_policy(&mut self, _path: &Path, _force: bool) -> Result<(), String> { todo!() }
-    /// What an export would write.
-    ///
-    /// # Errors
-    /// The message for the dialog.
-    pub fn plan_export(&self, _kind: ExportKind, _out: &Path) -> Result<ExportPlan, String> { todo!() }
-    /// Starts an export job.
-    pub fn export(&mut self, _kind: ExportKind, _out: &Path, _force: bool) { todo!() }
-
-    /// The draft as it is now, with the face's prompt and layout.
-    pub fn draft(&self, _prompt: &str, _layout: std::collections::BTreeMap<String, String>) -> Draft { todo!() }
-    /// Reads the draft of the last session, if any.
-    pub fn last_draft(_locations: &Locations) -> Option<Draft> { todo!() }
-    /// Writes a draft to the state folder (temporary, rename); used on quit, on signals and panics, and now and then.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn keep_draft(_locations: &Locations, _draft: &Draft) -> Result<(), super::DraftError> { todo!() }
-    /// Jobs and edits that quitting would lose, each as one phrase (`unsaved policy (3 edits)`, `export to out/ (40%)`).
-    pub fn would_lose(&self) -> Vec<String> { todo!() }
     /// Cancels all jobs and waits at most briefly for exports to clean up their temporaries.
-    pub fn shut_down(&mut self) { todo!() }
+    pub fn shut_down(&mut self) {
+        self.jobs.cancel_all();
+        let until = Instant::now() + SHUT_DOWN;
+        while self.jobs.running(JobKind::Export).next().is_some() {
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(event) => self.fold(event),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn fold(&mut self, event: Event) {
+        match event {
+            Event::Ended(job, state) => self.job_ended(job, state),
+            Event::Say(severity, text) => self.messages.say(severity, &text),
+            Event::Opened(job, loaded) if self.opening == Some(job) => self.install(*loaded),
+            // Nobody waits for that model any more; unmapping it is not the screen's work.
+            Event::Opened(_, loaded) => discard(loaded),
+            Event::Spectrum { model, layer, outcome } => self.spectrum_arrived(model, layer, outcome),
+            Event::Encoded { job, layer, outcome } => self.encoded_arrived(job, layer, outcome),
+            Event::Live { run, batch } if self.run == Some(run) => {
+                for event in batch {
+                    self.live.fold(event);
+                }
+            }
+            Event::Live { .. } => {}
+        }
+    }
+
+    fn job_ended(&mut self, job: JobId, state: JobState) {
+        if self.opening == Some(job) {
+            self.opening = None;
+        }
+        if self.run == Some(job) {
+            self.live.running = false;
+            if let JobState::Failed(reason) = &state {
+                self.live.error = Some(reason.clone());
+            }
+        }
+        self.give_up_encoding(job, &state);
+        let reason = if let JobState::Failed(reason) = &state { Some(reason.clone()) } else { None };
+        if let (Some((_, name)), Some(reason)) = (self.jobs.ended(job, state), reason) {
+            self.messages.say(Severity::Error, &format!("{name}: {reason}"));
+        }
+    }
+
+    /// Replaces what is open.
+    fn install(&mut self, loaded: Loaded) {
+        self.jobs.cancel_kinds(&[JobKind::Decompose, JobKind::Encode, JobKind::Generate, JobKind::Compare]);
+        (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
+        self.openings += 1;
+        self.rows =
+            loaded.layers.iter().zip(&loaded.plans).map(|(layer, plan)| LayerRow::new(layer.clone(), *plan)).collect();
+        self.opened = Some(loaded.opened);
+        let waits = |layer: usize| loaded.rules.waiting.contains_key(&layer);
+        let saved = loaded.plans.iter().enumerate().map(|(layer, plan)| (!waits(layer)).then_some(*plan)).collect();
+        let project = Project {
+            serial: self.openings,
+            name: loaded.name,
+            identity: loaded.identity,
+            compressed: loaded.runnable.as_ref().map(|runnable| ModelCell::new(runnable.model.clone())),
+            runnable: loaded.runnable,
+            saved,
+            saved_edits: 0,
+            rules: loaded.rules,
+            file: loaded.file,
+            encoding: loaded.layers.iter().map(|_| None).collect(),
+            encoded: vec![None; loaded.layers.len()],
+            focus: Arc::new(AtomicUsize::new(usize::MAX)),
+            undecomposed: 0,
+            checkpoint: loaded.checkpoint,
+            layers: loaded.layers,
+        };
+        if let Some(old) = self.project.replace(project) {
+            discard(old);
+        }
+        loaded.notices.iter().for_each(|(severity, text)| self.messages.say(*severity, text));
+        self.encode_all(loaded.given);
+        self.decompose();
+        self.refresh_totals();
+        self.opening = None;
+        if let Some(draft) = self.draft.take() {
+            self.apply_draft(draft);
+        }
+    }
+
+    /// Starts the decomposition of all layers in the background.
+    fn decompose(&mut self) {
+        let Some(project) = &self.project else { return };
+        let first = self.rows.iter().enumerate().filter(|(_, row)| !row.plan.is_dense()).map(|(index, _)| index);
+        let work = Decompose {
+            model: project.serial,
+            checkpoint: Arc::clone(&project.checkpoint),
+            layers: Arc::clone(&project.layers),
+            cache: self.cache.clone(),
+            focus: Arc::clone(&project.focus),
+            first: project.rules.waiting.keys().copied().chain(first).collect(),
+        };
+        let name = format!("decompose {} layers", project.layers.len());
+        self.jobs.spawn(JobKind::Decompose, name, Vec::new(), move |task| work.run(task));
+    }
+
+    pub(super) fn refresh_totals(&mut self) {
+        let bytes = self.project.as_ref().map_or(0, |project| project.checkpoint.total_bytes());
+        self.totals = Totals::of(&self.rows, bytes);
+    }
+}
+
+impl Drop for Workbench {
+    fn drop(&mut self) {
+        self.jobs.cancel_all();
+    }
+}
+
+/// Drops on a thread of its own what may take long to drop (memory maps, factors).
+fn discard<T: Send + 'static>(old: T) {
+    // Where no thread can be had, the closure is dropped here, and `old` with it.
+    let _ = thread::Builder::new().name("rankscope drop".into()).spawn(move || drop(old));
 }

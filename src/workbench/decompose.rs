@@ -1,0 +1,174 @@
+//! The decompose job: spectra of all layers, side by side, the one that is looked at next.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+
+use super::Severity;
+use super::events::Event;
+use super::jobs::{End, Task, side_by_side};
+use crate::checkpoint::{Checkpoint, Dtype, Tensor, escaped};
+use crate::compress::{CompressError, FactorCache};
+use crate::linalg::NumericError;
+use crate::measure::Spectrum;
+use crate::model::Layer;
+
+/// Memory that decompositions under way may take together, in bytes.
+const MEMORY: u64 = 4 << 30;
+
+/// About what one takes for each element of its matrix: three copies in f64.
+const BYTES_PER_ELEMENT: u64 = 24;
+
+/// What the job works on.
+#[derive(Debug)]
+pub(super) struct Decompose {
+    /// Which opening this is.
+    pub(super) model: u64,
+    pub(super) checkpoint: Arc<Checkpoint>,
+    pub(super) layers: Arc<[Layer]>,
+    pub(super) cache: FactorCache,
+    /// The layer that is looked at.
+    pub(super) focus: Arc<AtomicUsize>,
+    /// Layers that others wait for.
+    pub(super) first: Vec<usize>,
+}
+
+/// How many threads work on these layers side by side.
+pub(super) fn threads(layers: &[Layer]) -> usize {
+    let largest = layers.iter().map(Layer::parameters).max().unwrap_or(0) * BYTES_PER_ELEMENT;
+    let fit = usize::try_from(MEMORY / largest.max(1)).unwrap_or(usize::MAX);
+    available_parallelism().map_or(1, std::num::NonZero::get).min(fit.max(1)).min(layers.len().max(1))
+}
+
+/// Layers still to do.
+struct Queue<'a> {
+    order: Mutex<Vec<usize>>,
+    focus: &'a AtomicUsize,
+}
+
+impl<'a> Queue<'a> {
+    /// `first` before the others; both in the model's order.
+    fn new(layers: &[Layer], first: &[usize], focus: &'a AtomicUsize) -> Self {
+        let open = |index: &usize| layers.get(*index).is_some_and(|layer| !layer.fixed);
+        let mut order: Vec<usize> = first.iter().copied().filter(open).collect();
+        order.extend((0..layers.len()).filter(|index| open(index) && !first.contains(index)));
+        order.reverse();
+        Self { order: Mutex::new(order), focus }
+    }
+
+    fn next(&self) -> Option<usize> {
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let focus = self.focus.load(Ordering::Relaxed);
+        match order.iter().position(|index| *index == focus) {
+            Some(at) => Some(order.remove(at)),
+            None => order.pop(),
+        }
+    }
+}
+
+impl Decompose {
+    pub(super) fn run(&self, task: &Task) -> Result<(), End> {
+        let queue = Queue::new(&self.layers, &self.first, &self.focus);
+        task.control.set_total(self.layers.iter().filter(|layer| !layer.fixed).count() as u64);
+        let bad = AtomicBool::new(false);
+        side_by_side(threads(&self.layers), "rankscope decompose", &task.control, &|| {
+            while let Some(index) = queue.next().filter(|_| !task.control.is_cancelled()) {
+                let outcome = match self.spectrum(index, task) {
+                    Err(CompressError::Cancelled(_) | CompressError::Numeric(NumericError::Cancelled(_))) => return,
+                    outcome => outcome.map_err(|error| error.to_string()),
+                };
+                bad.fetch_or(outcome.is_err(), Ordering::Relaxed);
+                task.outbox.send(Event::Spectrum { model: self.model, layer: index, outcome });
+                task.control.advance(1);
+            }
+        });
+        task.control.check()?;
+        self.warn_of_other_tensors(task)
+    }
+
+    fn spectrum(&self, index: usize, task: &Task) -> Result<Arc<Spectrum>, CompressError> {
+        let missing = || CompressError::Plan("its tensor cannot be read as a matrix".into());
+        let layer = self.layers.get(index).ok_or_else(missing)?;
+        let (tensor, matrix) =
+            self.checkpoint.tensor(&layer.name).zip(layer.matrix(&self.checkpoint)).ok_or_else(missing)?;
+        let found = self.cache.get(tensor, &matrix, &task.control)?;
+        Ok(Arc::new(Spectrum::new(found.s.clone(), layer.rows, layer.cols)))
+    }
+
+    /// Tensors that are no layers are never decomposed, so their NaN would go unseen.
+    fn warn_of_other_tensors(&self, task: &Task) -> Result<(), End> {
+        let mut found = Vec::new();
+        for tensor in self.checkpoint.tensors() {
+            task.control.check()?;
+            let layer = self.layers.iter().any(|layer| layer.name == tensor.name);
+            if !layer && has_non_finite(tensor) {
+                found.push(escaped(&tensor.name, 100));
+            }
+        }
+        if let Some(first) = found.first() {
+            let more =
+                if found.len() > 1 { format!(" and {} more tensors hold", found.len() - 1) } else { " holds".into() };
+            let text = format!("{first}{more} NaN or infinite values; the model's text will suffer from it");
+            task.outbox.send(Event::Say(Severity::Warning, text));
+        }
+        Ok(())
+    }
+}
+
+fn has_non_finite(tensor: &Tensor) -> bool {
+    match tensor.dtype {
+        Dtype::F32 => tensor.data.view::<f32>().is_some_and(|view| view.iter().any(|x| !x.is_finite())),
+        Dtype::F16 => tensor.data.view::<half::f16>().is_some_and(|view| view.iter().any(|x| !x.is_finite())),
+        Dtype::BF16 => tensor.data.view::<half::bf16>().is_some_and(|view| view.iter().any(|x| !x.is_finite())),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    fn layer(name: &str, side: usize, fixed: bool) -> Layer {
+        let (rows, cols) = (side, side);
+        Layer {
+            name: name.into(),
+            block: None,
+            kind: Kind::Other,
+            rows,
+            cols,
+            dtype: Dtype::F32,
+            bytes: 4,
+            transposed: false,
+            fixed,
+        }
+    }
+
+    #[test]
+    fn the_focus_comes_next_then_what_others_wait_for() {
+        let layers: Vec<_> = (0..5).map(|i| layer(&i.to_string(), 1, i == 1)).collect();
+        let focus = AtomicUsize::new(usize::MAX);
+        let queue = Queue::new(&layers, &[3], &focus);
+        assert_eq!(queue.next(), Some(3));
+        focus.store(4, Ordering::Relaxed);
+        assert_eq!((queue.next(), queue.next(), queue.next(), queue.next()), (Some(4), Some(0), Some(2), None));
+    }
+
+    #[test]
+    fn huge_layers_are_done_one_by_one() {
+        assert_eq!(threads(&[layer("a", 30_000, false), layer("b", 2, false)]), 1);
+        assert_eq!(threads(&[layer("a", 2, false)]), 1);
+    }
+
+    #[test]
+    fn non_finite_values_are_found_in_each_type() {
+        let tensor = |dtype, data: &[u8]| {
+            let data = crate::checkpoint::Bytes::copied(data);
+            Tensor { name: "t".into(), dtype, shape: vec![1], data }
+        };
+        assert!(has_non_finite(&tensor(Dtype::F32, &f32::NAN.to_le_bytes())));
+        assert!(has_non_finite(&tensor(Dtype::F16, &half::f16::INFINITY.to_le_bytes())));
+        assert!(has_non_finite(&tensor(Dtype::BF16, &half::bf16::NEG_INFINITY.to_le_bytes())));
+        assert!(!has_non_finite(&tensor(Dtype::F32, &1.0_f32.to_le_bytes())));
+    }
+}

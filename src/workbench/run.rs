@@ -1,0 +1,256 @@
+//! A run of both models on one prompt, and the side that the original writes.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::GenerateOptions;
+use super::events::Event;
+use super::follow::Follower;
+use super::jobs::{End, StopOthers, Task};
+use super::live::{LiveEvent, LiveToken, Side};
+use super::open::Runnable;
+use crate::checkpoint::TextStream;
+use crate::measure::{Loop, find_loop};
+use crate::model::{CompressedLinear, Model, ModelError, Sampler};
+
+/// Events wait at most this long for others to travel with.
+pub(super) const COALESCE: Duration = Duration::from_millis(5);
+
+/// Loops are looked for in this many last tokens.
+const LOOP_WINDOW: usize = 4096;
+
+/// Logits that may wait to be compared, in bytes.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// The compressed model as it is now. Runs pick up the newest between two tokens.
+#[derive(Debug, Clone)]
+pub(super) struct ModelCell(Arc<Mutex<(u64, Model)>>);
+
+impl ModelCell {
+    pub(super) fn new(model: Model) -> Self {
+        Self(Arc::new(Mutex::new((0, model))))
+    }
+
+    /// The model and its version.
+    pub(super) fn now(&self) -> (u64, Model) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// As [`ModelCell::now`], if it is not the version that the caller has.
+    pub(super) fn newer(&self, version: u64) -> Option<(u64, Model)> {
+        let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (cell.0 != version).then(|| cell.clone())
+    }
+
+    /// Gives a layer another weight.
+    pub(super) fn swap(&self, layer: usize, weight: Arc<CompressedLinear>) {
+        let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *cell = (cell.0 + 1, cell.1.with_weight(layer, weight));
+    }
+}
+
+/// What a run works on.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) original: Runnable,
+    pub(super) compressed: ModelCell,
+    pub(super) options: GenerateOptions,
+}
+
+/// Where the original stood before a new token, and what it chose.
+#[derive(Debug)]
+pub(super) struct Position {
+    pub(super) logits: Vec<f32>,
+    pub(super) id: u32,
+}
+
+/// A prompt that fits, and how far the texts may go.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) prompt: Vec<u32>,
+    pub(super) limit: usize,
+    /// What reaching the limit means.
+    pub(super) limit_reason: &'static str,
+    /// Positions whose logits may wait.
+    pub(super) waiting: usize,
+}
+
+impl Run {
+    /// Writes both texts until both have ended.
+    pub(super) fn run(&self, task: &Task) -> Result<(), End> {
+        let start = self.start()?;
+        task.control.set_total(2 * start.limit as u64);
+        let (sender, receiver) = sync_channel(start.waiting);
+        let (one, other) = thread::scope(|scope| {
+            let start = &start;
+            let writing = thread::Builder::new()
+                .name("rankscope original".into())
+                .spawn_scoped(scope, move || side(task, || self.write_original(start, task, &sender)));
+            let following = side(task, || Follower::new(self, start, task, receiver).run());
+            let written = match writing.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(written)) => written,
+                Ok(Err(panic)) => resume_unwind(panic),
+                Err(error) => Err(End::Failed(format!("no thread could be started: {error}"))),
+            };
+            (written, following)
+        });
+        // The one that failed cancelled the other.
+        match (one, other) {
+            (Err(End::Failed(reason)), _) | (_, Err(End::Failed(reason))) => Err(End::Failed(reason)),
+            (one, other) => one.and(other),
+        }
+    }
+
+    fn start(&self) -> Result<Start, End> {
+        let encoded = self.original.tokenizer.encode(&self.options.prompt);
+        let prompt = encoded.map_err(|error| End::Failed(error.to_string()))?;
+        let architecture = self.original.model.architecture();
+        let (tokens, context) = (prompt.len(), architecture.context);
+        if prompt.is_empty() {
+            return Err(End::Failed(ModelError::Empty.to_string()));
+        }
+        if tokens >= context {
+            return Err(End::Failed(ModelError::Context { tokens: tokens + 1, context }.to_string()));
+        }
+        let fit = context - tokens;
+        let limit_reason = if self.options.max_tokens <= fit { "length" } else { "context" };
+        let waiting = (WAITING_BYTES / (4 * architecture.vocabulary.max(1))).clamp(8, 4096);
+        Ok(Start { prompt, limit: self.options.max_tokens.min(fit), limit_reason, waiting })
+    }
+
+    fn write_original(&self, start: &Start, task: &Task, positions: &SyncSender<Position>) -> Result<(), End> {
+        let model = &self.original.model;
+        let mut writer = Writer::new(Side::Original, self, start, task);
+        let (mut cache, mut feed) = (model.cache(), start.prompt.clone());
+        while !writer.ended() {
+            let clock = Instant::now();
+            let logits = model.forward(&feed, &mut cache, &task.control).map_err(end)?;
+            let id = writer.write(&logits, clock);
+            feed = vec![id];
+            match positions.try_send(Position { logits, id }) {
+                Err(TrySendError::Full(position)) => {
+                    writer.flush();
+                    // An error means that the other thread is gone; it says why itself.
+                    let _ = positions.send(position);
+                }
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            }
+        }
+        writer.finish();
+        Ok(())
+    }
+}
+
+/// One side of a run; where it stops before its end, the other must not go on alone.
+fn side(task: &Task, work: impl FnOnce() -> Result<(), End>) -> Result<(), End> {
+    let _stop = StopOthers(&task.control);
+    let outcome = work();
+    if outcome.is_err() {
+        task.control.cancel();
+    }
+    outcome
+}
+
+/// How a model's error ends a job.
+pub(super) fn end(error: ModelError) -> End {
+    match error {
+        ModelError::Cancelled(_) => End::Cancelled,
+        error => End::Failed(error.to_string()),
+    }
+}
+
+/// One of the two texts as it grows: chooses tokens, tells the screen, knows when to stop.
+pub(super) struct Writer<'a> {
+    side: Side,
+    start: &'a Start,
+    task: &'a Task,
+    eos: &'a [u32],
+    pub(super) ids: Vec<u32>,
+    sampler: Sampler,
+    stream: TextStream,
+    decoding: Duration,
+    reason: Option<&'static str>,
+    batch: Vec<LiveEvent>,
+    sent: Instant,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(side: Side, run: &'a Run, start: &'a Start, task: &'a Task) -> Self {
+        Self {
+            side,
+            start,
+            task,
+            eos: &run.original.model.architecture().eos,
+            ids: Vec::new(),
+            sampler: Sampler::new(run.options.sampling),
+            stream: run.original.tokenizer.stream(),
+            decoding: Duration::ZERO,
+            reason: (start.limit == 0).then_some(start.limit_reason),
+            batch: Vec::new(),
+            sent: Instant::now(),
+        }
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.reason.is_some()
+    }
+
+    /// Chooses the next token; `clock` was started before its logits were computed.
+    pub(super) fn write(&mut self, logits: &[f32], clock: Instant) -> u32 {
+        let id = self.sampler.next(logits);
+        // The prefill is no decoding.
+        if !self.ids.is_empty() {
+            self.decoding += clock.elapsed();
+        }
+        self.ids.push(id);
+        self.task.control.advance(1);
+        let token = LiveToken { id, text: self.stream.push(id) };
+        let steps = (self.ids.len() - 1) as f64;
+        let tokens_per_s = (self.ids.len() > 1).then(|| steps / self.decoding.as_secs_f64().max(1e-9));
+        self.say(LiveEvent::Token { side: self.side, token, tokens_per_s, looping: last_loop(&self.ids) });
+        if self.eos.contains(&id) {
+            self.reason = Some("eos");
+        } else if self.ids.len() >= self.start.limit {
+            self.reason = Some(self.start.limit_reason);
+        }
+        id
+    }
+
+    /// Tells the screen, together with what else happens within a few milliseconds.
+    pub(super) fn say(&mut self, event: LiveEvent) {
+        self.batch.push(event);
+        if self.sent.elapsed() >= COALESCE {
+            self.flush();
+        }
+    }
+
+    /// Tells the screen what waits to be told.
+    pub(super) fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.task.outbox.send(Event::Live { run: self.task.id, batch: std::mem::take(&mut self.batch) });
+        }
+        self.sent = Instant::now();
+    }
+
+    /// Tells that the text ended, and the rest of it.
+    pub(super) fn finish(&mut self) {
+        let text = self.stream.finish();
+        if !text.is_empty() {
+            self.batch.push(LiveEvent::Rest { side: self.side, text });
+        }
+        if let Some(reason) = self.reason {
+            self.batch.push(LiveEvent::Ended { side: self.side, reason });
+        }
+        self.flush();
+    }
+}
+
+/// The loop that a text ends in, in the indices of the whole text.
+fn last_loop(ids: &[u32]) -> Option<Loop> {
+    let from = ids.len().saturating_sub(LOOP_WINDOW);
+    let found = find_loop(ids.get(from..)?)?;
+    Some(Loop { start: found.start + from, ..found })
+}
