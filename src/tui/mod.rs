@@ -1,1 +1,139 @@
-//! The screen: a face on the workbench that computes nothing. STUB.
+//! The screen: a face on the workbench that computes nothing.
+//!
+//! [`action`] lists all that a person can do; [`app`] turns events into state and effects; [`view`] draws that state, one file
+//! per region; [`event_loop`] waits, folds and draws.
+
+pub mod action;
+pub mod app;
+pub mod colour;
+pub mod config;
+pub mod context;
+pub mod event_loop;
+pub mod export_form;
+pub mod keymap;
+pub mod listing;
+pub mod scene;
+pub mod svg;
+pub mod theme;
+pub mod ui;
+pub mod view;
+
+mod act;
+mod column;
+mod dialogs;
+mod edit;
+mod filter;
+mod format;
+mod mouse;
+mod plans;
+mod session;
+mod terminal;
+mod typing;
+
+use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
+
+use self::app::App;
+use self::colour::Depth;
+pub use self::config::Config;
+use self::event_loop::Inbox;
+pub use self::event_loop::Interrupted;
+use self::terminal::{PanicGuard, Screen};
+use self::theme::Theme;
+use self::ui::Ui;
+use crate::workbench::{Locations, PROMPTS, Source, Workbench};
+
+/// How long a terminal may take to tell its background.
+const BACKGROUND_PATIENCE: Duration = Duration::from_millis(150);
+
+/// What the workbench is opened with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The model.
+    pub source: Source,
+    /// A policy to begin with.
+    pub policy: Option<PathBuf>,
+    /// For a compressed folder, the model that it came from.
+    pub original: Option<Source>,
+    /// The theme asked for.
+    pub theme: Option<String>,
+    /// Where things are kept.
+    pub locations: Locations,
+    /// The folder of `config.toml` and `themes/`.
+    pub config_dir: Option<PathBuf>,
+}
+
+/// Opens the workbench on the terminal and runs it until the person leaves.
+///
+/// # Errors
+/// No terminal, a configuration or theme that is not as it should be, the terminal's own; [`Interrupted`] after a signal or Ctrl-C.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        anyhow::bail!("the workbench needs a terminal; the commands (rankscope --help) work without one");
+    }
+    let config = Config::load(options.config_dir.as_deref())?;
+    let depth = Depth::of_terminal();
+    let asked = options.theme.as_deref().or(config.theme.as_deref());
+    let theme = theme_for(asked, depth, options.config_dir.as_deref())?;
+    let inbox = Inbox::default();
+    let mut app = start(options, theme, depth, &config, &inbox);
+    let mouse = app.ui.mouse;
+    let guard = PanicGuard::install();
+    let mut screen = Screen::enter(mouse).context("the terminal cannot be used")?;
+    inbox.listen()?;
+    let ended = catch_unwind(AssertUnwindSafe(|| event_loop::run(&mut app, &mut screen, &inbox)));
+    app.keep_draft();
+    drop(screen);
+    drop(guard);
+    match ended {
+        Ok(result) => {
+            app.workbench.shut_down();
+            result
+        }
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &Inbox) -> App {
+    let theme_asked = options.theme.is_some() || config.theme.is_some();
+    let mut ui = Ui::new(theme, PROMPTS.lines().next().unwrap_or_default());
+    ui.mouse = config.mouse.unwrap_or(true);
+    ui.max_tokens = config.max_tokens.unwrap_or(ui.max_tokens);
+    let workbench = Workbench::new(options.locations.clone(), inbox.waker());
+    let mut app = App::new(workbench, ui, depth, options.locations.clone());
+    if let Some(draft) = Workbench::last_draft(&options.locations) {
+        app.arrange_as(&draft.layout, !theme_asked);
+        if options.policy.is_none() && draft.model == options.source.name() {
+            app.pending_draft = Some(draft);
+        }
+    }
+    app.workbench.open(options.source, options.policy, options.original);
+    app
+}
+
+fn theme_for(asked: Option<&str>, depth: Depth, config_dir: Option<&Path>) -> anyhow::Result<Theme> {
+    let Some(name) = asked else {
+        let query = || theme_mode(with_patience());
+        let light = depth != Depth::None && matches!(query(), Ok(ThemeMode::Light));
+        return Ok(Theme::embedded(if light { "light" } else { "dark" }, depth)?);
+    };
+    let own = config_dir.map(|folder| folder.join("themes").join(format!("{name}.toml"))).filter(|path| path.exists());
+    match own {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            Ok(Theme::parse(name, &text, depth)?)
+        }
+        None => Ok(Theme::embedded(name, depth)?),
+    }
+}
+
+fn with_patience() -> QueryOptions {
+    let mut options = QueryOptions::default();
+    options.timeout = BACKGROUND_PATIENCE;
+    options
+}

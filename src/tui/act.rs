@@ -1,0 +1,265 @@
+//! What each action does.
+
+use super::action::Action;
+use super::app::{App, Effect};
+use super::context::Context;
+use super::export_form::{ExportForm, Format};
+use super::theme::Theme;
+use super::ui::{Dialog, Menu, Metric, Pane, Purpose, Question, Then};
+use super::view::map;
+use crate::workbench::{GenerateOptions, PROMPTS, Severity};
+
+impl App {
+    /// Performs an action in the state that the screen is in.
+    pub fn perform(&mut self, action: Action) {
+        match self.ui.context() {
+            Context::List => self.act_on_menu(action),
+            Context::Jobs => self.act_on_jobs(action),
+            Context::Export => self.act_on_export(action),
+            Context::Confirm => self.act_on_question(action),
+            Context::Input => self.act_on_field(action),
+            Context::Layers | Context::Spectrum | Context::Text => {
+                if !self.move_about(action) && !self.select(action) && !self.change_plans(action) {
+                    self.act(action);
+                }
+            }
+        }
+        if action == Action::Interrupt {
+            self.effects.push(Effect::Interrupt);
+        }
+    }
+
+    fn move_about(&mut self, action: Action) -> bool {
+        let page = self.facts.page.max(2).cast_signed() - 1;
+        let lines = match action {
+            Action::MoveUp => -1,
+            Action::MoveDown => 1,
+            Action::PageUp => -page,
+            Action::PageDown => page,
+            Action::Home => isize::MIN / 2,
+            Action::End => isize::MAX / 2,
+            Action::MapLeft | Action::MapRight => {
+                self.step_map(if action == Action::MapLeft { -1 } else { 1 }, 0);
+                return true;
+            }
+            _ => return false,
+        };
+        self.move_by(lines);
+        true
+    }
+
+    /// Moves within the focused pane.
+    pub(super) fn move_by(&mut self, lines: isize) {
+        match self.ui.pane {
+            Pane::Text => {
+                let lines = if lines.unsigned_abs() > 1 && lines.unsigned_abs() < 1000 {
+                    lines.signum() * self.facts.text_page.max(2).cast_signed()
+                } else {
+                    lines
+                };
+                let limit = self.facts.text_overflow;
+                self.ui.text_scroll = self.ui.text_scroll.saturating_add_signed(lines.saturating_neg()).min(limit);
+            }
+            Pane::Layers if self.ui.map => self.step_map(0, lines),
+            Pane::Layers | Pane::Spectrum => self.step_cursor(lines),
+        }
+    }
+
+    fn step_cursor(&mut self, lines: isize) {
+        self.ui.listing.step(lines);
+        self.look_at_cursor();
+    }
+
+    fn step_map(&mut self, across: isize, down: isize) {
+        if !self.ui.map {
+            return;
+        }
+        let listing = &self.ui.listing;
+        if let Some(layer) = map::step(self.workbench.rows(), &listing.order, listing.cursor, across, down) {
+            self.ui.listing.go_to(layer);
+            self.look_at_cursor();
+        }
+    }
+
+    /// The layer that is looked at is decomposed first.
+    pub(super) fn look_at_cursor(&mut self) {
+        self.ui.dragged_rank = None;
+    }
+
+    fn select(&mut self, action: Action) -> bool {
+        let here = self.workbench.rows().get(self.ui.listing.cursor).map(|row| (row.layer.kind, row.layer.block));
+        match (action, here) {
+            (Action::Mark, _) => {
+                let cursor = self.ui.listing.cursor;
+                self.ui.listing.toggle_mark(cursor);
+                self.move_by(1);
+            }
+            (Action::MarkAll, _) => self.ui.listing.mark_all(),
+            (Action::MarkInvert, _) => self.ui.listing.mark_inverse(),
+            (Action::MarkKind, Some((wanted, _))) => {
+                self.ui.listing.mark_where(self.workbench.rows(), |kind, _| kind == wanted);
+            }
+            (Action::MarkBlock, Some((_, wanted))) => {
+                self.ui.listing.mark_where(self.workbench.rows(), |_, block| block == wanted);
+            }
+            (Action::SortNext, _) => self.sort_stepped(1),
+            (Action::SortPrevious, _) => self.sort_stepped(-1),
+            (Action::SortReverse, _) => self.ui.listing.falling = !self.ui.listing.falling,
+            _ => return false,
+        }
+        true
+    }
+
+    fn sort_stepped(&mut self, by: isize) {
+        let column = self.ui.listing.sort.stepped(by);
+        self.ui.listing.sort_by(column);
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Filter => self.begin(Purpose::Filter),
+            Action::Rank => self.begin(Purpose::Rank),
+            Action::Energy => self.begin(Purpose::Energy),
+            Action::MaxTokens => self.begin(Purpose::MaxTokens),
+            Action::Sampling => self.begin(Purpose::Sampling),
+            Action::OpenModel => self.begin(Purpose::Open),
+            Action::EditPrompt => {
+                self.ui.focus(Pane::Text);
+                self.begin(Purpose::Prompt);
+            }
+            Action::NextPrompt => self.next_prompt(),
+            Action::Generate => self.generate(),
+            Action::Stop => self.workbench.stop(),
+            Action::Undo => self.undo(),
+            Action::Redo => self.redo(),
+            Action::Export => self.open_form(Format::Native),
+            Action::Save => self.open_form(Format::Policy),
+            Action::Jobs => self.ui.dialog = Some(Dialog::Jobs(0)),
+            Action::Help => self.open_menu(true),
+            Action::Palette => self.open_menu(false),
+            Action::Quit => self.quit(),
+            _ => self.arrange(action),
+        }
+    }
+
+    fn arrange(&mut self, action: Action) {
+        match action {
+            Action::NextPane => self.step_pane(1),
+            Action::PreviousPane => self.step_pane(2),
+            Action::ShowSpectrum => {
+                let next = if self.ui.pane == Pane::Spectrum { Pane::Layers } else { Pane::Spectrum };
+                self.ui.focus(next);
+                self.look_at_cursor();
+            }
+            Action::ToggleMap => {
+                self.ui.map = !self.ui.map;
+                self.ui.focus(Pane::Layers);
+            }
+            Action::MapMetric => self.ui.metric = Metric::next(self.ui.metric),
+            Action::Zoom => self.ui.zoomed = !self.ui.zoomed,
+            Action::NextTheme => self.next_theme(),
+            Action::ReleaseMouse => self.release_mouse(),
+            Action::Redraw => self.effects.push(Effect::Redraw),
+            Action::Suspend => self.effects.push(Effect::Suspend),
+            Action::Dismiss => self.dismiss(),
+            _ => {}
+        }
+    }
+
+    fn step_pane(&mut self, by: usize) {
+        let here = Pane::ALL.iter().position(|pane| *pane == self.ui.pane).unwrap_or_default();
+        let next = Pane::ALL.get((here + by) % Pane::ALL.len()).copied().unwrap_or_default();
+        self.ui.focus(next);
+    }
+
+    fn next_theme(&mut self) {
+        let name = self.ui.theme.next_name();
+        if let Ok(theme) = Theme::embedded(name, self.depth) {
+            self.ui.theme = theme;
+            self.say(Severity::Info, format!("theme {name}"));
+        }
+    }
+
+    fn release_mouse(&mut self) {
+        self.ui.mouse = !self.ui.mouse;
+        self.effects.push(Effect::Mouse(self.ui.mouse));
+        let text =
+            if self.ui.mouse { "the mouse is ours again" } else { "the mouse selects text now; Ctrl-Y takes it back" };
+        self.say(Severity::Info, text);
+    }
+
+    fn dismiss(&mut self) {
+        if self.ui.toast.take().is_some() {
+            return;
+        }
+        if self.ui.listing.filter_text.is_empty() {
+            self.ui.listing.marked.clear();
+        } else {
+            self.ui.listing.filter_text.clear();
+        }
+    }
+
+    fn undo(&mut self) {
+        match self.workbench.undo() {
+            Some(name) => self.say(Severity::Info, format!("undone: {name}")),
+            None => self.say(Severity::Info, "nothing to undo"),
+        }
+    }
+
+    fn redo(&mut self) {
+        match self.workbench.redo() {
+            Some(name) => self.say(Severity::Info, format!("done again: {name}")),
+            None => self.say(Severity::Info, "nothing to do again"),
+        }
+    }
+
+    pub(super) fn generate(&mut self) {
+        if let Some(reason) = self.workbench.opened().and_then(|opened| opened.cannot_generate.clone()) {
+            self.say(Severity::Warning, reason);
+            return;
+        }
+        if self.workbench.opened().is_none() {
+            self.say(Severity::Warning, "no model is open yet");
+            return;
+        }
+        self.ui.text_scroll = 0;
+        self.ui.lower = Pane::Text;
+        self.workbench.generate(GenerateOptions {
+            prompt: self.ui.prompt.clone(),
+            max_tokens: self.ui.max_tokens,
+            sampling: self.ui.sampling,
+        });
+    }
+
+    fn next_prompt(&mut self) {
+        let prompts: Vec<&str> = PROMPTS.lines().filter(|line| !line.trim().is_empty()).collect();
+        let next = prompts.iter().position(|prompt| *prompt == self.ui.prompt).map_or(0, |here| here + 1);
+        if let Some(prompt) = prompts.get(next % prompts.len().max(1)) {
+            (*prompt).clone_into(&mut self.ui.prompt);
+            self.ui.lower = Pane::Text;
+        }
+    }
+
+    fn open_form(&mut self, format: Format) {
+        let Some(opened) = self.workbench.opened() else {
+            self.say(Severity::Warning, "no model is open yet");
+            return;
+        };
+        let form = ExportForm::new(format, &opened.label, &self.workbench);
+        self.ui.dialog = Some(Dialog::Export(Box::new(form)));
+    }
+
+    fn open_menu(&mut self, help: bool) {
+        self.ui.dialog = Some(Dialog::Menu(Menu::new(help, self.ui.context())));
+    }
+
+    fn quit(&mut self) {
+        let losses = self.workbench.would_lose();
+        if losses.is_empty() {
+            self.effects.push(Effect::Quit);
+        } else {
+            let title = "Leave rankscope?".to_owned();
+            self.ui.dialog = Some(Dialog::Confirm(Question { title, losses, then: Then::Quit }));
+        }
+    }
+}

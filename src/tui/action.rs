@@ -1,0 +1,169 @@
+//! The one list of what a person can do: it feeds the keys, the palette, the help, the footer and the mouse.
+
+use super::context::Context;
+
+const EVERYWHERE: &[Context] = &Context::ALL;
+const PANES: &[Context] = &[Context::Layers, Context::Spectrum, Context::Text];
+const LAYERED: &[Context] = &[Context::Layers, Context::Spectrum];
+const LAYERS: &[Context] = &[Context::Layers];
+const SPECTRUM: &[Context] = &[Context::Spectrum];
+const TEXT: &[Context] = &[Context::Text];
+const LIST: &[Context] = &[Context::List];
+const JOBS: &[Context] = &[Context::Jobs];
+const EXPORT: &[Context] = &[Context::Export];
+const CONFIRM: &[Context] = &[Context::Confirm];
+const INPUT: &[Context] = &[Context::Input];
+
+/// Keys of an action in some contexts; keys are separated by spaces (`j down ctrl-n`).
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// Where they count.
+    pub contexts: &'static [Context],
+    /// The keys; the first one is shown.
+    pub keys: &'static str,
+}
+
+/// All that the screen knows about an action.
+#[derive(Debug, Clone, Copy)]
+pub struct Info {
+    /// The action.
+    pub action: Action,
+    /// Its short name, as footer and palette show it.
+    pub title: &'static str,
+    /// One sentence for the help.
+    pub description: &'static str,
+    /// Its keys.
+    pub bindings: &'static [Binding],
+    /// Its place in the footer, 1 first; 0: not there.
+    pub footer: u8,
+}
+
+const fn on(contexts: &'static [Context], keys: &'static str) -> Binding {
+    Binding { contexts, keys }
+}
+
+macro_rules! actions {
+    ($($action:ident, $footer:literal, $title:literal, $description:literal, [$(($contexts:expr, $keys:literal)),+];)+) => {
+        /// Something that a person can do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $(#[doc = $description] $action,)+
+        }
+
+        /// Every action, in the order in which help and palette show them.
+        pub const ACTIONS: &[Info] = &[
+            $(Info {
+                action: Action::$action,
+                title: $title,
+                description: $description,
+                bindings: &[$(on($contexts, $keys)),+],
+                footer: $footer,
+            },)+
+        ];
+    };
+}
+
+actions! {
+    // Choosing layers.
+    MoveUp, 0, "up", "Moves one line up.", [(PANES, "k up"), (LIST, "up ctrl-p"), (JOBS, "k up"), (EXPORT, "up")];
+    MoveDown, 0, "down", "Moves one line down.", [(PANES, "j down"), (LIST, "down ctrl-n"), (JOBS, "j down"), (EXPORT, "down")];
+    PageUp, 0, "page up", "Moves a page up.", [(PANES, "pageup ctrl-b ctrl-u"), (LIST, "pageup"), (JOBS, "pageup")];
+    PageDown, 0, "page down", "Moves a page down.", [(PANES, "pagedown ctrl-f ctrl-d"), (LIST, "pagedown"), (JOBS, "pagedown")];
+    Home, 0, "first", "Goes to the first line.", [(PANES, "home"), (LIST, "home"), (JOBS, "home")];
+    End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (JOBS, "end G")];
+    MapLeft, 0, "left", "In the map, goes to the kind on the left.", [(LAYERS, "h left")];
+    MapRight, 0, "right", "In the map, goes to the kind on the right.", [(LAYERS, "l right")];
+    Mark, 2, "select", "Selects the layer under the cursor, or no longer, and goes one down.", [(LAYERED, "space")];
+    MarkAll, 0, "select all", "Selects every layer that the filter shows; none, where all are selected.", [(LAYERED, "a")];
+    MarkInvert, 0, "invert selection", "Selects what is not selected among the layers that the filter shows.", [(LAYERED, "i")];
+    MarkKind, 0, "select kind", "Selects all layers of the kind under the cursor.", [(LAYERED, "K")];
+    MarkBlock, 0, "select block", "Selects all layers of the block under the cursor.", [(LAYERED, "B")];
+    Filter, 7, "filter", "Filters the layers as you type: words, or kind:k block:3 block:0-2 plan:int8 is:changed.", [(LAYERED, "/")];
+    SortNext, 0, "sort by next column", "Sorts by the next column.", [(LAYERS, ">")];
+    SortPrevious, 0, "sort by previous column", "Sorts by the column before.", [(LAYERS, "<")];
+    SortReverse, 0, "reverse order", "Turns the order of the table round.", [(LAYERS, "S")];
+    ToggleMap, 8, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
+    MapMetric, 0, "map figure", "Shows error, rank or bytes in the map.", [(PANES, "M")];
+    // Changing plans.
+    Compress, 3, "compress", "Makes the selection low-rank, or dense again.", [(LAYERED, "c")];
+    Rank, 4, "rank", "Asks for a rank, for the selection or the layer under the cursor.", [(LAYERED, "r enter")];
+    Energy, 5, "energy", "Asks for the share of energy to keep (0.9 or 90%) and takes the least rank that keeps it.", [(LAYERED, "e")];
+    RankUp, 0, "rank +1", "Raises the rank by one.", [(LAYERED, "+ ="), (SPECTRUM, "l right")];
+    RankDown, 0, "rank -1", "Lowers the rank by one.", [(LAYERED, "-"), (SPECTRUM, "h left")];
+    RankUpMore, 0, "rank +8", "Raises the rank by eight.", [(LAYERED, "]"), (SPECTRUM, "L shift-right")];
+    RankDownMore, 0, "rank -8", "Lowers the rank by eight.", [(LAYERED, "["), (SPECTRUM, "H shift-left")];
+    RankDouble, 0, "rank x2", "Doubles the rank.", [(LAYERED, "}")];
+    RankHalve, 0, "rank /2", "Halves the rank.", [(LAYERED, "{")];
+    Base, 6, "base", "Changes the base: dense, int8, none (low-rank alone).", [(LAYERED, "b")];
+    Factors, 0, "factors", "Changes the type of the factors: int8, f16, f32.", [(LAYERED, "f")];
+    Dense, 0, "dense", "Makes the selection dense, as the checkpoint has it.", [(LAYERED, "d")];
+    NormCorrection, 0, "norm correction", "Switches norm correction of the low-rank part on or off (it can only raise the error).", [(LAYERED, "N")];
+    Undo, 0, "undo", "Undoes the last change of plans.", [(PANES, "u")];
+    Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
+    // Writing text.
+    Generate, 9, "write", "Lets both models write from the prompt, from the start.", [(PANES, "g")];
+    Stop, 10, "stop", "Stops writing.", [(PANES, ".")];
+    EditPrompt, 1, "prompt", "Edits the prompt.", [(PANES, "p"), (TEXT, "enter i")];
+    NextPrompt, 0, "next prompt", "Takes the next sample prompt.", [(PANES, "n")];
+    MaxTokens, 0, "length", "Asks for the most tokens to write.", [(PANES, "t")];
+    Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];
+    // The work as a whole.
+    Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x")];
+    Save, 0, "save policy", "Opens the dialog to save the policy.", [(PANES, "ctrl-s w")];
+    OpenModel, 0, "open model", "Asks for another model: a folder, a file, owner/name from the cache, or demo.", [(PANES, "o")];
+    Jobs, 0, "jobs", "Lists jobs with progress, and the messages so far.", [(PANES, "J")];
+    NextPane, 0, "next pane", "Goes to the next pane.", [(PANES, "tab")];
+    PreviousPane, 0, "pane before", "Goes to the pane before.", [(PANES, "backtab")];
+    ShowSpectrum, 0, "spectrum", "Goes to the singular values of the layer, or back.", [(PANES, "s")];
+    Zoom, 0, "zoom", "Gives the whole screen to the pane, or shares it again.", [(PANES, "z")];
+    NextTheme, 0, "next theme", "Takes the next theme.", [(PANES, "ctrl-t")];
+    ReleaseMouse, 0, "release mouse", "Gives the mouse to the terminal, so that text can be selected, or takes it back.", [(PANES, "ctrl-y")];
+    Redraw, 0, "redraw", "Draws the whole screen anew.", [(PANES, "ctrl-l")];
+    Suspend, 0, "suspend", "Goes back to the shell; fg returns.", [(PANES, "ctrl-z")];
+    Palette, 12, "palette", "Finds a command by its name and runs it.", [(PANES, ": ctrl-p")];
+    Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (JOBS, "? f1")];
+    Dismiss, 0, "dismiss", "Drops the message, then the filter, then the selection.", [(PANES, "esc")];
+    Quit, 0, "quit", "Leaves, after asking where something would be lost.", [(PANES, "q")];
+    Interrupt, 0, "leave at once", "Leaves at once; the draft of plans and prompt is kept for the next start.", [(EVERYWHERE, "ctrl-c")];
+    // Lists, dialogs, typing.
+    Accept, 1, "run", "Runs the chosen command.", [(LIST, "enter")];
+    CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete enter")];
+    NextField, 1, "next field", "Goes to the next field.", [(EXPORT, "tab")];
+    PreviousField, 0, "field before", "Goes to the field before.", [(EXPORT, "backtab")];
+    NextChoice, 2, "next format", "Chooses the next format.", [(EXPORT, "ctrl-n")];
+    PreviousChoice, 0, "format before", "Chooses the format before.", [(EXPORT, "ctrl-p")];
+    Overwrite, 3, "overwrite", "Allows or forbids to write over what is there.", [(EXPORT, "ctrl-o")];
+    Write, 4, "write", "Writes what the dialog describes.", [(EXPORT, "enter")];
+    Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y enter")];
+    No, 2, "no", "Answers no.", [(CONFIRM, "n esc q")];
+    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc")];
+    Enter, 1, "take", "Takes what was typed.", [(INPUT, "enter")];
+    Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
+}
+
+impl Action {
+    /// All that is known about it.
+    pub fn info(self) -> Option<&'static Info> {
+        ACTIONS.iter().find(|info| info.action == self)
+    }
+
+    /// Its short name.
+    pub fn title(self) -> &'static str {
+        self.info().map_or("", |info| info.title)
+    }
+}
+
+impl Info {
+    /// The keys that run it in `context`.
+    pub fn keys_in(&self, context: Context) -> impl Iterator<Item = &'static str> {
+        self.bindings
+            .iter()
+            .filter(move |binding| binding.contexts.contains(&context))
+            .flat_map(|binding| binding.keys.split(' '))
+    }
+
+    /// Whether some key runs it in `context`.
+    pub fn counts_in(&self, context: Context) -> bool {
+        self.keys_in(context).next().is_some()
+    }
+}

@@ -1,0 +1,171 @@
+//! The screen and the workbench together: events in, state and effects out.
+
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event, KeyEvent, KeyEventKind};
+use ratatui::buffer::Buffer;
+
+use super::colour::Depth;
+use super::keymap;
+use super::scene::Scene;
+use super::ui::{Dialog, Facts, Toast, Ui};
+use super::view;
+use crate::workbench::{Draft, JobView, Locations, Severity, Workbench};
+
+const INFO_STAYS: Duration = Duration::from_secs(4);
+const WARNING_STAYS: Duration = Duration::from_secs(12);
+/// A draft is written this long after the last change.
+const DRAFT_AFTER: Duration = Duration::from_secs(2);
+
+/// What the event loop must do, beyond drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// End well.
+    Quit,
+    /// End as interrupted.
+    Interrupt,
+    /// Go back to the shell until told to continue.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Take the mouse, or give it back.
+    Mouse(bool),
+}
+
+/// The workbench with its screen.
+#[derive(Debug)]
+pub struct App {
+    /// The workbench.
+    pub workbench: Workbench,
+    /// The state of the screen.
+    pub ui: Ui,
+    /// What the last frame left behind.
+    pub facts: Facts,
+    /// The draft of the last session, until its model is open.
+    pub pending_draft: Option<Draft>,
+    pub(super) jobs: Vec<JobView>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) depth: Depth,
+    pub(super) locations: Locations,
+    pub(super) shown_model: Option<(String, usize, u64)>,
+    seen_message: u64,
+    toast_until: Option<Instant>,
+    draft_due: Option<Instant>,
+}
+
+impl App {
+    /// A screen on a workbench.
+    pub fn new(workbench: Workbench, ui: Ui, depth: Depth, locations: Locations) -> Self {
+        Self {
+            workbench,
+            ui,
+            facts: Facts::default(),
+            pending_draft: None,
+            jobs: Vec::new(),
+            effects: Vec::new(),
+            depth,
+            locations,
+            shown_model: None,
+            seen_message: 0,
+            toast_until: None,
+            draft_due: None,
+        }
+    }
+
+    /// Answers a key, a click, a paste.
+    pub fn handle(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => self.key(*key),
+            Event::Paste(text) => self.paste(text),
+            Event::Mouse(mouse) => self.mouse(*mouse),
+            _ => {}
+        }
+        self.draft_due.get_or_insert(now + DRAFT_AFTER);
+        self.follow(now);
+    }
+
+    fn key(&mut self, key: KeyEvent) {
+        match keymap::action_for(self.ui.context(), key) {
+            Some(action) => self.perform(action),
+            None => self.type_key(key),
+        }
+    }
+
+    /// Folds what the jobs have brought; whether anything changed.
+    pub fn drain(&mut self, now: Instant) -> bool {
+        let changed = self.workbench.drain();
+        if changed {
+            self.follow(now);
+        }
+        changed
+    }
+
+    /// Brings the screen's own state up to date with the workbench.
+    pub fn follow(&mut self, now: Instant) {
+        self.jobs = self.workbench.jobs();
+        self.notice_model();
+        self.ui.listing.refresh(self.workbench.rows());
+        if let Some(Dialog::Jobs(chosen)) = &mut self.ui.dialog {
+            *chosen = (*chosen).min(self.jobs.len().saturating_sub(1));
+        }
+        self.notice_messages(now);
+    }
+
+    fn notice_messages(&mut self, now: Instant) {
+        let Some(last) = self.workbench.messages().last().filter(|message| message.serial > self.seen_message) else {
+            return;
+        };
+        let last = self
+            .workbench
+            .messages()
+            .iter()
+            .rev()
+            .take_while(|message| message.serial > self.seen_message)
+            .find(|message| message.severity != Severity::Info)
+            .unwrap_or(last);
+        let stays = if last.severity == Severity::Info { INFO_STAYS } else { WARNING_STAYS };
+        self.ui.toast = Some(Toast { severity: last.severity, text: last.text.clone() });
+        self.toast_until = Some(now + stays);
+        self.seen_message = self.workbench.messages().last().map_or(self.seen_message, |message| message.serial);
+    }
+
+    /// Says something to the person.
+    pub fn say(&mut self, severity: Severity, text: impl Into<String>) {
+        self.workbench.say(severity, text.into());
+    }
+
+    /// What has come due by `now`; whether the screen changed.
+    pub fn tick(&mut self, now: Instant) -> bool {
+        if self.draft_due.is_some_and(|due| due <= now) {
+            self.draft_due = None;
+            self.keep_draft_aside();
+        }
+        let expired = self.toast_until.is_some_and(|until| until <= now);
+        if expired {
+            self.toast_until = None;
+            self.ui.toast = None;
+        }
+        expired
+    }
+
+    /// When [`App::tick`] has something to do next.
+    pub fn next_tick(&self) -> Option<Instant> {
+        [self.toast_until, self.draft_due].into_iter().flatten().min()
+    }
+
+    /// What the event loop must do now.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// What a frame shows.
+    pub fn scene(&self) -> Scene<'_> {
+        Scene::of(&self.workbench, &self.jobs)
+    }
+
+    /// Draws a frame.
+    pub fn draw(&mut self, buffer: &mut Buffer) {
+        let scene = Scene::of(&self.workbench, &self.jobs);
+        view::draw(&scene, &self.ui, buffer, &mut self.facts);
+    }
+}

@@ -1,0 +1,104 @@
+//! Colours for as many as the terminal has: 16 million, 256, 16, or none.
+
+use ratatui::style::Color;
+
+/// How many colours the terminal shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// 16 million.
+    True,
+    /// The 256 of xterm.
+    Indexed,
+    /// The 16 of old.
+    Basic,
+    /// None: `NO_COLOR`, or a terminal without.
+    None,
+}
+
+impl Depth {
+    /// What the terminal on stdout shows, as its environment tells.
+    pub fn of_terminal() -> Self {
+        match supports_color::on(supports_color::Stream::Stdout) {
+            Some(level) if level.has_16m => Self::True,
+            Some(level) if level.has_256 => Self::Indexed,
+            Some(_) => Self::Basic,
+            None => Self::None,
+        }
+    }
+}
+
+/// Reads `#rrggbb name`: the exact colour, and the name (optional) of the one to take where only 16 are shown.
+///
+/// # Errors
+/// What is no colour.
+pub fn parse(text: &str, depth: Depth) -> Result<Option<Color>, String> {
+    let (exact, basic) = text.split_once(' ').unwrap_or((text, text));
+    let read =
+        |word: &str| word.parse::<Color>().map_err(|_| format!("\"{word}\" is no colour; write #rrggbb or a name"));
+    let (exact, basic) = (read(exact)?, read(basic)?);
+    Ok(match (depth, exact) {
+        (Depth::None, _) => None,
+        (Depth::Indexed, Color::Rgb(r, g, b)) => Some(Color::Indexed(nearest_indexed([r, g, b]))),
+        (Depth::Basic, _) => Some(match basic {
+            Color::Rgb(r, g, b) => nearest_basic([r, g, b]),
+            named => named,
+        }),
+        _ => Some(exact),
+    })
+}
+
+const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+
+/// The nearest of the 6 x 6 x 6 cube and the 24 greys; the first 16 differ from terminal to terminal and are left out.
+fn nearest_indexed(rgb: [u8; 3]) -> u8 {
+    let cube = (0_u8..216).map(|i| (16 + i, [i / 36, i / 6 % 6, i % 6].map(step)));
+    let greys = (0_u8..24).map(|i| (232 + i, [8 + 10 * i; 3]));
+    cube.chain(greys).min_by_key(|(_, candidate)| distance(rgb, *candidate)).map_or(7, |(index, _)| index)
+}
+
+fn step(index: u8) -> u8 {
+    STEPS.get(usize::from(index)).copied().unwrap_or_default()
+}
+
+fn nearest_basic(rgb: [u8; 3]) -> Color {
+    let candidates = [
+        (Color::Black, [0, 0, 0]),
+        (Color::Red, [170, 0, 0]),
+        (Color::Green, [0, 170, 0]),
+        (Color::Yellow, [170, 120, 0]),
+        (Color::Blue, [0, 0, 200]),
+        (Color::Magenta, [170, 0, 170]),
+        (Color::Cyan, [0, 170, 170]),
+        (Color::Gray, [180, 180, 180]),
+        (Color::DarkGray, [100, 100, 100]),
+        (Color::White, [255, 255, 255]),
+    ];
+    candidates
+        .into_iter()
+        .min_by_key(|(_, candidate)| distance(rgb, *candidate))
+        .map_or(Color::Gray, |(colour, _)| colour)
+}
+
+fn distance(a: [u8; 3], b: [u8; 3]) -> u32 {
+    a.into_iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colour_comes_down_the_ladder() {
+        let at = |depth| parse("#ff8800 yellow", depth).unwrap();
+        assert_eq!(at(Depth::True), Some(Color::Rgb(255, 136, 0)));
+        assert_eq!(at(Depth::Indexed), Some(Color::Indexed(208)));
+        assert_eq!(at(Depth::Basic), Some(Color::Yellow));
+        assert_eq!(at(Depth::None), None);
+    }
+
+    #[test]
+    fn without_a_name_the_nearest_of_sixteen_is_taken() {
+        assert_eq!(parse("#fafafa", Depth::Basic).unwrap(), Some(Color::White));
+        assert!(parse("#ff88", Depth::True).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! The columns of the table: how they sort, and what they show.
+
+use std::cmp::Ordering;
+
+use super::format;
+use crate::checkpoint::escaped;
+use crate::workbench::{LayerRow, Measured};
+
+/// A column of the layers' table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Column {
+    /// Block index; sorting by it is the model's order.
+    #[default]
+    Block,
+    /// What the layer does.
+    Kind,
+    /// [out, in].
+    Shape,
+    /// Type as stored.
+    Type,
+    /// The plan.
+    Plan,
+    /// The rank.
+    Rank,
+    /// Bytes in the checkpoint.
+    Before,
+    /// Bytes under the plan.
+    After,
+    /// Predicted weight error.
+    Predicted,
+    /// Measured weight error.
+    Measured,
+    /// The spectrum in small; sorts by stable rank.
+    Spectrum,
+    /// The tensor's name.
+    Name,
+}
+
+impl Column {
+    /// All, from left to right.
+    pub const ALL: [Self; 12] = [
+        Self::Block,
+        Self::Kind,
+        Self::Shape,
+        Self::Type,
+        Self::Plan,
+        Self::Rank,
+        Self::Before,
+        Self::After,
+        Self::Predicted,
+        Self::Measured,
+        Self::Spectrum,
+        Self::Name,
+    ];
+
+    /// Its head.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Block => "blk",
+            Self::Kind => "kind",
+            Self::Shape => "shape",
+            Self::Type => "type",
+            Self::Plan => "plan",
+            Self::Rank => "rank",
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Predicted => "pred",
+            Self::Measured => "error",
+            Self::Spectrum => "spectrum",
+            Self::Name => "tensor",
+        }
+    }
+
+    /// Its name in sentences.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Block => "model order",
+            Self::Before => "bytes before",
+            Self::After => "bytes after",
+            Self::Predicted => "predicted error",
+            Self::Measured => "measured error",
+            Self::Spectrum => "stable rank",
+            Self::Name => "tensor name",
+            other => other.title(),
+        }
+    }
+
+    /// Whether it holds numbers, which stand on the right.
+    pub const fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Block | Self::Shape | Self::Rank | Self::Before | Self::After | Self::Predicted | Self::Measured
+        )
+    }
+
+    /// The column `by` places to the right, round the ends.
+    #[must_use]
+    pub fn stepped(self, by: isize) -> Self {
+        let here = Self::ALL.iter().position(|column| *column == self).unwrap_or_default();
+        let there = here.cast_signed() + by;
+        Self::ALL.get(there.rem_euclid(Self::ALL.len().cast_signed()).cast_unsigned()).copied().unwrap_or_default()
+    }
+
+    /// What the table shows (the spectrum's sparkline is drawn elsewhere).
+    pub fn cell(self, row: &LayerRow) -> String {
+        let layer = &row.layer;
+        match self {
+            Self::Block => layer.block.map_or_else(|| "·".to_owned(), |block| block.to_string()),
+            Self::Kind => layer.kind.name().to_owned(),
+            Self::Shape => format!("{}×{}", layer.rows, layer.cols),
+            Self::Type => format!("{:?}", layer.dtype).to_lowercase(),
+            Self::Plan if layer.fixed => format!("{} ∎", row.plan),
+            Self::Plan => row.plan.to_string(),
+            Self::Rank if row.plan.rank == 0 => "·".to_owned(),
+            Self::Rank => row.plan.rank.to_string(),
+            Self::Before => format::bytes(layer.bytes),
+            Self::After => format::bytes(row.bytes_after),
+            Self::Predicted => match row.predicted {
+                Some(_) if row.plan.is_dense() => "·".to_owned(),
+                Some(error) => format::percent(error),
+                None => "·".to_owned(),
+            },
+            Self::Measured => match &row.measured {
+                Measured::Exact => "·".to_owned(),
+                Measured::Pending => "…".to_owned(),
+                Measured::Error(error) => format::percent(*error),
+                Measured::Failed(_) => "failed".to_owned(),
+            },
+            Self::Spectrum => String::new(),
+            Self::Name => escaped(&layer.name, 120),
+        }
+    }
+
+    /// How two rows stand to each other in this column; rows without a figure come last in rising order.
+    pub fn order(self, a: &LayerRow, b: &LayerRow) -> Ordering {
+        match self {
+            Self::Block => Ordering::Equal,
+            Self::Kind => a.layer.kind.cmp(&b.layer.kind),
+            Self::Shape => a.layer.parameters().cmp(&b.layer.parameters()),
+            Self::Type | Self::Plan => self.cell(a).cmp(&self.cell(b)),
+            Self::Rank => a.plan.rank.cmp(&b.plan.rank),
+            Self::Before => a.layer.bytes.cmp(&b.layer.bytes),
+            Self::After => a.bytes_after.cmp(&b.bytes_after),
+            Self::Predicted => figure(a.predicted).total_cmp(&figure(b.predicted)),
+            Self::Measured => figure(error(a)).total_cmp(&figure(error(b))),
+            Self::Spectrum => figure(stable_rank(a)).total_cmp(&figure(stable_rank(b))),
+            Self::Name => a.layer.name.cmp(&b.layer.name),
+        }
+    }
+}
+
+fn figure(value: Option<f64>) -> f64 {
+    value.unwrap_or(f64::INFINITY)
+}
+
+fn stable_rank(row: &LayerRow) -> Option<f64> {
+    row.spectrum.as_ref().map(|spectrum| spectrum.stable_rank)
+}
+
+/// The error to show for a row: measured where known, else predicted.
+pub fn error(row: &LayerRow) -> Option<f64> {
+    match row.measured {
+        Measured::Exact => Some(0.0),
+        Measured::Error(error) => Some(error),
+        Measured::Pending | Measured::Failed(_) => row.predicted,
+    }
+}

@@ -1,0 +1,47 @@
+//! Where keys go: every state of the screen is one context, and a key means at most one thing in each.
+
+/// What receives the next key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// The layers, as a table or as a map.
+    Layers,
+    /// The singular values of one layer.
+    Spectrum,
+    /// The two texts.
+    Text,
+    /// The help or the palette: a list that is filtered by typing.
+    List,
+    /// The list of jobs and messages.
+    Jobs,
+    /// The save and export dialog.
+    Export,
+    /// A question with yes and no.
+    Confirm,
+    /// A line of text is being typed.
+    Input,
+}
+
+impl Context {
+    /// Every context.
+    pub const ALL: [Self; 8] =
+        [Self::Layers, Self::Spectrum, Self::Text, Self::List, Self::Jobs, Self::Export, Self::Confirm, Self::Input];
+
+    /// Its name in the help.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Layers => "Layers",
+            Self::Spectrum => "Spectrum",
+            Self::Text => "Side by side",
+            Self::List => "Help and palette",
+            Self::Jobs => "Jobs",
+            Self::Export => "Save and export",
+            Self::Confirm => "Questions",
+            Self::Input => "Typing",
+        }
+    }
+
+    /// Whether letters are typed here, so that no letter may be a command.
+    pub const fn takes_text(self) -> bool {
+        matches!(self, Self::List | Self::Export | Self::Input)
+    }
+}

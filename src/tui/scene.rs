@@ -1,0 +1,42 @@
+//! What a frame shows: borrowed from the workbench, so that drawing is a pure function of it.
+
+use crate::workbench::{JobState, JobView, LayerRow, LiveView, Message, Opened, Totals, Workbench};
+
+/// All that the workbench has to show.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The opened model.
+    pub opened: Option<&'a Opened>,
+    /// Its layers.
+    pub rows: &'a [LayerRow],
+    /// Sums.
+    pub totals: Totals,
+    /// Jobs.
+    pub jobs: &'a [JobView],
+    /// The run on the screen.
+    pub live: &'a LiveView,
+    /// Messages, oldest first.
+    pub messages: &'a [Message],
+    /// Whether the plans differ from the saved policy.
+    pub unsaved: bool,
+}
+
+impl<'a> Scene<'a> {
+    /// The workbench as it is; `jobs` are its jobs, taken before.
+    pub fn of(workbench: &'a Workbench, jobs: &'a [JobView]) -> Self {
+        Self {
+            opened: workbench.opened(),
+            rows: workbench.rows(),
+            totals: workbench.totals(),
+            jobs,
+            live: workbench.live(),
+            messages: workbench.messages(),
+            unsaved: workbench.unsaved(),
+        }
+    }
+
+    /// The jobs at work.
+    pub fn running(&self) -> impl Iterator<Item = &'a JobView> {
+        self.jobs.iter().filter(|job| job.state == JobState::Running)
+    }
+}

@@ -1,0 +1,130 @@
+//! From one session to the next: the draft of plans, the prompt, and how the screen was arranged.
+
+use std::collections::BTreeMap;
+
+use super::app::App;
+use super::column::Column;
+use super::format;
+use super::theme::Theme;
+use super::ui::{Metric, Pane};
+use crate::compress::{Plan, Policy, resolve};
+use crate::model::Layer;
+use crate::workbench::{Draft, Severity, Workbench};
+
+impl App {
+    /// The screen's arrangement, as words.
+    pub fn arrangement(&self) -> BTreeMap<String, String> {
+        let ui = &self.ui;
+        let pane = if ui.lower == Pane::Spectrum { "spectrum" } else { "text" };
+        [
+            ("view", if ui.map { "map" } else { "table" }.to_owned()),
+            ("figure", ui.metric.name().to_owned()),
+            ("lower", pane.to_owned()),
+            ("sort", ui.listing.sort.title().to_owned()),
+            ("order", if ui.listing.falling { "falling" } else { "rising" }.to_owned()),
+            ("theme", ui.theme.name.clone()),
+            ("tokens", ui.max_tokens.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// Arranges the screen as it was; the theme too, unless one was asked for. Words that mean nothing change nothing.
+    pub fn arrange_as(&mut self, words: &BTreeMap<String, String>, theme: bool) {
+        let word = |key: &str| words.get(key).map(String::as_str);
+        self.ui.map = word("view") == Some("map");
+        self.ui.lower = if word("lower") == Some("spectrum") { Pane::Spectrum } else { Pane::Text };
+        if let Some(metric) =
+            [Metric::Error, Metric::Rank, Metric::Bytes].into_iter().find(|one| Some(one.name()) == word("figure"))
+        {
+            self.ui.metric = metric;
+        }
+        if let Some(column) = Column::ALL.into_iter().find(|one| Some(one.title()) == word("sort")) {
+            self.ui.listing.sort = column;
+            self.ui.listing.falling = word("order") == Some("falling");
+        }
+        if let Some(tokens) =
+            word("tokens").and_then(|text| text.parse().ok()).filter(|tokens| (1..=100_000).contains(tokens))
+        {
+            self.ui.max_tokens = tokens;
+        }
+        if theme && let Some(Ok(theme)) = word("theme").map(|name| Theme::embedded(name, self.depth)) {
+            self.ui.theme = theme;
+        }
+    }
+
+    /// The draft as it is now; none while no model is open, so that an earlier one is not lost.
+    pub fn draft(&self) -> Option<Draft> {
+        self.workbench.opened().map(|_| self.workbench.draft(&self.ui.prompt, self.arrangement()))
+    }
+
+    /// Writes the draft now; trouble with the disk is told and no more.
+    pub fn keep_draft(&mut self) {
+        if let Some(draft) = self.draft()
+            && let Err(error) = Workbench::keep_draft(&self.locations, &draft)
+        {
+            self.say(Severity::Warning, error.to_string());
+        }
+    }
+
+    /// Writes the draft on a thread of its own, so that a slow disk stalls nothing.
+    pub(super) fn keep_draft_aside(&self) {
+        if let Some(draft) = self.draft() {
+            let locations = self.locations.clone();
+            std::thread::spawn(move || drop(Workbench::keep_draft(&locations, &draft)));
+        }
+    }
+
+    /// Notices that another model is open: its layers are looked at afresh, and a draft of it is restored.
+    pub(super) fn notice_model(&mut self) {
+        let Some(opened) = self.workbench.opened() else { return };
+        let model = (opened.label.clone(), self.workbench.rows().len(), self.workbench.totals().bytes_original);
+        if self.shown_model.as_ref() == Some(&model) {
+            return;
+        }
+        self.shown_model = Some(model);
+        self.ui.listing.cursor = 0;
+        self.ui.listing.marked.clear();
+        self.ui.last_plans.clear();
+        self.ui.listing.refresh(self.workbench.rows());
+        if let Some(draft) = self.pending_draft.take() {
+            self.restore(&draft);
+        }
+    }
+
+    /// Restores a draft, where it is of the opened model: its plans as one edit that can be undone, and its prompt.
+    fn restore(&mut self, draft: &Draft) {
+        if self.draft().is_none_or(|now| now.identity != draft.identity) {
+            return;
+        }
+        if !draft.prompt.is_empty() {
+            draft.prompt.clone_into(&mut self.ui.prompt);
+        }
+        match self.drafted(draft) {
+            Ok(plans) if plans.is_empty() => {}
+            Ok(plans) => {
+                self.workbench.set_plans("the draft of the last session", &plans);
+                let layers = format::plural(plans.len(), "changed layer");
+                self.say(Severity::Info, format!("the last session's draft is back: {layers}; u takes it away"));
+            }
+            Err(reason) => {
+                self.say(Severity::Warning, format!("the last session's draft could not be restored: {reason}"));
+            }
+        }
+    }
+
+    fn drafted(&self, draft: &Draft) -> Result<Vec<(usize, Plan)>, String> {
+        let rows = self.workbench.rows();
+        let policy = Policy::parse(&draft.policy).map_err(|error| error.to_string())?;
+        let layers: Vec<Layer> = rows.iter().map(|row| row.layer.clone()).collect();
+        let mut energy_rank = |index: usize, share: f64| {
+            let spectrum = rows.get(index).and_then(|row| row.spectrum.as_ref());
+            spectrum
+                .map(|known| crate::measure::energy_rank(&known.values, share))
+                .ok_or_else(|| "it asks for energy before the layers are decomposed".to_owned())
+        };
+        let (resolved, _) = resolve(&policy, &layers, &mut energy_rank).map_err(|error| error.to_string())?;
+        let changed = resolved.iter().zip(rows).enumerate().filter(|(_, (wanted, row))| wanted.plan != row.plan);
+        Ok(changed.map(|(index, (wanted, _))| (index, wanted.plan)).collect())
+    }
+}

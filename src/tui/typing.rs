@@ -1,0 +1,159 @@
+//! Lines of text: what is typed for what, and what Enter makes of it.
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use tui_input::backend::crossterm::EventHandler;
+use tui_input::{Input, InputRequest};
+
+use super::action::Action;
+use super::app::App;
+use super::edit::{PlanEdit, parse_energy};
+use super::ui::{Dialog, Field, Purpose, Question, Then};
+use crate::workbench::{Severity, Source};
+
+impl App {
+    /// Begins a line.
+    pub(super) fn begin(&mut self, purpose: Purpose) {
+        if matches!(purpose, Purpose::Rank | Purpose::Energy) && self.ui.listing.targets().is_empty() {
+            return;
+        }
+        let text = match purpose {
+            Purpose::Filter => self.ui.listing.filter_text.clone(),
+            Purpose::Prompt => self.ui.prompt.clone(),
+            Purpose::Rank | Purpose::Energy | Purpose::Open => String::new(),
+            Purpose::MaxTokens => self.ui.max_tokens.to_string(),
+            Purpose::Sampling => {
+                format!("{} {}", self.ui.sampling.temperature.unwrap_or(0.0), self.ui.sampling.seed)
+            }
+        };
+        self.ui.field = Some(Field { purpose, input: Input::new(text), error: None });
+    }
+
+    /// A key that is no command: text, where text is typed.
+    pub(super) fn type_key(&mut self, key: KeyEvent) {
+        let event = Event::Key(key);
+        if let Some(field) = &mut self.ui.field {
+            field.input.handle_event(&event);
+            field.error = None;
+            self.typed();
+            return;
+        }
+        match &mut self.ui.dialog {
+            Some(Dialog::Menu(menu)) => {
+                menu.input.handle_event(&event);
+                menu.chosen = 0;
+            }
+            Some(Dialog::Export(_)) => self.type_into_form(&event, key.code),
+            _ => {}
+        }
+    }
+
+    fn type_into_form(&mut self, event: &Event, code: KeyCode) {
+        let Some(Dialog::Export(form)) = &mut self.ui.dialog else { return };
+        match (form.field, code) {
+            (0, KeyCode::Left) => form.choose(-1, &self.workbench),
+            (0, KeyCode::Right | KeyCode::Char(' ')) => form.choose(1, &self.workbench),
+            (2, KeyCode::Char(' ' | 'x') | KeyCode::Left | KeyCode::Right) => form.force = !form.force,
+            (1, _) if form.path.handle_event(event).is_some() => {
+                form.own_path = true;
+                form.look(&self.workbench);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a paste as text, its line breaks as spaces; where nothing is typed, it is no command.
+    pub(super) fn paste(&mut self, text: &str) {
+        let input = match (&mut self.ui.field, &mut self.ui.dialog) {
+            (Some(field), _) => &mut field.input,
+            (None, Some(Dialog::Menu(menu))) => &mut menu.input,
+            (None, Some(Dialog::Export(form))) if form.field == 1 => &mut form.path,
+            _ => {
+                self.say(Severity::Info, "nothing is being typed; p edits the prompt");
+                return;
+            }
+        };
+        for c in text.trim_end().chars() {
+            input.handle(InputRequest::InsertChar(if c.is_control() { ' ' } else { c }));
+        }
+        if let Some(Dialog::Export(form)) = &mut self.ui.dialog {
+            form.own_path = true;
+            form.look(&self.workbench);
+        }
+        self.typed();
+    }
+
+    /// What counts while it is typed.
+    fn typed(&mut self) {
+        if let Some(field) = self.ui.field.as_ref().filter(|field| field.purpose == Purpose::Filter) {
+            field.input.value().clone_into(&mut self.ui.listing.filter_text);
+        }
+    }
+
+    pub(super) fn act_on_field(&mut self, action: Action) {
+        let Some(field) = self.ui.field.take() else { return };
+        match action {
+            Action::Leave if field.purpose == Purpose::Filter => self.ui.listing.filter_text.clear(),
+            Action::Enter => {
+                if let Err(reason) = self.take(field.purpose, field.input.value().trim()) {
+                    self.ui.field = Some(Field { error: Some(reason), ..field });
+                }
+            }
+            Action::Interrupt => self.ui.field = Some(field),
+            _ => {}
+        }
+    }
+
+    fn take(&mut self, purpose: Purpose, text: &str) -> Result<(), String> {
+        match purpose {
+            Purpose::Filter => Ok(()),
+            Purpose::Rank => {
+                let rank = text.parse().map_err(|_| "type a whole number".to_owned())?;
+                self.edit(PlanEdit::Rank(rank))
+            }
+            Purpose::Energy => self.edit(PlanEdit::Energy(parse_energy(text)?)),
+            Purpose::Prompt if text.is_empty() => Err("type at least a word".to_owned()),
+            Purpose::Prompt => {
+                text.clone_into(&mut self.ui.prompt);
+                self.generate();
+                Ok(())
+            }
+            Purpose::MaxTokens => {
+                let count = text.parse().ok().filter(|count| (1..=100_000).contains(count));
+                self.ui.max_tokens = count.ok_or("type a number of tokens from 1 to 100000")?;
+                Ok(())
+            }
+            Purpose::Sampling => self.take_sampling(text),
+            Purpose::Open if text.is_empty() => Ok(()),
+            Purpose::Open => {
+                self.ask_to_open(text);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_sampling(&mut self, text: &str) -> Result<(), String> {
+        let mut words = text.split_whitespace();
+        let temperature: f32 = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .filter(|t| (0.0..=10.0).contains(t))
+            .ok_or("type a temperature from 0 to 10, and a seed after it if you like")?;
+        let seed = match words.next() {
+            Some(word) => word.parse().map_err(|_| format!("{word} is no seed; type a whole number"))?,
+            None => self.ui.sampling.seed,
+        };
+        self.ui.sampling.temperature = (temperature > 0.0).then_some(temperature);
+        self.ui.sampling.seed = seed;
+        Ok(())
+    }
+
+    fn ask_to_open(&mut self, model: &str) {
+        let losses = self.workbench.would_lose();
+        if losses.is_empty() {
+            self.workbench.open(Source::parse(model), None, None);
+        } else {
+            let title = "Open another model?".to_owned();
+            self.ui.dialog = Some(Dialog::Confirm(Question { title, losses, then: Then::Open(model.to_owned()) }));
+        }
+    }
+}

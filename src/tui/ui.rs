@@ -1,0 +1,317 @@
+//! The state of the screen: all that is not the workbench's.
+
+use std::collections::BTreeMap;
+
+use ratatui::layout::{Position, Rect};
+use tui_input::Input;
+
+use super::action::{ACTIONS, Action, Info};
+use super::column::Column;
+use super::context::Context;
+use super::export_form::ExportForm;
+use super::listing::Listing;
+use super::theme::Theme;
+use crate::compress::Plan;
+use crate::model::Sampling;
+use crate::workbench::{JobId, Severity};
+
+/// A pane that can have the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pane {
+    /// The layers.
+    #[default]
+    Layers,
+    /// The spectrum of the layer under the cursor.
+    Spectrum,
+    /// The two texts.
+    Text,
+}
+
+impl Pane {
+    /// All, in the order of Tab.
+    pub const ALL: [Self; 3] = [Self::Layers, Self::Spectrum, Self::Text];
+
+    /// Its context.
+    pub const fn context(self) -> Context {
+        match self {
+            Self::Layers => Context::Layers,
+            Self::Spectrum => Context::Spectrum,
+            Self::Text => Context::Text,
+        }
+    }
+}
+
+/// What the map shows of each layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Metric {
+    /// Weight error.
+    #[default]
+    Error,
+    /// Rank.
+    Rank,
+    /// Bytes under the plan.
+    Bytes,
+}
+
+impl Metric {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Rank => "rank",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// The next one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Error => Self::Rank,
+            Self::Rank => Self::Bytes,
+            Self::Bytes => Self::Error,
+        }
+    }
+}
+
+/// What a line of text is typed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The filter; counts as one types.
+    Filter,
+    /// A rank for so many layers.
+    Rank,
+    /// A share of energy.
+    Energy,
+    /// The prompt.
+    Prompt,
+    /// The most new tokens.
+    MaxTokens,
+    /// Temperature and seed.
+    Sampling,
+    /// Another model.
+    Open,
+}
+
+/// A line that is being typed.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// What for.
+    pub purpose: Purpose,
+    /// The text and its cursor.
+    pub input: Input,
+    /// Why the last Enter was refused.
+    pub error: Option<String>,
+}
+
+/// Help or palette: actions filtered by typing.
+#[derive(Debug, Clone)]
+pub struct Menu {
+    /// Whether it is the help (with descriptions) or the palette.
+    pub help: bool,
+    /// Where it was opened: its actions come first, and it runs them there.
+    pub from: Context,
+    /// The filter.
+    pub input: Input,
+    /// The chosen line.
+    pub chosen: usize,
+}
+
+impl Menu {
+    /// A menu over the actions of `from`.
+    pub fn new(help: bool, from: Context) -> Self {
+        Self { help, from, input: Input::default(), chosen: 0 }
+    }
+
+    /// The actions that the filter admits: all of its words occur in title, description or keys.
+    pub fn items(&self) -> Vec<&'static Info> {
+        let words: Vec<String> = self.input.value().to_lowercase().split_whitespace().map(str::to_owned).collect();
+        let admitted = |info: &&'static Info| {
+            let keys: Vec<_> = info.keys_in(self.from).collect();
+            let haystack = format!("{} {} {}", info.title, info.description, keys.join(" ")).to_lowercase();
+            info.counts_in(self.from) && words.iter().all(|word| haystack.contains(word))
+        };
+        let mut items: Vec<_> = ACTIONS.iter().filter(admitted).collect();
+        if let Some(first) = words.first() {
+            items.sort_by_key(|info| !info.title.starts_with(first.as_str()));
+        }
+        items
+    }
+}
+
+/// A question before something is lost.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The question.
+    pub title: String,
+    /// What yes would lose.
+    pub losses: Vec<String>,
+    /// What yes does.
+    pub then: Then,
+}
+
+/// What follows a yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// Leave.
+    Quit,
+    /// Open this model.
+    Open(String),
+}
+
+/// What lies over the panes.
+#[derive(Debug, Clone)]
+pub enum Dialog {
+    /// Help or palette.
+    Menu(Menu),
+    /// Jobs and messages; the chosen line.
+    Jobs(usize),
+    /// Save and export.
+    Export(Box<ExportForm>),
+    /// A question.
+    Confirm(Question),
+}
+
+/// A message that is shown for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toast {
+    /// How serious.
+    pub severity: Severity,
+    /// One line.
+    pub text: String,
+}
+
+/// The state of the screen.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    /// The layers' cursor, order, filter and selection.
+    pub listing: Listing,
+    /// The pane that has the focus.
+    pub pane: Pane,
+    /// Spectrum or text: which of them was there last, where only one has room.
+    pub lower: Pane,
+    /// The map in place of the table.
+    pub map: bool,
+    /// What the map shows.
+    pub metric: Metric,
+    /// The focused pane alone.
+    pub zoomed: bool,
+    /// What lies over the panes.
+    pub dialog: Option<Dialog>,
+    /// The line that is being typed.
+    pub field: Option<Field>,
+    /// The prompt.
+    pub prompt: String,
+    /// The most new tokens.
+    pub max_tokens: usize,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Lines that the texts are scrolled up from their end.
+    pub text_scroll: usize,
+    /// Colours and weights.
+    pub theme: Theme,
+    /// The message on the screen.
+    pub toast: Option<Toast>,
+    /// The last plan of each layer that was not dense.
+    pub last_plans: BTreeMap<usize, Plan>,
+    /// The rank under the mouse while it drags the cut.
+    pub dragged_rank: Option<usize>,
+    /// Whether the mouse is ours.
+    pub mouse: bool,
+}
+
+impl Ui {
+    /// A fresh screen.
+    pub fn new(theme: Theme, prompt: &str) -> Self {
+        Self {
+            listing: Listing::default(),
+            pane: Pane::Layers,
+            lower: Pane::Text,
+            map: false,
+            metric: Metric::Error,
+            zoomed: false,
+            dialog: None,
+            field: None,
+            prompt: prompt.to_owned(),
+            max_tokens: 120,
+            sampling: Sampling::default(),
+            text_scroll: 0,
+            theme,
+            toast: None,
+            last_plans: BTreeMap::new(),
+            dragged_rank: None,
+            mouse: true,
+        }
+    }
+
+    /// What receives the next key.
+    pub fn context(&self) -> Context {
+        match (&self.field, &self.dialog) {
+            (Some(_), _) => Context::Input,
+            (None, Some(Dialog::Menu(_))) => Context::List,
+            (None, Some(Dialog::Jobs(_))) => Context::Jobs,
+            (None, Some(Dialog::Export(_))) => Context::Export,
+            (None, Some(Dialog::Confirm(_))) => Context::Confirm,
+            (None, None) => self.pane.context(),
+        }
+    }
+
+    /// Gives the focus to a pane.
+    pub fn focus(&mut self, pane: Pane) {
+        self.pane = pane;
+        if pane != Pane::Layers {
+            self.lower = pane;
+        }
+    }
+}
+
+/// What a click meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A layer, in table or map.
+    Layer(usize),
+    /// A column's head.
+    Column(Column),
+    /// A pane.
+    Pane(Pane),
+    /// A hint or button.
+    Action(Action),
+    /// The chart of ranks, with the largest rank.
+    Chart(usize),
+    /// A line of a menu.
+    MenuLine(usize),
+    /// A line of the jobs.
+    JobLine(usize),
+    /// The cancel of a job.
+    CancelJob(JobId),
+    /// A field of the export form.
+    FormField(usize),
+    /// A dialog's own ground, which takes clicks from what lies under it.
+    Ground,
+}
+
+/// What a frame left behind for the keys and clicks that follow.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Where clicks go; later ones lie above.
+    pub hits: Vec<(Rect, Target)>,
+    /// Layers that the table or map shows at once.
+    pub page: usize,
+    /// First line of the table.
+    pub table_offset: usize,
+    /// First line of the map.
+    pub map_offset: usize,
+    /// Lines of text shown at once.
+    pub text_page: usize,
+    /// How far the texts can be scrolled.
+    pub text_overflow: usize,
+    /// Where the terminal's cursor stands while text is typed.
+    pub cursor: Option<Position>,
+}
+
+impl Facts {
+    /// What lies at a place, with its rectangle.
+    pub fn at(&self, position: Position) -> Option<(Rect, Target)> {
+        self.hits.iter().rev().find(|(area, _)| area.contains(position)).copied()
+    }
+}

@@ -1,0 +1,139 @@
+//! Curves in braille: two by four dots a cell.
+
+use ratatui::layout::Rect;
+
+use super::paint::{View, fit, width};
+use crate::tui::theme::Role;
+
+const GUTTER: u16 = 7;
+
+/// What a chart shows: curves over ranks 1 to `max_rank`, heights 0 to 1.
+pub struct Chart<'a> {
+    /// What it is.
+    pub title: &'a str,
+    /// Label of height 1 and of height 0.
+    pub labels: (String, String),
+    /// Largest rank.
+    pub max_rank: usize,
+    /// The height at a rank.
+    pub height: &'a dyn Fn(usize) -> f64,
+    /// The rank of the cut, if there is one.
+    pub cut: Option<usize>,
+    /// A level to mark with its name.
+    pub level: Option<(f64, &'a str)>,
+    /// The curve's style up to the cut.
+    pub role: Role,
+}
+
+/// The part of a chart's area in which its curve lies.
+pub fn plot_area(area: Rect) -> Rect {
+    let gutter = GUTTER.min(area.width);
+    Rect { x: area.x + gutter, width: area.width - gutter, height: area.height.saturating_sub(1), ..area }
+}
+
+/// The rank at a column of the plot.
+pub fn rank_at(plot: Rect, column: u16, max_rank: usize) -> usize {
+    let share = f64::from(column.saturating_sub(plot.x)) / f64::from(plot.width.saturating_sub(1).max(1));
+    (1.0 + share * max_rank.saturating_sub(1) as f64).round().clamp(1.0, max_rank.max(1) as f64) as usize
+}
+
+fn column_of(plot: Rect, rank: usize, max_rank: usize) -> u16 {
+    let share = rank.saturating_sub(1) as f64 / max_rank.saturating_sub(1).max(1) as f64;
+    plot.x + (share.min(1.0) * f64::from(plot.width.saturating_sub(1))).round() as u16
+}
+
+/// Draws a chart with its labels.
+pub fn render(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
+    let plot = plot_area(area);
+    if plot.width < 4 || plot.height < 2 {
+        return;
+    }
+    level(view, plot, chart);
+    let cut = chart.cut.map(|rank| column_of(plot, rank, chart.max_rank));
+    if let Some(x) = cut {
+        (plot.y..plot.bottom()).for_each(|y| {
+            view.put(x, y, plot.right(), "┊", Role::Cut);
+        });
+    }
+    curve(view, plot, chart, cut);
+    view.put_right(area.x, plot.y, plot.x - 1, &chart.labels.0, Role::Dim);
+    view.put_right(area.x, plot.bottom() - 1, plot.x - 1, &chart.labels.1, Role::Dim);
+    let title = fit(chart.title, usize::from(plot.width));
+    view.put_right(plot.x, plot.y, plot.right(), &title, Role::Dim);
+    axis(view, plot, chart, cut);
+}
+
+fn axis(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>, cut: Option<u16>) {
+    let y = plot.bottom();
+    view.put(plot.x, y, plot.right(), "1", Role::Dim);
+    let last = chart.max_rank.to_string();
+    view.put_right(plot.x, y, plot.right(), &last, Role::Dim);
+    if let (Some(x), Some(rank)) = (cut, chart.cut) {
+        let label = format!(" {rank} ");
+        let wide = width(&label);
+        let x = x.saturating_sub(wide / 2).clamp(plot.x, plot.right().saturating_sub(wide).max(plot.x));
+        view.put(x, y, plot.right(), &label, Role::Cut);
+    }
+}
+
+fn level(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>) {
+    let Some((height, name)) = chart.level else { return };
+    if !(0.0..=1.0).contains(&height) {
+        return;
+    }
+    let y = plot.y + ((1.0 - height) * f64::from(plot.height - 1)).round() as u16;
+    view.rule(plot.x, y, plot.right(), "╌", Role::Noise);
+    if y > plot.y {
+        view.put_right(plot.x, y, plot.right(), &format!(" {name} "), Role::Noise);
+    }
+}
+
+fn curve(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>, cut: Option<u16>) {
+    let (columns, rows) = (usize::from(plot.width) * 2, usize::from(plot.height) * 4);
+    let mut cells = vec![0_u8; usize::from(plot.width) * usize::from(plot.height)];
+    let mut before: Option<usize> = None;
+    for column in 0..columns {
+        let share = column as f64 / (columns - 1).max(1) as f64;
+        let rank = 1 + (share * chart.max_rank.saturating_sub(1) as f64).round() as usize;
+        let height = (chart.height)(rank).clamp(0.0, 1.0);
+        let row = ((1.0 - height) * (rows - 1) as f64).round() as usize;
+        let from = before.map_or(row, |before| before.min(row) + usize::from(before < row));
+        let to = before.map_or(row, |before| before.max(row) - usize::from(before > row));
+        for dot in from.min(row)..=to.max(row) {
+            let cell = dot / 4 * usize::from(plot.width) + column / 2;
+            if let Some(bits) = cells.get_mut(cell) {
+                *bits |= dot_bit(column % 2, dot % 4);
+            }
+        }
+        before = Some(row);
+    }
+    for (position, bits) in plot.positions().zip(cells) {
+        if bits != 0 {
+            let kept = cut.is_none_or(|cut| position.x <= cut);
+            let glyph = char::from_u32(0x2800 + u32::from(bits)).unwrap_or(' ').to_string();
+            view.put(position.x, position.y, plot.right(), &glyph, if kept { chart.role } else { Role::Beyond });
+        }
+    }
+}
+
+/// The bit of a dot in a braille cell (Unicode, "Braille Patterns").
+fn dot_bit(column: usize, row: usize) -> u8 {
+    const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
+    BITS.get(column).and_then(|rows| rows.get(row)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_and_ranks_agree_at_the_ends_and_between() {
+        let plot = Rect::new(10, 0, 40, 5);
+        assert_eq!((rank_at(plot, 10, 128), rank_at(plot, 49, 128)), (1, 128));
+        for rank in [1, 17, 64, 128] {
+            let column = column_of(plot, rank, 128);
+            assert!(rank_at(plot, column, 128).abs_diff(rank) <= 2);
+        }
+        assert_eq!(rank_at(plot, 0, 1), 1);
+    }
+}

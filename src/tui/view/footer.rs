@@ -1,0 +1,97 @@
+//! The footer: the keys that matter now, or the line that is being typed.
+
+use ratatui::layout::Rect;
+
+use super::paint::{View, fit, width};
+use super::side_by_side::line_input;
+use crate::tui::action::{ACTIONS, Action, Info};
+use crate::tui::context::Context;
+use crate::tui::keymap::shown;
+use crate::tui::theme::Role;
+use crate::tui::ui::{Field, Purpose, Target};
+
+/// Draws the footer.
+pub fn render(view: &mut View<'_>, area: Rect) {
+    if let Some(field) = view.ui.field.clone().filter(|field| field.purpose != Purpose::Prompt) {
+        typed(view, area, &field);
+    } else {
+        hints(view, area);
+    }
+}
+
+fn hints(view: &mut View<'_>, area: Rect) {
+    let context = view.ui.context();
+    let mut infos: Vec<&Info> = ACTIONS.iter().filter(|info| info.counts_in(context) && matters(view, info)).collect();
+    infos.sort_by_key(|info| info.footer);
+    let last = [Action::Palette, Action::Help];
+    let reserved: u16 =
+        infos.iter().filter(|info| last.contains(&info.action)).map(|info| hint_width(info, context)).sum();
+    let mut x = area.x + 1;
+    let mut open = area.right().saturating_sub(reserved);
+    for info in infos {
+        if last.contains(&info.action) {
+            open = area.right();
+        }
+        if x + hint_width(info, context) > open + 2 {
+            continue;
+        }
+        x = hint(view, x, area, info, context);
+    }
+}
+
+fn matters(view: &View<'_>, info: &Info) -> bool {
+    match info.action {
+        Action::Stop => view.scene.live.running,
+        Action::EditPrompt => view.ui.context() == Context::Text,
+        Action::Generate => !view.scene.live.running,
+        _ => info.footer > 0,
+    }
+}
+
+fn hint_width(info: &Info, context: Context) -> u16 {
+    let key = info.keys_in(context).next().map(shown).unwrap_or_default();
+    width(&key) + 1 + width(info.title) + 2
+}
+
+fn hint(view: &mut View<'_>, x: u16, area: Rect, info: &Info, context: Context) -> u16 {
+    let key = info.keys_in(context).next().map(shown).unwrap_or_default();
+    let after = view.put(x, area.y, area.right(), &key, Role::Key);
+    let end = view.put(after + 1, area.y, area.right(), info.title, Role::Dim);
+    let place = Rect { x, y: area.y, width: end.saturating_sub(x), height: 1 };
+    view.hit(place, Target::Action(info.action));
+    end + 2
+}
+
+fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
+    let label = label(view, field.purpose);
+    let start = view.put(area.x + 1, area.y, area.right(), &label, Role::Title) + 1;
+    let (hint, role) = match &field.error {
+        Some(error) => (error.as_str(), Role::Error),
+        None if field.purpose == Purpose::Filter => ("⏎ keep  esc clear", Role::Dim),
+        None => ("⏎ take  esc leave", Role::Dim),
+    };
+    let hint = fit(hint, usize::from(area.width) * 6 / 10);
+    let end = view.put_right(start, area.y, area.right().saturating_sub(1), &hint, role);
+    line_input(view, start, area.y, end.saturating_sub(1), &field.input);
+}
+
+fn label(view: &View<'_>, purpose: Purpose) -> String {
+    let layers = || match view.ui.listing.targets().len() {
+        1 => "this layer".to_owned(),
+        count => format!("{count} layers"),
+    };
+    match purpose {
+        Purpose::Filter => "Filter".to_owned(),
+        Purpose::Rank => format!("Rank of {}{}", layers(), largest_rank(view)),
+        Purpose::Energy => format!("Energy to keep in {} (0.9 or 90%)", layers()),
+        Purpose::Prompt => "Prompt".to_owned(),
+        Purpose::MaxTokens => "Tokens to write".to_owned(),
+        Purpose::Sampling => "Temperature and seed (0: greedy)".to_owned(),
+        Purpose::Open => "Open (folder, file, owner/name, demo)".to_owned(),
+    }
+}
+
+fn largest_rank(view: &View<'_>) -> String {
+    let ranks = view.ui.listing.targets().into_iter().filter_map(|index| view.scene.rows.get(index));
+    ranks.map(|row| row.layer.max_rank()).min().map(|least| format!(" (1–{least})")).unwrap_or_default()
+}

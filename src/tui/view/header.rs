@@ -1,0 +1,135 @@
+//! The header: the model, its bytes, what compression does to it, and the jobs at work.
+
+use ratatui::layout::Rect;
+
+use super::paint::{View, fit, width};
+use crate::checkpoint::escaped;
+use crate::tui::action::Action;
+use crate::tui::format;
+use crate::tui::theme::Role;
+use crate::tui::ui::Target;
+use crate::workbench::JobView;
+
+type Part = (String, Role);
+
+/// Draws the two lines of the header.
+pub fn render(view: &mut View<'_>, area: Rect) {
+    let jobs = jobs_width_of(view, area);
+    model_line(view, Rect { width: area.width.saturating_sub(jobs), ..area });
+    let figures = figures(view, area.width >= 110);
+    let wide: u16 = parts_width(&figures);
+    let sizes = sizes(view, area.width >= 110);
+    let y = area.y + 1;
+    let end = area.right().saturating_sub(1);
+    let start = end.saturating_sub(wide);
+    let after = put_parts(view, area.x + 1, y, start.saturating_sub(1), &sizes);
+    if after < end {
+        put_parts(view, start.max(after + 1), y, end, &figures);
+    }
+}
+
+fn model_line(view: &mut View<'_>, area: Rect) {
+    let mut parts = vec![("rankscope  ".to_owned(), Role::Accent)];
+    if let Some(opened) = view.scene.opened {
+        parts.push((escaped(&opened.label, 60), Role::Title));
+        let family = opened.family.as_deref().map_or_else(|| "cannot run".to_owned(), |family| escaped(family, 30));
+        parts.push((format!(" · {family} · {} parameters", format::count(opened.parameters)), Role::Dim));
+        parts.push((format!(" · {}", format::plural(opened.blocks, "block")), Role::Dim));
+        if let Some(context) = opened.context {
+            parts.push((format!(" · context {context}"), Role::Dim));
+        }
+        if opened.fixed {
+            parts.push((" · layers fixed".to_owned(), Role::Fair));
+        }
+    } else {
+        parts.push(("no model is open".to_owned(), Role::Dim));
+    }
+    put_parts(view, area.x + 1, area.y, area.right(), &parts);
+}
+
+/// Draws the jobs on the right of the first line; the columns they take.
+fn jobs_width_of(view: &mut View<'_>, area: Rect) -> u16 {
+    let running: Vec<&JobView> = view.scene.running().collect();
+    let Some(first) = running.first() else { return 0 };
+    let more = if running.len() > 1 { format!(" +{}", running.len() - 1) } else { String::new() };
+    let room = usize::from(area.width / 3);
+    let text = format!("{}{}{more}", fit(&escaped(&first.name, 60), room.saturating_sub(14)), progress(first));
+    let end = area.right().saturating_sub(1);
+    let start = view.put_right(area.x, area.y, end, &text, Role::Info);
+    view.hit(Rect { x: start, y: area.y, width: end.saturating_sub(start), height: 1 }, Target::Action(Action::Jobs));
+    end.saturating_sub(start) + 2
+}
+
+/// ` ▰▰▱▱▱ 40%`, or nothing where the end is not known.
+pub fn progress(job: &JobView) -> String {
+    let (done, total) = job.progress;
+    if total == 0 {
+        return if done == 0 { " …".to_owned() } else { format!(" {done}") };
+    }
+    let share = (done as f64 / total as f64).min(1.0);
+    let full = (share * 5.0).floor() as usize;
+    format!(" {}{} {:>3.0}%", "▰".repeat(full), "▱".repeat(5 - full.min(5)), share * 100.0)
+}
+
+fn sizes(view: &View<'_>, wide: bool) -> Vec<Part> {
+    let totals = view.scene.totals;
+    if view.scene.opened.is_none() {
+        return Vec::new();
+    }
+    let ratio = totals.bytes_original as f64 / (totals.bytes_compressed as f64).max(1.0);
+    let role = if totals.changed == 0 { Role::Text } else { Role::Changed };
+    let mut parts = vec![
+        (format::bytes(totals.bytes_original), Role::Text),
+        (" → ".to_owned(), Role::Dim),
+        (format::bytes(totals.bytes_compressed), role),
+        (format!("  {ratio:.2}x"), role),
+    ];
+    if wide {
+        parts.push((" smaller · ".to_owned(), Role::Dim));
+        parts.push((format!("{:.2} → ", totals.bits_original), Role::Dim));
+        parts.push((format!("{:.2}", totals.bits_compressed), role));
+        parts.push((" bits/weight".to_owned(), Role::Dim));
+    } else {
+        parts.push((format!("  {:.1}", totals.bits_compressed), role));
+        parts.push((" bpw".to_owned(), Role::Dim));
+    }
+    parts
+}
+
+fn figures(view: &View<'_>, wide: bool) -> Vec<Part> {
+    let means = view.scene.live.means;
+    let known = means.count > 0;
+    let show = |text: String| if known { text } else { "–".to_owned() };
+    let role = |good: bool, fair: bool| match (known, good, fair) {
+        (false, ..) => Role::Dim,
+        (true, true, _) => Role::Good,
+        (true, false, true) => Role::Fair,
+        (true, false, false) => Role::Bad,
+    };
+    let gap = if wide { "   " } else { " " };
+    let mut parts = vec![
+        (if wide { "cosine ".to_owned() } else { "cos ".to_owned() }, Role::Dim),
+        (show(format!("{:.4}", means.cosine)), Role::Text),
+        (format!("{gap}MSE "), Role::Dim),
+        (show(format::figure(means.mse)), Role::Text),
+        (format!("{gap}KLD "), Role::Dim),
+        (show(format::figure(means.kld)), role(means.kld < 0.01, means.kld < 0.1)),
+        (format!("{gap}top-1 "), Role::Dim),
+        (show(format::percent(means.top1)), role(means.top1 >= 0.98, means.top1 >= 0.9)),
+    ];
+    if wide {
+        parts.push((format!("   over {}", format::plural(means.count, "token")), Role::Dim));
+    }
+    parts
+}
+
+fn parts_width(parts: &[Part]) -> u16 {
+    parts.iter().map(|(text, _)| width(text)).sum()
+}
+
+fn put_parts(view: &mut View<'_>, mut x: u16, y: u16, end: u16, parts: &[Part]) -> u16 {
+    for (text, role) in parts {
+        x = view.put(x, y, end, text, *role);
+    }
+    x
+}

@@ -1,0 +1,102 @@
+//! Drawing: one file per region, each a pure function of the scene and the screen's state.
+
+mod chart;
+mod confirm;
+mod export_dialog;
+mod footer;
+mod header;
+mod jobs;
+mod layout;
+pub mod map;
+mod menu;
+mod paint;
+mod popup;
+mod side_by_side;
+mod spark;
+mod spectrum;
+mod strip;
+mod table;
+mod toast;
+mod wrap;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+pub use chart::rank_at;
+pub use layout::{MIN_HEIGHT, MIN_WIDTH};
+
+use self::layout::Regions;
+use self::paint::View;
+use super::scene::Scene;
+use super::theme::Role;
+use super::ui::{Dialog, Facts, Pane, Target, Ui};
+
+/// Draws a frame; what it leaves behind for the keys and clicks that follow goes to `facts`.
+pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) {
+    facts.hits.clear();
+    facts.cursor = None;
+    let area = *buffer.area();
+    let mut view = View { scene, ui, buffer, facts };
+    let Some(regions) = layout::regions(area, ui.pane, ui.lower, ui.zoomed) else {
+        too_small(&mut view, area);
+        return;
+    };
+    header::render(&mut view, regions.header);
+    panes(&mut view, &regions);
+    footer::render(&mut view, regions.footer);
+    let over = Rect { height: area.height - 1, ..area };
+    match &ui.dialog {
+        None => {}
+        Some(Dialog::Menu(menu)) => menu::render(&mut view, over, menu),
+        Some(Dialog::Jobs(chosen)) => jobs::render(&mut view, over, *chosen),
+        Some(Dialog::Export(form)) => export_dialog::render(&mut view, over, form),
+        Some(Dialog::Confirm(question)) => confirm::render(&mut view, over, question),
+    }
+    if let Some(toast) = &ui.toast {
+        toast::render(&mut view, over, toast);
+    }
+}
+
+fn too_small(view: &mut View<'_>, area: Rect) {
+    let lines = ["too small".to_owned(), format!("{}×{} of {MIN_WIDTH}×{MIN_HEIGHT}", area.width, area.height)];
+    for (y, text) in (area.y..area.bottom()).zip(lines) {
+        view.put(area.x, y, area.right(), &text, Role::Text);
+    }
+}
+
+fn panes(view: &mut View<'_>, regions: &Regions) {
+    if let Some(area) = regions.layers {
+        layers(view, area, regions.map.is_none());
+    }
+    if let Some(area) = regions.spectrum {
+        view.hit(area, Target::Pane(Pane::Spectrum));
+        let below = view.heading(area, "Spectrum", view.ui.pane == Pane::Spectrum, "");
+        spectrum::render(view, below);
+    }
+    if let Some(area) = regions.map {
+        let legend = map::legend(view);
+        let below = view.heading(area, "Map", false, &legend);
+        map::render(view, below);
+    }
+    if let Some(area) = regions.text {
+        view.hit(area, Target::Pane(Pane::Text));
+        let summary = side_by_side::summary(view);
+        let below = view.heading(area, "Side by side", view.ui.pane == Pane::Text, &summary);
+        side_by_side::render(view, below);
+    }
+}
+
+fn layers(view: &mut View<'_>, area: Rect, map_allowed: bool) {
+    view.hit(area, Target::Pane(Pane::Layers));
+    let focused = view.ui.pane == Pane::Layers;
+    if view.ui.map && map_allowed {
+        let legend = map::legend(view);
+        let below = view.heading(area, "Map", focused, &legend);
+        map::render(view, below);
+        view.facts.page = usize::from(below.height.saturating_sub(1)).max(1);
+    } else {
+        let summary = table::summary(view);
+        let below = view.heading(area, "Layers", focused, &summary);
+        table::render(view, below);
+    }
+}

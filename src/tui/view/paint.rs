@@ -1,0 +1,160 @@
+//! What every region draws with.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+use crate::tui::scene::Scene;
+use crate::tui::theme::Role;
+use crate::tui::ui::{Facts, Target, Ui};
+
+/// One frame being drawn: what is shown, where to, and what the frame leaves behind.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// The workbench.
+    pub scene: &'a Scene<'a>,
+    /// The screen's state.
+    pub ui: &'a Ui,
+    /// The cells.
+    pub buffer: &'a mut Buffer,
+    /// What the frame leaves behind.
+    pub facts: &'a mut Facts,
+}
+
+impl View<'_> {
+    /// The style of a role.
+    pub fn style(&self, role: Role) -> Style {
+        self.ui.theme.style(role)
+    }
+
+    /// Writes `text` from `x` on, up to `end` (exclusive); where the next text may begin.
+    pub fn put(&mut self, x: u16, y: u16, end: u16, text: &str, role: Role) -> u16 {
+        self.put_styled(x, y, end, text, self.style(role))
+    }
+
+    /// As [`View::put`], in a style.
+    pub fn put_styled(&mut self, x: u16, y: u16, end: u16, text: &str, style: Style) -> u16 {
+        let area = *self.buffer.area();
+        let end = end.min(area.right());
+        if x < area.left() || x >= end || y < area.top() || y >= area.bottom() {
+            return x.min(end);
+        }
+        self.buffer.set_stringn(x, y, text, usize::from(end - x), style).0
+    }
+
+    /// Writes `text` so that it ends before `end`, and not before `start`; where it begins.
+    pub fn put_right(&mut self, start: u16, y: u16, end: u16, text: &str, role: Role) -> u16 {
+        let width = width(text).min(end.saturating_sub(start));
+        let x = end.saturating_sub(width);
+        self.put(x, y, end, text, role);
+        x
+    }
+
+    /// Fills a line with a glyph.
+    pub fn rule(&mut self, x: u16, y: u16, end: u16, glyph: &str, role: Role) {
+        self.put(x, y, end, &glyph.repeat(usize::from(end.saturating_sub(x))), role);
+    }
+
+    /// Changes the style of an area.
+    pub fn tint(&mut self, area: Rect, role: Role) {
+        let style = self.style(role);
+        self.buffer.set_style(area.intersection(*self.buffer.area()), style);
+    }
+
+    /// Empties an area.
+    pub fn clear(&mut self, area: Rect) {
+        let area = area.intersection(*self.buffer.area());
+        for position in area.positions() {
+            if let Some(cell) = self.buffer.cell_mut(position) {
+                cell.reset();
+            }
+        }
+    }
+
+    /// Says what a click into `area` meets.
+    pub fn hit(&mut self, area: Rect, target: Target) {
+        self.facts.hits.push((area, target));
+    }
+
+    /// Draws a pane's head, `━ Title ━━━━━ info ━`: heavy where it has the focus; the area below it.
+    pub fn heading(&mut self, area: Rect, title: &str, focused: bool, info: &str) -> Rect {
+        let (glyph, line, name) =
+            if focused { ("━", Role::Accent, Role::Accent) } else { ("─", Role::Dim, Role::Title) };
+        self.rule(area.x, area.y, area.right(), glyph, line);
+        let after = self.put(area.x + 1, area.y, area.right(), &format!(" {title} "), name);
+        let room = usize::from(area.right().saturating_sub(after + 3));
+        if !info.is_empty() && room > 8 {
+            let info = format!(" {} ", fit(info, room.saturating_sub(2)));
+            self.put_right(after, area.y, area.right().saturating_sub(1), &info, Role::Dim);
+        }
+        Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
+    }
+}
+
+/// The columns that a text takes.
+pub fn width(text: &str) -> u16 {
+    u16::try_from(text.width()).unwrap_or(u16::MAX)
+}
+
+/// A text cut to a width, with `…` where something is missing.
+pub fn fit(text: &str, limit: usize) -> String {
+    if text.width() <= limit {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut used = 0;
+    for grapheme in text.graphemes(true) {
+        used += grapheme.width();
+        if used + 1 > limit {
+            break;
+        }
+        cut.push_str(grapheme);
+    }
+    if limit > 0 {
+        cut.push('…');
+    }
+    cut
+}
+
+/// A text cut to a width from the left: the end of a name says most.
+pub fn fit_end(text: &str, limit: usize) -> String {
+    if text.width() <= limit {
+        return text.to_owned();
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    let mut used = 1;
+    for grapheme in text.graphemes(true).rev() {
+        used += grapheme.width();
+        if used > limit {
+            break;
+        }
+        kept.push(grapheme);
+    }
+    kept.push(if limit > 0 { "…" } else { "" });
+    kept.into_iter().rev().collect()
+}
+
+/// The role of an error, by how much it is.
+pub fn error_role(error: f64) -> Role {
+    match error {
+        _ if error < 0.05 => Role::Good,
+        _ if error < 0.35 => Role::Fair,
+        _ => Role::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_texts_fit_and_say_so() {
+        assert_eq!(
+            (fit("layers", 6), fit("layers", 4), fit("層層層", 4)),
+            ("layers".into(), "lay…".into(), "層…".into())
+        );
+        assert_eq!((fit_end("h.0.k_proj", 7), fit("abc", 0)), ("…k_proj".into(), String::new()));
+    }
+}

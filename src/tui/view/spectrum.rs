@@ -1,0 +1,160 @@
+//! The spectrum of one layer: what is kept at its rank, and what that costs.
+
+use ratatui::layout::Rect;
+
+use super::chart::{self, Chart};
+use super::paint::{View, fit_end, width};
+use crate::checkpoint::escaped;
+use crate::measure::Spectrum;
+use crate::tui::format;
+use crate::tui::theme::Role;
+use crate::tui::ui::{Purpose, Target};
+use crate::workbench::{LayerRow, Measured};
+
+/// From this height on the two charts stand above each other.
+const MIN_STACKED_HEIGHT: u16 = 12;
+/// From this width on they stand side by side.
+const MIN_PAIR_WIDTH: u16 = 64;
+
+/// Draws charts and figures.
+pub fn render(view: &mut View<'_>, area: Rect) {
+    let Some(row) = view.scene.rows.get(view.ui.listing.cursor) else {
+        view.put(area.x + 1, area.y, area.right(), "no layer", Role::Dim);
+        return;
+    };
+    let layer = &row.layer;
+    let shape = format!("{} × {}", layer.rows, layer.cols);
+    let name = fit_end(&escaped(&layer.name, 200), usize::from(area.width.saturating_sub(4 + width(&shape))));
+    let after = view.put(area.x + 1, area.y, area.right(), &name, Role::Title);
+    view.put(after + 2, area.y, area.right(), &shape, Role::Dim);
+    let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    match &row.spectrum {
+        Some(spectrum) => known(view, below, row, spectrum),
+        None if layer.fixed => {
+            let text = "stored compressed: its spectrum is in the original (--original MODEL)";
+            view.put(area.x + 1, below.y, area.right(), text, Role::Dim);
+        }
+        None => {
+            view.put(area.x + 1, below.y, area.right(), "waiting for its decomposition …", Role::Dim);
+        }
+    }
+}
+
+fn known(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
+    let parts = figures(row, spectrum, shown_rank(view, row));
+    let lines = flow(&parts, area.width.saturating_sub(2));
+    let room = if area.height >= MIN_STACKED_HEIGHT { 4 } else { 3 };
+    let height = room.min(u16::try_from(lines.len()).unwrap_or(room)).min(area.height);
+    let charts = Rect { height: area.height - height, ..area };
+    for (y, line) in (charts.bottom()..area.bottom()).zip(&lines) {
+        let mut x = area.x + 1;
+        for (label, value, role) in line {
+            x = view.put(x, y, area.right(), label, Role::Dim);
+            x = view.put(x, y, area.right(), value, *role) + 2;
+        }
+    }
+    if area.width >= MIN_PAIR_WIDTH && charts.height < MIN_STACKED_HEIGHT {
+        let half = area.width / 2;
+        values_chart(view, Rect { width: half, ..charts }, row, spectrum);
+        error_chart(view, Rect { x: area.x + half, width: area.width - half, ..charts }, row, spectrum);
+    } else if charts.height >= MIN_STACKED_HEIGHT - 3 {
+        let upper = charts.height * 55 / 100;
+        values_chart(view, Rect { height: upper, ..charts }, row, spectrum);
+        error_chart(view, Rect { y: charts.y + upper, height: charts.height - upper, ..charts }, row, spectrum);
+    } else {
+        values_chart(view, charts, row, spectrum);
+    }
+}
+
+/// The rank to show: the one being dragged or typed, or else the plan's.
+pub fn shown_rank(view: &View<'_>, row: &LayerRow) -> Option<usize> {
+    let typed = view.ui.field.as_ref().filter(|field| field.purpose == Purpose::Rank);
+    let typed = typed.and_then(|field| field.input.value().trim().parse().ok());
+    let rank = view.ui.dragged_rank.or(typed).or((row.plan.rank > 0).then_some(row.plan.rank))?;
+    Some(rank.clamp(1, row.layer.max_rank().max(1)))
+}
+
+fn values_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
+    let first = spectrum.spectral_norm.max(f64::MIN_POSITIVE);
+    let last = spectrum.values.iter().rev().map(|value| f64::from(*value)).find(|value| *value > first * 1e-6);
+    let (top, bottom) = (first.log10(), last.unwrap_or(first / 10.0).log10().min(first.log10() - 0.5));
+    let scaled = |value: f64| (value.max(f64::MIN_POSITIVE).log10() - bottom) / (top - bottom);
+    let height =
+        |rank: usize| scaled(spectrum.values.get(rank.saturating_sub(1)).map_or(0.0, |value| f64::from(*value)));
+    let chart = Chart {
+        title: "singular values, log scale",
+        labels: (format::figure(first), format::figure(10_f64.powf(bottom))),
+        max_rank: row.layer.max_rank(),
+        height: &height,
+        cut: shown_rank(view, row),
+        level: Some((scaled(spectrum.noise_edge), "noise edge")),
+        role: Role::Curve,
+    };
+    drawn(view, area, &chart);
+}
+
+fn error_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
+    let height = |rank: usize| spectrum.error_at(rank);
+    let chart = Chart {
+        title: "error by rank",
+        labels: ("100%".to_owned(), "0%".to_owned()),
+        max_rank: row.layer.max_rank(),
+        height: &height,
+        cut: shown_rank(view, row),
+        level: None,
+        role: Role::ErrorCurve,
+    };
+    drawn(view, area, &chart);
+}
+
+fn drawn(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
+    chart::render(view, area, chart);
+    view.hit(chart::plot_area(area), Target::Chart(chart.max_rank));
+}
+
+type Figure = (String, String, Role);
+
+fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figure> {
+    let figure = |label: &str, value: String| (format!("{label} "), value, Role::Text);
+    let mut all = Vec::new();
+    match rank {
+        Some(rank) => {
+            all.push((format!("rank {rank}/"), row.layer.max_rank().to_string(), Role::Dim));
+            all.push(figure("energy", format::percent(spectrum.energy_at(rank))));
+            let error = spectrum.error_at(rank);
+            all.push(("error ".to_owned(), format::percent(error), super::paint::error_role(error)));
+        }
+        None => all.push(figure("plan", row.plan.to_string())),
+    }
+    all.push(match &row.measured {
+        Measured::Exact => figure("measured", "exact".to_owned()),
+        Measured::Pending => figure("measured", "…".to_owned()),
+        Measured::Error(error) => figure("measured", format::percent(*error)),
+        Measured::Failed(reason) => ("measured ".to_owned(), escaped(reason, 60), Role::Bad),
+    });
+    let [half, ninety, most] = spectrum.energy_ranks;
+    all.push(figure("stable rank", format!("{:.1}", spectrum.stable_rank)));
+    all.push(figure("effective", format!("{:.1}", spectrum.effective_rank)));
+    all.push(figure("above noise", spectrum.noise_edge_rank.to_string()));
+    all.push(figure("50/90/99% at", format!("{half}/{ninety}/{most}")));
+    all
+}
+
+fn flow(parts: &[Figure], room: u16) -> Vec<Vec<Figure>> {
+    let mut lines: Vec<Vec<Figure>> = Vec::new();
+    let mut used = 0;
+    for part in parts {
+        let wide = width(&part.0) + width(&part.1);
+        match lines.last_mut() {
+            Some(line) if used + 2 + wide <= room => {
+                line.push(part.clone());
+                used += 2 + wide;
+            }
+            _ => {
+                lines.push(vec![part.clone()]);
+                used = wide;
+            }
+        }
+    }
+    lines
+}

@@ -1,0 +1,118 @@
+//! Text of several styles, wrapped by words to a width.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+use crate::tui::theme::Role;
+
+/// A stretch of text in one style.
+pub type Piece = (String, Role);
+
+#[derive(Debug, Clone)]
+struct Glyph {
+    text: String,
+    width: usize,
+    role: Role,
+}
+
+/// Wraps pieces into lines of at most `width` columns: between words where it can, within them where it must.
+pub fn wrap(pieces: &[Piece], width: usize) -> Vec<Vec<Piece>> {
+    let mut lines: Vec<Vec<Glyph>> = vec![Vec::new()];
+    for (text, role) in pieces {
+        for grapheme in text.graphemes(true) {
+            if grapheme == "\n" || grapheme == "\r\n" {
+                lines.push(Vec::new());
+            } else {
+                push(&mut lines, glyph(grapheme, *role), width.max(1));
+            }
+        }
+    }
+    lines.into_iter().map(joined).collect()
+}
+
+/// Control characters become a visible stand-in: a text may hold anything.
+fn glyph(grapheme: &str, role: Role) -> Glyph {
+    let harmless = match grapheme {
+        "\t" => "    ",
+        _ if grapheme.chars().any(is_unsafe) => "\u{fffd}",
+        _ => grapheme,
+    };
+    Glyph { text: harmless.to_owned(), width: harmless.width(), role }
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+fn push(lines: &mut Vec<Vec<Glyph>>, next: Glyph, width: usize) {
+    let Some(line) = lines.last_mut() else { return };
+    let used: usize = line.iter().map(|glyph| glyph.width).sum();
+    if used + next.width <= width {
+        line.push(next);
+        return;
+    }
+    if next.text == " " {
+        lines.push(Vec::new());
+        return;
+    }
+    let start = line.iter().rposition(|glyph| glyph.text == " ").map_or(line.len(), |space| space + 1);
+    let mut moved = line.split_off(start);
+    while line.last().is_some_and(|glyph| glyph.text == " ") {
+        line.pop();
+    }
+    moved.push(next);
+    lines.push(moved);
+}
+
+fn joined(line: Vec<Glyph>) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for glyph in line {
+        match pieces.last_mut() {
+            Some((text, role)) if *role == glyph.role => text.push_str(&glyph.text),
+            _ => pieces.push((glyph.text, glyph.role)),
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lines(text: &str, width: usize) -> Vec<String> {
+        let plain = |line: Vec<Piece>| line.into_iter().map(|(text, _)| text).collect();
+        wrap(&[(text.to_owned(), Role::Text)], width).into_iter().map(plain).collect()
+    }
+
+    #[test]
+    fn words_stay_whole_where_they_fit() {
+        assert_eq!(lines("Once upon a time", 9), ["Once upon", "a time"]);
+        assert_eq!(lines("unbreakable", 4), ["unbr", "eaka", "ble"]);
+        assert_eq!(lines("a\n\nb", 9), ["a", "", "b"]);
+        assert_eq!(lines("木木木", 4), ["木木", "木"]);
+    }
+
+    #[test]
+    fn styles_survive_the_wrap() {
+        let pieces = [("one t".to_owned(), Role::Text), ("wo".to_owned(), Role::Differs)];
+        let wrapped = wrap(&pieces, 4);
+        assert_eq!(wrapped[1], [("t".to_owned(), Role::Text), ("wo".to_owned(), Role::Differs)]);
+    }
+
+    #[test]
+    fn nothing_in_a_text_reaches_the_terminal_as_a_command() {
+        assert_eq!(lines("a\u{1b}[2Jb\u{202e}", 20), ["a\u{fffd}[2Jb\u{fffd}"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_is_wider_than_asked(text in "\\PC{0,60}", width in 2_usize..20) {
+            for line in lines(&text, width) {
+                prop_assert!(line.width() <= width);
+            }
+        }
+    }
+}
