@@ -123,6 +123,7 @@ impl Column {
             Self::Measured => match &row.measured {
                 Measured::Exact => "·".to_owned(),
                 Measured::Pending => "…".to_owned(),
+                Measured::Unknown => "?".to_owned(),
                 Measured::Error(error) => format::percent(*error),
                 Measured::Failed(_) => "failed".to_owned(),
             },
@@ -162,6 +163,6 @@ pub fn error(row: &LayerRow) -> Option<f64> {
     match row.measured {
         Measured::Exact => Some(0.0),
         Measured::Error(error) => Some(error),
-        Measured::Pending | Measured::Failed(_) => row.predicted,
+        Measured::Pending | Measured::Unknown | Measured::Failed(_) => row.predicted,
     }
 }

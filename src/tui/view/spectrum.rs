@@ -129,6 +129,7 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
     all.push(match &row.measured {
         Measured::Exact => figure("measured", "exact".to_owned()),
         Measured::Pending => figure("measured", "…".to_owned()),
+        Measured::Unknown => figure("measured", "?".to_owned()),
         Measured::Error(error) => figure("measured", format::percent(*error)),
         Measured::Failed(reason) => ("measured ".to_owned(), escaped(reason, 60), Role::Bad),
     });
