@@ -320,3 +320,123 @@ fn shown(value: &RawValue) -> String {
 fn shown_shape(shape: &[usize]) -> String {
     escaped(&format!("{shape:?}"), SHOWN_VALUE)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend_from_slice(header.as_bytes());
+        file.resize(file.len() + data, 0);
+        file
+    }
+
+    fn refused(header: &str, data: usize) -> String {
+        Header::read(&file(header, data)).unwrap_err()
+    }
+
+    /// What holds for every header that is believed.
+    fn check(file: &[u8]) {
+        let Ok(header) = Header::read(file) else { return };
+        assert!(header.tensors.is_sorted_by(|a, b| a.name < b.name));
+        let data: usize = header.tensors.iter().map(|t| t.range.len()).sum();
+        assert!(data < file.len());
+        for tensor in &header.tensors {
+            assert!(file.get(tensor.range.clone()).is_some());
+            assert_eq!(byte_count(&tensor.shape, tensor.dtype), Ok(tensor.range.len()));
+        }
+    }
+
+    #[test]
+    fn each_rule_has_its_words() {
+        let one = |fields: &str| refused(&format!("{{\"a\":{{{fields}}}}}"), 4);
+        let cases = [
+            (one(r#""dtype":7,"shape":[1],"data_offsets":[0,4]"#), "which is not text"),
+            (one(r#""dtype":"F32","shape":[1],"data_offsets":[0]"#), "not two whole numbers"),
+            (one(r#""dtype":"F32","shape":[1],"data_offsets":[0,1e30]"#), "past the end of any file"),
+            (one(r#""dtype":"F32","shape":"x","data_offsets":[0,4]"#), "not a list of whole numbers"),
+            (one(r#""dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]"#), "duplicate field"),
+            (one(r#""dtype":"F4","shape":[1],"data_offsets":[0,4]"#), "do not fill whole bytes"),
+            (one(r#""shape":[1],"data_offsets":[0,4]"#), "tensor a has no dtype"),
+            (refused(r#"{"a":7}"#, 0), "tensor a is described by a number"),
+            (refused(r#"{"__metadata__":{},"__metadata__":{}}"#, 0), "lists __metadata__ twice"),
+            (refused(r#"{"__metadata__":{"k":"1","k":"2"}}"#, 0), "lists \"k\" twice"),
+            (refused(r#"{"__metadata__":[]}"#, 0), "__metadata__ is a list"),
+            (refused(r#"{"a":{"dtype":"F32""#, 0), "not valid JSON (it ends early"),
+            (refused("   ", 0), "not valid JSON (it is empty)"),
+            (refused("{} x", 0), "not valid JSON"),
+        ];
+        for (message, fragment) in cases {
+            assert!(message.contains(fragment), "{message:?} lacks {fragment:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_tensor_may_stand_between_others() {
+        let described = |name: &str, n: usize, start: usize| {
+            format!(r#""{name}":{{"dtype":"U8","shape":[{n}],"data_offsets":[{start},{}]}}"#, start + n)
+        };
+        let header = format!("{{{},{},{}}}", described("b", 0, 4), described("c", 4, 4), described("a", 4, 0));
+        let read = Header::read(&file(&header, 8)).unwrap();
+        assert_eq!(read.tensors.iter().map(|t| t.range.len()).collect::<Vec<_>>(), [4, 0, 4]);
+    }
+
+    #[test]
+    fn a_header_beyond_the_format_is_refused_though_the_file_holds_it() {
+        let mut file = vec![b' '; MAX_HEADER as usize + 9];
+        file[..8].copy_from_slice(&(MAX_HEADER + 1).to_le_bytes());
+        assert!(Header::read(&file).unwrap_err().contains("more than the format allows"));
+    }
+
+    /// Parts of headers, valid and not.
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("0".to_owned()),
+            Just("-1".to_owned()),
+            Just("1.5".to_owned()),
+            Just("18446744073709551615".to_owned()),
+            Just("[]".to_owned()),
+            Just("{}".to_owned()),
+            Just("\"F32\"".to_owned()),
+            (0_u64..20, 0_u64..20).prop_map(|(a, b)| format!("[{a},{b}]")),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            check(&bytes);
+            check(&file(&String::from_utf8_lossy(&bytes), 8));
+        }
+
+        #[test]
+        fn mutated_headers_never_panic(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = include_bytes!("../../tests/data/bad_files/ok_base/model.safetensors").to_vec();
+            let header = bytes[0] as usize + 256 * bytes[1] as usize + 8;
+            for (at, byte) in edits {
+                bytes[at.index(header)] = byte;
+            }
+            check(&bytes);
+            bytes.truncate(cut.index(bytes.len()));
+            check(&bytes);
+        }
+
+        #[test]
+        fn assembled_headers_never_panic(
+            members in prop::collection::vec(("[a-c]|__metadata__", value(), value(), value()), 0..4), data in 0_usize..40,
+        ) {
+            let members: Vec<String> = members
+                .into_iter()
+                .map(|(name, dtype, shape, place)| {
+                    format!("\"{name}\":{{\"dtype\":{dtype},\"shape\":{shape},\"data_offsets\":{place}}}")
+                })
+                .collect();
+            check(&file(&format!("{{{}}}", members.join(",")), data));
+        }
+    }
+}

@@ -75,3 +75,34 @@ pub(super) fn is_plain(name: &str) -> bool {
     matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
         && !name.contains(['/', '\\', '\0', ':'])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_plain_file_names() {
+        for name in ["model-00001-of-00002.safetensors", "a b", ".hidden", "x.."] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["", ".", "..", "/", "/etc/hostname", "../x", "a/b", "a/", "./a", "a\\b", "C:x", "a\0"] {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_rule_has_its_words() {
+        let cases = [
+            (r#"{"weight_map":{}}"#, "names no tensors"),
+            (r#"{"weight_map":{"a":1}}"#, "the file 1, which is not text"),
+            (r#"{"weight_map":{"a":"x","a":"y"}}"#, "lists tensor a twice"),
+            (r#"{"weight_map":{"a":"x"},"weight_map":{"a":"x"}}"#, "lists weight_map twice"),
+            (r#"{"weight_map":["a"]}"#, "weight_map is a list"),
+            ("[]", "the index is a list"),
+        ];
+        for (json, fragment) in cases {
+            let reason = Index::parse(json.as_bytes()).unwrap_err();
+            assert!(reason.contains(fragment), "{reason:?} lacks {fragment:?}");
+        }
+    }
+}

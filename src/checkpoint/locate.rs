@@ -76,3 +76,62 @@ fn suggestion(model: &str, path: &Path, hub_cache: Option<&Path>) -> Option<Stri
         .collect();
     nearest(model, repositories.iter().map(String::as_str)).map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A cache with two snapshots of one repository, the second of which is main's.
+    fn cache() -> tempfile::TempDir {
+        let cache = tempfile::tempdir().unwrap();
+        let repository = cache.path().join("models--EleutherAI--gpt-neo-1.3B");
+        for revision in ["aaa", "bbb"] {
+            fs::create_dir_all(repository.join("snapshots").join(revision)).unwrap();
+        }
+        fs::create_dir(repository.join("refs")).unwrap();
+        fs::write(repository.join("refs/main"), "bbb\n").unwrap();
+        cache
+    }
+
+    #[test]
+    fn a_path_comes_first_then_the_cache() {
+        let cache = cache();
+        let here = cache.path().to_string_lossy();
+        assert_eq!(locate(&here, None).unwrap(), cache.path());
+        let found = locate("EleutherAI/gpt-neo-1.3B", Some(cache.path())).unwrap();
+        assert!(found.ends_with("snapshots/bbb"));
+        fs::write(
+            found.join("model.safetensors"),
+            include_bytes!("../../tests/data/bad_files/ok_base/model.safetensors"),
+        )
+        .unwrap();
+        assert_eq!(super::super::Checkpoint::open(&found).unwrap().label(), "EleutherAI/gpt-neo-1.3B");
+    }
+
+    #[test]
+    fn without_a_ref_the_only_snapshot_is_meant() {
+        let cache = cache();
+        let repository = cache.path().join("models--EleutherAI--gpt-neo-1.3B");
+        let find = || locate("EleutherAI/gpt-neo-1.3B", Some(cache.path()));
+        fs::write(repository.join("refs/main"), "../../../elsewhere").unwrap();
+        assert!(find().unwrap_err().to_string().contains("there are several"));
+        fs::remove_dir(repository.join("snapshots/bbb")).unwrap();
+        assert!(find().unwrap().ends_with("snapshots/aaa"));
+        fs::remove_dir(repository.join("snapshots/aaa")).unwrap();
+        assert!(find().unwrap_err().to_string().contains("no snapshot"));
+    }
+
+    #[test]
+    fn what_is_nowhere_gets_the_nearest_name() {
+        let cache = cache();
+        let message = |model: &str, hub: Option<&Path>| locate(model, hub).unwrap_err().to_string();
+        let near = message("EleutherAI/gpt-neo-1.3b", Some(cache.path()));
+        assert!(near.contains("did you mean EleutherAI/gpt-neo-1.3B?"), "{near}");
+        assert!(near.contains(&*cache.path().to_string_lossy()), "{near}");
+        let missing = cache.path().join("models--EleutherAI--gpt-neo-1.3B/snapshot");
+        assert!(message(&missing.to_string_lossy(), None).contains("snapshots?"));
+        assert!(message("x\u{1b}y/../../etc", Some(cache.path())).contains(r"x\u{1b}y/../../etc: no such file"));
+    }
+}

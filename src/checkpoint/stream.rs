@@ -60,3 +60,119 @@ impl TextStream {
 fn is_byte(token: &str) -> bool {
     token.len() == 6 && token.starts_with("<0x") && token.ends_with('>')
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn demo() -> Tokenizer {
+        static DEMO: LazyLock<Tokenizer> =
+            LazyLock::new(|| Tokenizer::parse(include_bytes!("../../assets/demo/tokenizer.json")).unwrap());
+        DEMO.clone()
+    }
+
+    /// A tokenizer over `tokens`, the first of which is special.
+    fn of(model: &str, tokens: &[&str], decoder: &Value) -> Tokenizer {
+        let vocabulary: serde_json::Map<String, Value> =
+            tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id.into())).collect();
+        let special = json!({"id": 0, "content": tokens[0], "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true});
+        let mut model = json!({"type": model, "vocab": vocabulary, "unk_token": tokens[0]});
+        model["merges"] = json!([]);
+        model["continuing_subword_prefix"] = json!("##");
+        model["max_input_chars_per_word"] = json!(100);
+        let whole = json!({"version": "1.0", "added_tokens": [special], "decoder": decoder, "model": model});
+        Tokenizer::parse(whole.to_string().as_bytes()).unwrap()
+    }
+
+    /// As SentencePiece models are converted: byte fallback, spaces as ▁, the first one dropped.
+    fn sentencepiece() -> Tokenizer {
+        let decoder = json!({"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]});
+        let tokens =
+            ["<s>", "▁", "▁▁▁", "▁the", "the", "é", "<0xE2>", "<0x82>", "<0xAC>", "<0x0A>", "<0xFF>", "€", "."];
+        of("BPE", &tokens, &decoder)
+    }
+
+    fn joined(tokenizer: &Tokenizer, ids: &[u32]) -> String {
+        let mut stream = tokenizer.stream();
+        let mut text: String = ids.iter().map(|id| stream.push(*id)).collect();
+        text += &stream.finish();
+        text
+    }
+
+    #[test]
+    fn a_character_is_held_back_until_it_is_whole() {
+        let tokenizer = demo();
+        let ids = tokenizer.encode_plain("a 猫é😀!").unwrap();
+        assert!(ids.len() > 8, "the characters should be split into bytes");
+        let mut stream = tokenizer.stream();
+        let pieces: Vec<String> = ids.iter().map(|id| stream.push(*id)).collect();
+        assert!(pieces.iter().all(|piece| !piece.contains('\u{fffd}')), "{pieces:?}");
+        assert_eq!(pieces.concat() + &stream.finish(), "a 猫é😀!");
+        let cut = ids.split_last().unwrap().1.split_last().unwrap().1;
+        assert!(joined(&tokenizer, cut).ends_with('\u{fffd}'));
+    }
+
+    #[test]
+    fn text_comes_as_soon_as_it_is_final() {
+        let tokenizer = demo();
+        let ids = tokenizer.encode_plain("Once upon a time").unwrap();
+        let mut stream = tokenizer.stream();
+        for id in ids {
+            assert_eq!(stream.push(id), tokenizer.piece(id));
+        }
+        let tokenizer = sentencepiece();
+        let mut stream = tokenizer.stream();
+        let pieces = [3, 3, 0, 6, 7, 8, 4, 9].map(|id| stream.push(id));
+        assert_eq!(pieces, ["the", " the", "", "", "", "", "€the", ""]);
+        assert_eq!(stream.finish(), "\n");
+    }
+
+    #[test]
+    fn a_long_text_costs_the_same_at_each_step() {
+        let tokenizer = demo();
+        let mut stream = tokenizer.stream();
+        let id = tokenizer.encode_plain("a").unwrap()[0];
+        for _ in 0..1000 {
+            stream.push(id);
+            assert!(stream.ids.len() <= CONTEXT);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joined_pieces_equal_the_whole_decoded(choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40)) {
+            let words = ["[S]", "a", "##b", "do", "not", "n", "'", "t", ".", "##s"];
+            let tokenizers = [
+                demo(),
+                sentencepiece(),
+                of("WordLevel", &words, &Value::Null),
+                of("WordPiece", &words, &json!({"type": "WordPiece", "prefix": "##", "cleanup": true})),
+                of("BPE", &["<s>", "▁", "▁a", "b▁", "c"],
+                    &json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true})),
+                of("BPE", &["<s>", "a</w>", "b", "c</w>"], &json!({"type": "BPEDecoder", "suffix": "</w>"})),
+            ];
+            for tokenizer in tokenizers {
+                // One more than there are: an id without a token.
+                let ids: Vec<u32> = choices.iter().map(|c| c.index(tokenizer.id_bound() + 1) as u32).collect();
+                prop_assert_eq!(joined(&tokenizer, &ids), tokenizer.decode(&ids), "{:?}", ids);
+            }
+        }
+
+        #[test]
+        fn any_text_streams_as_it_decodes(text in "\\PC{0,40}") {
+            let tokenizer = demo();
+            let ids = tokenizer.encode_plain(&text).unwrap();
+            prop_assert_eq!(&joined(&tokenizer, &ids), &tokenizer.decode(&ids));
+            prop_assert_eq!(joined(&tokenizer, &ids), text);
+        }
+    }
+}

@@ -82,6 +82,10 @@ impl Tokenizer {
 
     /// Text of ids, special tokens skipped; ids without a token are skipped too.
     pub fn decode(&self, ids: &[u32]) -> String {
+        // The crate's BPE decoder panics on nothing.
+        if ids.iter().all(|id| self.visible(*id).is_none()) {
+            return String::new();
+        }
         self.inner.decode(ids, true).unwrap_or_default()
     }
 
@@ -184,4 +188,88 @@ fn unknown_merge(model: &Value) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMO: &[u8] = include_bytes!("../../assets/demo/tokenizer.json");
+
+    fn demo_with(change: impl FnOnce(&mut Value)) -> Result<Tokenizer, CheckpointError> {
+        let mut json: Value = serde_json::from_slice(DEMO).unwrap();
+        change(&mut json);
+        Tokenizer::parse(json.to_string().as_bytes())
+    }
+
+    /// A post-processor that adds the special token 0 before and, where told, after every text.
+    fn opened_by_0(before: bool, after: bool) -> Value {
+        let special = serde_json::json!({"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}});
+        let mut single = vec![serde_json::json!({"Sequence": {"id": "A", "type_id": 0}})];
+        if before {
+            single.insert(0, special.clone());
+        }
+        if after {
+            single.push(special);
+        }
+        serde_json::json!({"type": "TemplateProcessing", "single": single,
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]}}})
+    }
+
+    #[test]
+    fn text_survives_the_way_to_ids_and_back() {
+        let tokenizer = Tokenizer::parse(DEMO).unwrap();
+        let text = "Once upon a time,\n there was a café. 猫";
+        let ids = tokenizer.encode(text).unwrap();
+        assert_eq!(tokenizer.decode(&ids), text);
+        assert!(ids.iter().all(|id| (*id as usize) < tokenizer.id_bound()));
+        assert_eq!(tokenizer.decode(&[0, ids[0], 1_000_000]), tokenizer.decode(&ids[..1]));
+    }
+
+    #[test]
+    fn the_opening_is_what_the_post_processor_puts_first() {
+        assert_eq!(Tokenizer::parse(DEMO).unwrap().opening(), None);
+        for (before, after, opening) in [(true, false, Some(0)), (true, true, Some(0)), (false, true, None)] {
+            let tokenizer = demo_with(|json| json["post_processor"] = opened_by_0(before, after)).unwrap();
+            assert_eq!(tokenizer.opening(), opening);
+            let plain = tokenizer.encode_plain("a").unwrap();
+            assert_eq!(tokenizer.encode("a").unwrap().len(), plain.len() + usize::from(before) + usize::from(after));
+        }
+    }
+
+    #[test]
+    fn prompts_are_neither_cut_nor_padded() {
+        let tokenizer = demo_with(|json| {
+            json["truncation"] =
+                serde_json::json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
+            json["padding"] = serde_json::json!({"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 0, "pad_type_id": 0, "pad_token": "<|endoftext|>"});
+        });
+        let text = "Once upon a time there was a cat.";
+        let ids = Tokenizer::parse(DEMO).unwrap().encode(text).unwrap();
+        assert_eq!(tokenizer.unwrap().encode(text).unwrap(), ids);
+    }
+
+    #[test]
+    fn a_piece_is_never_empty() {
+        let tokenizer = Tokenizer::parse(DEMO).unwrap();
+        assert_eq!(tokenizer.piece(0), "<|endoftext|>");
+        assert_eq!(tokenizer.piece(1_000_000), "[id 1000000]");
+        let ids = tokenizer.encode("a 猫").unwrap();
+        assert!(ids.iter().all(|id| !tokenizer.piece(*id).contains('\u{fffd}')));
+        assert!((0..tokenizer.id_bound() as u32).all(|id| !tokenizer.piece(id).is_empty()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line() {
+        let message = |change: fn(&mut Value)| demo_with(change).unwrap_err().to_string();
+        assert!(message(|j| j["model"]["type"] = "Unig\u{1b}ram".into()).contains(r"Unig\u{1b}ram"));
+        assert!(message(|j| j["model"]["merges"][3] = "abc".into()).contains("tokenizer.json: "));
+        assert!(message(|j| j["model"] = Value::Null).contains("no \"model\""));
+        assert!(message(|j| *j = Value::Null).contains("does not describe a tokenizer"));
+        assert!(message(|j| j["decoder"]["type"] = "Martian".into()).starts_with("tokenizer.json: "));
+        let broken = Tokenizer::parse(b"{\n\"version\": 1.0,,}").unwrap_err().to_string();
+        assert!(broken.contains("not valid JSON (line 2)"), "{broken}");
+    }
 }
