@@ -10,7 +10,7 @@ use super::kernels::{
 use super::matrix::{Matrix, Order, Values};
 
 /// Bytes of weights times tokens below which handing work to other threads costs more than it saves.
-const ALONE_BYTES: usize = 256 << 10;
+const ALONE_BYTES: usize = 1 << 20;
 /// The least share of a thread, in the same unit.
 const SHARE_BYTES: usize = 64 << 10;
 /// Rows that a share is a multiple of: the tallest tile.
@@ -48,13 +48,13 @@ impl Call<'_> {
         let &Self { family, rows, cols, tokens, x, y, order } = self;
         let work = size_of_val(w).saturating_mul(tokens);
         match order {
-            Order::RowMajor => share_out(rows, ROW_GRANULE, work, |rows| {
+            Order::RowMajor => share_out(rows, (ROW_GRANULE, 4), work, |rows| {
                 let product = RowProduct { w, scales, cols, x, tokens, y };
                 if let Some(kernel) = RowKernel::new(product, rows) {
                     family.run(kernel);
                 }
             }),
-            Order::ColumnMajor => share_out(rows, OUTPUT_GRANULE, work, |outputs| {
+            Order::ColumnMajor => share_out(rows, (OUTPUT_GRANULE, 2), work, |outputs| {
                 let product = ColumnProduct { w, rows, cols, x, tokens, y };
                 if let Some(kernel) = ColumnKernel::new(product, outputs) {
                     family.run(kernel);
@@ -64,14 +64,16 @@ impl Call<'_> {
     }
 }
 
-/// Calls `part` for disjoint ranges that make up 0..units, on the ambient pool where the work is worth it.
-fn share_out(units: usize, granule: usize, work: usize, part: impl Fn(Range<usize>) + Sync) {
+/// Calls `part` for disjoint ranges that make up 0..units, on the ambient pool where the work is worth it: some `each` for
+/// a thread, so that a slow one does not hold up all. Column by column a share is better wide, since that is how memory
+/// lies.
+fn share_out(units: usize, (granule, each): (usize, usize), work: usize, part: impl Fn(Range<usize>) + Sync) {
     let threads = rayon::current_num_threads();
     if threads == 1 || work < ALONE_BYTES {
         part(0..units);
         return;
     }
-    let shares = (threads * 4).min(work / SHARE_BYTES);
+    let shares = (threads * each).min(work / SHARE_BYTES);
     let length = units.div_ceil(shares).next_multiple_of(granule);
     (0..units.div_ceil(length)).into_par_iter().with_max_len(1).for_each(|i| {
         part(i * length..units.min((i + 1) * length));

@@ -44,8 +44,8 @@ pub struct RowKernel<'a, E> {
     rows: Range<usize>,
 }
 
-/// Bytes of x that stay in the second-level cache while all rows pass by.
-const TOKEN_BLOCK_BYTES: usize = 256 << 10;
+/// Bytes of weights that stay in the second-level cache while all tokens pass by.
+const PANEL_BYTES: usize = 512 << 10;
 
 impl<'a, E: Element> RowKernel<'a, E> {
     /// `None` where a slice is too short for the sizes: after this, every access of the kernel is inside.
@@ -75,59 +75,63 @@ impl<E: Element> Kernel for RowKernel<'_, E> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         if matches!(self.product.scales, Scales::Groups(..)) {
-            self.blocks::<S, true>(s);
+            self.panels::<S, true>(s);
         } else {
-            self.blocks::<S, false>(s);
+            self.panels::<S, false>(s);
         }
     }
 }
 
 impl<E: Element> RowKernel<'_, E> {
     #[inline(always)]
-    fn blocks<S: Simd, const GROUPED: bool>(&self, s: S) {
+    fn panels<S: Simd, const GROUPED: bool>(&self, s: S) {
         if self.product.tokens == 1 {
-            self.strips::<S, 8, GROUPED>(s, 0..1);
-            return;
-        }
-        let block = (TOKEN_BLOCK_BYTES / (4 * self.product.cols.max(1)) / 6 * 6).max(6);
-        let mut first = 0;
-        while first < self.product.tokens {
-            let end = self.product.tokens.min(first + block);
-            if S::MANY_REGISTERS {
-                self.strips::<S, 4, GROUPED>(s, first..end);
-            } else {
-                self.strips::<S, 2, GROUPED>(s, first..end);
-            }
-            first = end;
+            self.strip::<S, 8, 1, GROUPED>(s, self.rows.clone(), 0);
+        } else if S::MANY_REGISTERS {
+            self.panels_of::<S, 4, GROUPED>(s);
+        } else {
+            self.panels_of::<S, 2, GROUPED>(s);
         }
     }
 
-    /// All rows for some tokens, R at a time.
+    /// All tokens, for as many rows at a time as stay in the cache.
     #[inline(always)]
-    fn strips<S: Simd, const R: usize, const GROUPED: bool>(&self, s: S, tokens: Range<usize>) {
-        let mut row = self.rows.start;
-        while row + R <= self.rows.end {
-            let mut token = tokens.start;
-            if R < 8 {
-                while token + 6 <= tokens.end {
-                    self.tile::<S, R, 6, GROUPED>(s, row, token);
-                    token += 6;
-                }
-                while token + 3 <= tokens.end {
-                    self.tile::<S, R, 3, GROUPED>(s, row, token);
-                    token += 3;
-                }
+    fn panels_of<S: Simd, const R: usize, const GROUPED: bool>(&self, s: S) {
+        let row_bytes = (self.product.cols * size_of::<E>()).max(1);
+        let height = (PANEL_BYTES / row_bytes / R * R).max(R);
+        for first in self.rows.clone().step_by(height) {
+            let panel = first..self.rows.end.min(first + height);
+            let mut token = 0;
+            while token + 6 <= self.product.tokens {
+                self.strip::<S, R, 6, GROUPED>(s, panel.clone(), token);
+                token += 6;
             }
-            while token < tokens.end {
-                self.tile::<S, R, 1, GROUPED>(s, row, token);
+            while token + 3 <= self.product.tokens {
+                self.strip::<S, R, 3, GROUPED>(s, panel.clone(), token);
+                token += 3;
+            }
+            while token < self.product.tokens {
+                self.strip::<S, R, 1, GROUPED>(s, panel.clone(), token);
                 token += 1;
             }
+        }
+    }
+
+    /// Some rows for T tokens, R at a time.
+    #[inline(always)]
+    fn strip<S: Simd, const R: usize, const T: usize, const GROUPED: bool>(
+        &self,
+        s: S,
+        rows: Range<usize>,
+        token: usize,
+    ) {
+        let mut row = rows.start;
+        while row + R <= rows.end {
+            self.tile::<S, R, T, GROUPED>(s, row, token);
             row += R;
         }
-        while row < self.rows.end {
-            for token in tokens.start..tokens.end {
-                self.tile::<S, 1, 1, GROUPED>(s, row, token);
-            }
+        while row < rows.end {
+            self.tile::<S, 1, T, GROUPED>(s, row, token);
             row += 1;
         }
     }
