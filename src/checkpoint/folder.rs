@@ -31,6 +31,8 @@ impl Weights {
         } else if is_there(&index) {
             Self::of_index(folder, &index)
         } else {
+            // A folder that cannot be listed is no empty one.
+            fs::read_dir(folder).map_err(|e| CheckpointError::read(folder, e))?;
             Err(CheckpointError::invalid(&folder.to_string_lossy(), no_weights(folder)))
         }
     }

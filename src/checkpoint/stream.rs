@@ -90,7 +90,7 @@ mod tests {
         Tokenizer::parse(whole.to_string().as_bytes()).unwrap()
     }
 
-    /// As SentencePiece models are converted: byte fallback, spaces as ▁, the first one dropped.
+    /// As models of `SentencePiece` are converted: byte fallback, spaces as ▁, the first one dropped.
     fn sentencepiece() -> Tokenizer {
         let decoder = json!({"type": "Sequence", "decoders": [
             {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
