@@ -1,35 +1,353 @@
-//! Decompositions on disk, by content hash. STUB (room `compress`).
+//! Decompositions kept by content hash: in memory up to a limit, on disk up to another.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::CompressError;
-use crate::checkpoint::Tensor;
+use super::cache_files::CacheFolder;
+use super::codec::quantized_base;
+use crate::checkpoint::{Bytes, Tensor};
 use crate::control::Control;
-use crate::linalg::{Decomposition, Matrix};
+use crate::linalg::{Decomposition, Matrix, Order, decompose};
 
-/// The cache could not be used; the work goes on without it.
-#[derive(Debug, thiserror::Error)]
-#[error("factor cache {path}: {source}")]
-pub struct CacheError {
-    /// The file.
-    pub path: PathBuf,
-    /// The reason.
-    pub source: std::io::Error,
+/// Bytes of decompositions kept in memory unless told.
+const MEMORY: u64 = 512 << 20;
+/// Bytes of files kept on disk unless told.
+const DISK: u64 = 8 << 30;
+/// How often one that waits for another's result looks whether it is cancelled.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Most digests remembered; each keeps its tensor's file mapped.
+const DIGESTS: usize = 4096;
+
+/// Decompositions of W and of W - base, kept in memory (those used last) and on disk, by the content of the tensor. Clones
+/// share it. Files that cannot be read, or hold something else, are ignored and written anew; a disk that cannot be written
+/// only costs the cache. Factors are f32 before they are stored, so fresh and cached ones are the same.
+#[derive(Debug, Clone)]
+pub struct FactorCache(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    folder: Option<CacheFolder>,
+    memory_limit: u64,
+    state: Mutex<State>,
+    /// Something in `State::running` ended.
+    ended: Condvar,
 }
 
-/// Decompositions of W (plain), kept in memory up to a limit and on disk by content hash (a safetensors file of our own
-/// per tensor: s, ut, vt in f32, energy in metadata). Unreadable or foreign files are ignored and rewritten.
-#[derive(Debug, Clone)]
-pub struct FactorCache { _todo: () }
+#[derive(Debug, Default)]
+struct State {
+    held: HashMap<String, Held>,
+    held_bytes: u64,
+    clock: u64,
+    /// Keys that are being computed.
+    running: BTreeSet<String>,
+    digests: HashMap<(usize, usize), Digest>,
+}
+
+#[derive(Debug)]
+struct Held {
+    decomposition: Arc<Decomposition>,
+    used: u64,
+}
+
+/// The digest of bytes at an address, and what keeps them there.
+#[derive(Debug)]
+struct Digest {
+    key: String,
+    _bytes: Bytes,
+}
+
+/// Whether a decomposition stays in memory after it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Memory,
+    Disk,
+}
 
 impl FactorCache {
-    /// A cache in `folder` (made when first written); `None`: memory only.
-    pub fn new(_folder: Option<PathBuf>) -> Self { todo!() }
+    /// A cache in `folder` (made when first written), with at most 512 MiB in memory and 8 GiB on disk; `None`: memory
+    /// only.
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self::with_limits(folder, MEMORY, DISK)
+    }
+
+    /// As [`FactorCache::new`], with at most `memory` bytes of decompositions in memory and `disk` bytes of files.
+    pub fn with_limits(folder: Option<PathBuf>, memory: u64, disk: u64) -> Self {
+        let folder = folder.map(|folder| CacheFolder::new(folder, disk));
+        let (state, ended) = (Mutex::default(), Condvar::new());
+        Self(Arc::new(Shared { folder, memory_limit: memory, state, ended }))
+    }
+
     /// The decomposition of a layer's matrix, from memory, disk, or computed now (and stored). Two callers that ask for the
-    /// same one at once compute it once.
+    /// same one at once compute it once. `matrix` is that of `tensor`.
     ///
     /// # Errors
     /// Numeric trouble or cancelled; trouble with the disk only costs the cache.
-    pub fn get(&self, _tensor: &Tensor, _matrix: &Matrix, _control: &Control) -> Result<Arc<Decomposition>, CompressError> { todo!() }
+    pub fn get(
+        &self,
+        tensor: &Tensor,
+        matrix: &Matrix,
+        control: &Control,
+    ) -> Result<Arc<Decomposition>, CompressError> {
+        self.whole(tensor, matrix, Keep::Memory, control)
+    }
+
+    /// As [`FactorCache::get`], of W - base, where the base is W in INT8 with one scale a row or a `group` of columns.
+    ///
+    /// # Errors
+    /// As [`FactorCache::get`].
+    pub fn get_residual(
+        &self,
+        tensor: &Tensor,
+        matrix: &Matrix,
+        group: Option<usize>,
+        control: &Control,
+    ) -> Result<Arc<Decomposition>, CompressError> {
+        self.residual(tensor, matrix, group, Keep::Memory, control)
+    }
+
+    pub(super) fn whole(
+        &self,
+        tensor: &Tensor,
+        matrix: &Matrix,
+        keep: Keep,
+        control: &Control,
+    ) -> Result<Arc<Decomposition>, CompressError> {
+        let compute = || Ok(decompose(&matrix.to_f32(), matrix.rows(), matrix.cols(), control)?);
+        self.fetch(&self.key(tensor, matrix), matrix, keep, &compute, control)
+    }
+
+    pub(super) fn residual(
+        &self,
+        tensor: &Tensor,
+        matrix: &Matrix,
+        group: Option<usize>,
+        keep: Keep,
+        control: &Control,
+    ) -> Result<Arc<Decomposition>, CompressError> {
+        let compute = || {
+            let base = quantized_base(matrix, group)?;
+            let mut rest = matrix.to_f32();
+            let mut row = vec![0.0; matrix.cols()];
+            for (index, rest) in rest.chunks_exact_mut(matrix.cols().max(1)).enumerate() {
+                base.row(index, &mut row);
+                rest.iter_mut().zip(&row).for_each(|(w, base)| *w -= base);
+            }
+            Ok(decompose(&rest, matrix.rows(), matrix.cols(), control)?)
+        };
+        let group = group.map_or(String::new(), |group| format!("-g{group}"));
+        let key = format!("{}-int8{group}", self.key(tensor, matrix));
+        self.fetch(&key, matrix, keep, &compute, control)
+    }
+
+    /// What names the matrix of a tensor: the content, and how it is read.
+    fn key(&self, tensor: &Tensor, matrix: &Matrix) -> String {
+        let place = (tensor.data.as_ptr().addr(), tensor.data.len());
+        let order = if matrix.order() == Order::ColumnMajor { "-t" } else { "" };
+        // Bytes at one address are the same as long as something holds them there, and may be read as other shapes.
+        let read = |digest: &str| format!("{digest}-{}x{}{order}", matrix.rows(), matrix.cols());
+        if let Some(digest) = self.state().digests.get(&place) {
+            return read(&digest.key);
+        }
+        let key = tensor.digest();
+        let mut state = self.state();
+        if state.digests.len() == DIGESTS {
+            state.digests.clear();
+        }
+        let named = read(&key);
+        state.digests.insert(place, Digest { key, _bytes: tensor.data.clone() });
+        named
+    }
+
+    fn fetch(
+        &self,
+        key: &str,
+        matrix: &Matrix,
+        keep: Keep,
+        compute: &dyn Fn() -> Result<Decomposition, CompressError>,
+        control: &Control,
+    ) -> Result<Arc<Decomposition>, CompressError> {
+        let turn = match self.turn(key, control)? {
+            Ok(held) => return Ok(held),
+            Err(turn) => turn,
+        };
+        let shape = (matrix.rows(), matrix.cols());
+        let folder = self.0.folder.as_ref();
+        let found = if let Some(stored) = folder.and_then(|folder| folder.read(key, shape)) {
+            Arc::new(stored)
+        } else {
+            control.check()?;
+            let fresh = Arc::new(compute()?);
+            if let Some(folder) = folder {
+                folder.write(key, &fresh);
+            }
+            fresh
+        };
+        if keep == Keep::Memory {
+            self.hold(key, &found);
+        }
+        drop(turn);
+        Ok(found)
+    }
+
+    /// What is held under `key`, or the right to make it, once nobody else does.
+    fn turn(&self, key: &str, control: &Control) -> Result<Result<Arc<Decomposition>, Turn<'_>>, CompressError> {
+        let mut state = self.state();
+        loop {
+            control.check()?;
+            if let Some(held) = state.touch(key) {
+                return Ok(Ok(held));
+            }
+            if state.running.insert(key.to_owned()) {
+                return Ok(Err(Turn { cache: self, key: key.to_owned() }));
+            }
+            state = self.0.ended.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn hold(&self, key: &str, decomposition: &Arc<Decomposition>) {
+        let mut state = self.state();
+        let bytes = size(decomposition);
+        if bytes > self.0.memory_limit || state.touch(key).is_some() {
+            return;
+        }
+        while state.held_bytes + bytes > self.0.memory_limit {
+            state.drop_oldest();
+        }
+        let used = state.tick();
+        state.held_bytes += bytes;
+        state.held.insert(key.to_owned(), Held { decomposition: Arc::clone(decomposition), used });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn touch(&mut self, key: &str) -> Option<Arc<Decomposition>> {
+        let used = self.tick();
+        let held = self.held.get_mut(key)?;
+        held.used = used;
+        Some(Arc::clone(&held.decomposition))
+    }
+
+    fn drop_oldest(&mut self) {
+        let oldest = self.held.iter().min_by_key(|(_, held)| held.used).map(|(key, _)| key.clone());
+        match oldest.and_then(|key| self.held.remove(&key)) {
+            Some(held) => self.held_bytes -= size(&held.decomposition),
+            None => self.held_bytes = 0,
+        }
+    }
+}
+
+/// Bytes of a decomposition in memory.
+fn size(decomposition: &Decomposition) -> u64 {
+    4 * (decomposition.s.len() + decomposition.ut.len() + decomposition.vt.len()) as u64
+}
+
+/// The right to compute what a key names; given back when dropped, however the work ended.
+struct Turn<'a> {
+    cache: &'a FactorCache,
+    key: String,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.cache.state().running.remove(&self.key);
+        self.cache.0.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::compress::testing::{matrix, tensor};
+
+    fn shape(rank: usize) -> Decomposition {
+        let energy = rank as f64;
+        Decomposition { rows: rank, cols: rank, s: vec![1.0; rank], ut: vec![], vt: vec![], energy }
+    }
+
+    /// Counts how often it had to compute.
+    fn asked(cache: &FactorCache, key: &str, keep: Keep, count: &AtomicUsize) {
+        let compute = || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(shape(10))
+        };
+        cache.fetch(key, &matrix(1, 1, &[1.0]), keep, &compute, &Control::new()).unwrap();
+    }
+
+    #[test]
+    fn those_used_last_stay_in_memory() {
+        let (cache, count) = (FactorCache::with_limits(None, 80, 0), AtomicUsize::new(0));
+        for (key, computed) in [("a", 1), ("b", 2), ("a", 2), ("c", 3), ("a", 3), ("b", 4)] {
+            asked(&cache, key, Keep::Memory, &count);
+            assert_eq!(count.load(Ordering::Relaxed), computed, "{key}");
+        }
+        assert_eq!(cache.state().held_bytes, 80);
+        let small = FactorCache::with_limits(None, 79, 0);
+        asked(&small, "a", Keep::Disk, &count);
+        asked(&small, "a", Keep::Memory, &count);
+        let state = small.state();
+        assert_eq!((state.held_bytes, state.held.len()), (40, 1));
+    }
+
+    #[test]
+    fn callers_at_once_compute_once() {
+        let (cache, count) = (FactorCache::new(None), AtomicUsize::new(0));
+        let compute = || {
+            std::thread::sleep(Duration::from_millis(20));
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(shape(3))
+        };
+        let one = matrix(1, 1, &[1.0]);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| cache.fetch("k", &one, Keep::Memory, &compute, &Control::new()).unwrap());
+            }
+        });
+        assert_eq!(count.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_turn_is_given_back_when_the_work_fails_or_waiting_is_cancelled() {
+        let cache = FactorCache::new(None);
+        let one = matrix(1, 1, &[1.0]);
+        let fail = || Err(CompressError::Plan("no".into()));
+        assert!(cache.fetch("k", &one, Keep::Memory, &fail, &Control::new()).is_err());
+        let turn = cache.turn("k", &Control::new()).unwrap().unwrap_err();
+        let control = Control::new();
+        control.cancel();
+        assert!(matches!(cache.turn("k", &control), Err(CompressError::Cancelled(_))));
+        drop(turn);
+        asked(&cache, "k", Keep::Memory, &AtomicUsize::new(0));
+    }
+
+    #[test]
+    fn a_transposed_matrix_and_a_residual_are_kept_apart() {
+        let cache = FactorCache::new(None);
+        let tensor = tensor("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 7.0]);
+        let view = crate::linalg::Values::F32(tensor.data.view().unwrap());
+        let plain = Matrix::new(2, 3, Order::RowMajor, view.clone()).unwrap();
+        let turned = Matrix::new(3, 2, Order::ColumnMajor, view).unwrap();
+        let control = Control::new();
+        let whole = cache.get(&tensor, &plain, &control).unwrap();
+        assert_eq!((whole.rows, whole.cols), (2, 3));
+        assert_eq!(cache.get(&tensor, &turned, &control).unwrap().rows, 3);
+        let rest = cache.get_residual(&tensor, &plain, None, &control).unwrap();
+        let grouped = cache.get_residual(&tensor, &plain, Some(1), &control).unwrap();
+        assert!(rest.energy < whole.energy * 1e-4 && grouped.energy < rest.energy);
+        assert_eq!(cache.state().held.len(), 4);
+        assert!(Arc::ptr_eq(&whole, &cache.get(&tensor, &plain, &control).unwrap()));
+    }
 }

@@ -1,10 +1,12 @@
 //! Plans, the policy, the codec, the factor cache and export. This room knows no screen.
 
 mod cache;
+mod cache_files;
 mod codec;
 mod export;
 mod glob;
 mod json_lines;
+mod layer;
 mod plan;
 mod plan_text;
 mod policy;
@@ -12,14 +14,18 @@ mod policy_edit;
 mod policy_file;
 mod policy_read;
 mod policy_text;
+mod rebuild;
 mod resolve;
 #[cfg(test)]
 mod testing;
 mod words;
 
-pub use cache::{CacheError, FactorCache};
-pub use codec::{CompressError, Encoded, Layout, encode, measured_error};
+pub use cache::FactorCache;
+pub use cache_files::CacheError;
+pub use codec::{Classic, CompressError, Encoded, Layout, encode};
+pub use rebuild::measured_error;
 pub use export::{ExportError, ExportKind, ExportOptions, ExportPlan, Exported, ExportedLayer, export, plan_export};
+pub use layer::compressed_weight;
 pub use plan::{Base, Factors, Plan, Weighting};
 pub use plan_text::PlanError;
 pub use policy::{Policy, RankSpec, Rule};

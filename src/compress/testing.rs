@@ -1,6 +1,7 @@
 //! What the tests of this room share.
 
-use crate::checkpoint::Dtype;
+use crate::checkpoint::{Bytes, Dtype, Tensor};
+use crate::linalg::Matrix;
 use crate::model::{Kind, Layer};
 
 /// An f32 layer [rows, cols] that no file holds.
@@ -18,4 +19,15 @@ pub(super) fn layer(name: &str, rows: usize, cols: usize) -> Layer {
         fixed: false,
         transposed: false,
     }
+}
+
+/// An f32 matrix of its own.
+pub(super) fn matrix(rows: usize, cols: usize, w: &[f32]) -> Matrix {
+    Matrix::from_f32(rows, cols, w).unwrap()
+}
+
+/// An f32 tensor of its own.
+pub(super) fn tensor(name: &str, shape: &[usize], w: &[f32]) -> Tensor {
+    let data = Bytes::copied(bytemuck::cast_slice(w));
+    Tensor { name: name.into(), dtype: Dtype::F32, shape: shape.to_vec(), data }
 }

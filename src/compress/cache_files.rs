@@ -1,0 +1,211 @@
+//! The factor cache's files.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use tracing::debug;
+
+use crate::checkpoint::{Checkpoint, Dtype, TensorSpec, View, WriteError, replace_file, write_safetensors};
+use crate::linalg::Decomposition;
+
+/// Version of the way in which decompositions are computed and stored.
+const VERSION: &str = "1";
+/// Largest difference between the energy told and that of the singular values, as a share.
+const ENERGY_TOLERANCE: f64 = 1e-3;
+
+/// The cache could not be written; the work goes on without it.
+#[derive(Debug, thiserror::Error)]
+#[error("factors are not kept: {0}")]
+pub struct CacheError(#[from] WriteError);
+
+/// A folder of decompositions, one safetensors file each: `s` [k], `ut` [k, m], `vt` [k, n] in f32, the energy in the
+/// metadata.
+#[derive(Debug)]
+pub(super) struct CacheFolder {
+    folder: PathBuf,
+    limit: u64,
+}
+
+impl CacheFolder {
+    /// At most `limit` bytes are kept.
+    pub(super) fn new(folder: PathBuf, limit: u64) -> Self {
+        Self { folder, limit }
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        self.folder.join(format!("{key}.safetensors"))
+    }
+
+    /// The decomposition of a matrix of `shape`, if a sound one is there.
+    pub(super) fn read(&self, key: &str, shape: (usize, usize)) -> Option<Decomposition> {
+        let path = self.path(key);
+        if !path.is_file() {
+            return None;
+        }
+        let found = Checkpoint::open(&path).ok().and_then(|file| decoded(&file, shape));
+        if found.is_some() {
+            // Its time of change is that of the last use.
+            let file = File::options().append(true).open(&path);
+            let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+        } else {
+            debug!(?path, "cached factors are unsound, and computed anew");
+        }
+        found
+    }
+
+    /// Writes a decomposition; older files make room.
+    pub(super) fn write(&self, key: &str, decomposition: &Decomposition) {
+        match self.try_write(key, decomposition) {
+            Ok(()) => self.make_room(),
+            Err(error) => debug!("{error}"),
+        }
+    }
+
+    fn try_write(&self, key: &str, decomposition: &Decomposition) -> Result<(), CacheError> {
+        let rank = decomposition.s.len();
+        let spec = |name: &str, shape| TensorSpec { name: name.to_owned(), dtype: Dtype::F32, shape };
+        let tensors = [
+            (spec("s", vec![rank]), bytemuck::cast_slice(&decomposition.s)),
+            (spec("ut", vec![rank, decomposition.rows]), bytemuck::cast_slice(&decomposition.ut)),
+            (spec("vt", vec![rank, decomposition.cols]), bytemuck::cast_slice(&decomposition.vt)),
+        ];
+        let metadata = BTreeMap::from([
+            ("rankscope_factors".to_owned(), VERSION.to_owned()),
+            ("energy".to_owned(), decomposition.energy.to_string()),
+        ]);
+        Ok(replace_file(&self.path(key), true, &[], |out| write_safetensors(out, &tensors, &metadata))?)
+    }
+
+    /// Removes the files that were not used for longest, until the rest fits.
+    fn make_room(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| is_ours(path))
+            .filter_map(|path| {
+                let about = path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
+                Some((about.modified().ok()?, about.len(), path))
+            })
+            .collect();
+        files.sort();
+        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, path) in files {
+            if total <= self.limit {
+                return;
+            }
+            if fs::remove_file(path).is_ok() {
+                total -= bytes;
+            }
+        }
+    }
+}
+
+/// Whether a file's name begins with a digest, as those of the cache do.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let digest = name.get(..64).is_some_and(|digest| digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    digest && name.ends_with(".safetensors")
+}
+
+/// The decomposition in a file, if it is one of a matrix of `shape`.
+fn decoded(file: &Checkpoint, (rows, cols): (usize, usize)) -> Option<Decomposition> {
+    if file.metadata().get("rankscope_factors")? != VERSION {
+        return None;
+    }
+    let rank = rows.min(cols);
+    let part = |name: &str, shape: &[usize]| {
+        let tensor = file.tensor(name).filter(|tensor| tensor.dtype == Dtype::F32 && tensor.shape == shape)?;
+        let view: View<f32> = tensor.data.view()?;
+        view.iter().all(|x| x.is_finite()).then(|| view.to_vec())
+    };
+    let (s, ut, vt) = (part("s", &[rank])?, part("ut", &[rank, rows])?, part("vt", &[rank, cols])?);
+    let energy: f64 = file.metadata().get("energy")?.parse().ok()?;
+    let found: f64 = s.iter().map(|s| f64::from(*s).powi(2)).sum();
+    let sound = (found - energy).abs() <= ENERGY_TOLERANCE * energy && s.is_sorted_by(|a, b| a >= b);
+    sound.then_some(Decomposition { rows, cols, s, ut, vt, energy })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn decomposition() -> Decomposition {
+        let (s, energy) = (vec![2.0, 1.0], 5.000_000_000_000_1);
+        Decomposition {
+            rows: 2,
+            cols: 3,
+            s,
+            ut: vec![1.0, 0.0, 0.0, 1.0],
+            vt: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            energy,
+        }
+    }
+
+    fn key(digit: char) -> String {
+        std::iter::repeat_n(digit, 64).collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = CacheFolder::new(home.path().join("made/when/needed"), u64::MAX);
+        assert_eq!(folder.read(&key('a'), (2, 3)), None);
+        folder.write(&key('a'), &decomposition());
+        assert_eq!(folder.read(&key('a'), (2, 3)), Some(decomposition()));
+        assert_eq!(folder.read(&key('a'), (3, 2)), None);
+        assert_eq!(folder.read(&key('b'), (2, 3)), None);
+    }
+
+    #[test]
+    fn unsound_files_are_ignored_and_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = CacheFolder::new(home.path().to_owned(), u64::MAX);
+        folder.write(&key('a'), &decomposition());
+        let sound = fs::read(folder.path(&key('a'))).unwrap();
+        let mut nan = sound.clone();
+        let end = nan.len();
+        nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        let energy = String::from_utf8_lossy(&sound).find("5.0000").unwrap();
+        let mut wrong_energy = sound.clone();
+        wrong_energy[energy] = b'6';
+        for bytes in [&b"garbage"[..], &[], &sound[..end - 1], &nan, &wrong_energy] {
+            fs::write(folder.path(&key('a')), bytes).unwrap();
+            assert_eq!(folder.read(&key('a'), (2, 3)), None);
+        }
+        folder.write(&key('a'), &decomposition());
+        assert_eq!(folder.read(&key('a'), (2, 3)), Some(decomposition()));
+    }
+
+    #[test]
+    fn those_not_used_for_longest_make_room() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("notes.safetensors"), [0; 5000]).unwrap();
+        let unlimited = CacheFolder::new(home.path().to_owned(), u64::MAX);
+        let past = SystemTime::now() - Duration::from_secs(1000);
+        for (age, digit) in ['a', 'b', 'c'].into_iter().enumerate() {
+            unlimited.write(&key(digit), &decomposition());
+            let file = File::options().append(true).open(unlimited.path(&key(digit))).unwrap();
+            file.set_modified(past + Duration::from_secs(age as u64)).unwrap();
+        }
+        let bytes = fs::metadata(unlimited.path(&key('a'))).unwrap().len();
+        assert!(unlimited.read(&key('a'), (2, 3)).is_some());
+        CacheFolder::new(home.path().to_owned(), 2 * bytes).write(&key('c'), &decomposition());
+        let there = ['a', 'b', 'c'].map(|digit| unlimited.path(&key(digit)).exists());
+        assert_eq!(there, [true, false, true]);
+        assert!(home.path().join("notes.safetensors").exists());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_costs_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("file"), "").unwrap();
+        let folder = CacheFolder::new(home.path().join("file/inside"), 0);
+        folder.write(&key('a'), &decomposition());
+        assert_eq!(folder.read(&key('a'), (2, 3)), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! The matrix that a stored weight stands for, a few rows at a time.
+
+use rayon::prelude::*;
+
+use crate::control::{Cancelled, Control};
+use crate::linalg::{Matrix, axpy};
+use crate::model::CompressedLinear;
+
+/// Rows rebuilt together: Vh is then read once for all of them.
+const BLOCK: usize = 16;
+
+/// A weight whose rows can be had in f32. Holds Vh widened: r * n * 4 bytes.
+pub(super) struct Rebuild<'a> {
+    weight: &'a CompressedLinear,
+    vh: Vec<f32>,
+    cols: usize,
+}
+
+impl<'a> Rebuild<'a> {
+    pub(super) fn new(weight: &'a CompressedLinear) -> Self {
+        let vh = weight.low_rank.as_ref().map(|low| low.vh.to_f32()).unwrap_or_default();
+        Self { weight, vh, cols: weight.shape().1 }
+    }
+
+    /// Rows of base + U Vh from `first` on, as many as `out` [t, n] holds. Each is summed in the order of the ranks,
+    /// whichever rows are asked for together.
+    pub(super) fn rows(&self, first: usize, out: &mut [f32]) {
+        let cols = self.cols.max(1);
+        for (row, out) in out.chunks_exact_mut(cols).enumerate() {
+            match &self.weight.base {
+                Some(base) => base.row(first + row, out),
+                None => out.fill(0.0),
+            }
+        }
+        let Some(low) = &self.weight.low_rank else { return };
+        let rank = low.u.cols();
+        let mut u = vec![0.0; out.len() / cols * rank];
+        for (row, u) in u.chunks_exact_mut(rank.max(1)).enumerate() {
+            low.u.row(first + row, u);
+        }
+        for (j, vh) in self.vh.chunks_exact(cols).enumerate() {
+            for (out, u) in out.chunks_exact_mut(cols).zip(u.chunks_exact(rank.max(1))) {
+                axpy(u.get(j).copied().unwrap_or_default(), vh, out);
+            }
+        }
+    }
+}
+
+/// `||W - W'||_F / ||W||_F` as stored, summed in f64 in an order that does not depend on the threads; 0 for W = 0
+/// approximated by 0, infinite for W = 0 approximated by anything else. The ambient rayon pool works on it.
+///
+/// # Errors
+/// Cancelled.
+pub fn measured_error(matrix: &Matrix, weight: &CompressedLinear, control: &Control) -> Result<f64, Cancelled> {
+    let rebuild = Rebuild::new(weight);
+    let blocks = (0..matrix.rows().div_ceil(BLOCK)).into_par_iter();
+    let sums = blocks.map(|block| {
+        control.check()?;
+        Ok(block_sums(matrix, &rebuild, block * BLOCK))
+    });
+    let sums = sums.collect::<Result<Vec<(f64, f64)>, Cancelled>>()?;
+    let (error, energy) = sums.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
+    Ok(if error == 0.0 { 0.0 } else { (error / energy).sqrt() })
+}
+
+/// `||W - W'||^2` and `||W||^2` of the rows from `first` on.
+fn block_sums(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize) -> (f64, f64) {
+    let cols = matrix.cols();
+    let count = BLOCK.min(matrix.rows() - first);
+    let (mut wanted, mut found) = (vec![0.0; count * cols], vec![0.0; count * cols]);
+    for (row, out) in wanted.chunks_exact_mut(cols.max(1)).enumerate() {
+        matrix.row(first + row, out);
+    }
+    rebuild.rows(first, &mut found);
+    wanted.iter().zip(&found).fold((0.0, 0.0), |(error, energy), (w, x)| {
+        let (w, x) = (f64::from(*w), f64::from(*x));
+        (error + (w - x).powi(2), energy + w * w)
+    })
+}
