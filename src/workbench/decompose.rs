@@ -1,17 +1,17 @@
 //! The decompose job: spectra of all layers, side by side, the one that is looked at next.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use super::Severity;
 use super::events::Event;
 use super::jobs::{End, Task, side_by_side};
-use crate::checkpoint::{Checkpoint, Dtype, Tensor, escaped};
+use crate::checkpoint::Checkpoint;
 use crate::compress::{CompressError, FactorCache};
 use crate::linalg::NumericError;
 use crate::measure::Spectrum;
-use crate::model::Layer;
+use crate::model::{Layer, non_finite};
 
 /// Memory that decompositions under way may take together, in bytes.
 const MEMORY: u64 = 4 << 30;
@@ -70,20 +70,28 @@ impl Decompose {
     pub(super) fn run(&self, task: &Task) -> Result<(), End> {
         let queue = Queue::new(&self.layers, &self.first, &self.focus);
         task.control.set_total(self.layers.iter().filter(|layer| !layer.fixed).count() as u64);
-        let bad = AtomicBool::new(false);
         side_by_side(threads(&self.layers), "rankscope decompose", &task.control, &|| {
             while let Some(index) = queue.next().filter(|_| !task.control.is_cancelled()) {
                 let outcome = match self.spectrum(index, task) {
                     Err(CompressError::Cancelled(_) | CompressError::Numeric(NumericError::Cancelled(_))) => return,
                     outcome => outcome.map_err(|error| error.to_string()),
                 };
-                bad.fetch_or(outcome.is_err(), Ordering::Relaxed);
                 task.outbox.send(Event::Spectrum { model: self.model, layer: index, outcome });
                 task.control.advance(1);
             }
         });
         task.control.check()?;
-        self.warn_of_other_tensors(task)
+        // What is no layer is never decomposed: its NaN would go unseen.
+        let layer = |name: &str| self.layers.iter().any(|layer| layer.name == name);
+        let mut others = non_finite(&self.checkpoint).into_iter().filter(|found| !layer(&found.tensor));
+        if let Some(first) = others.next() {
+            let more = match others.count() {
+                0 => String::new(),
+                count => format!(" (and {count} more tensors)"),
+            };
+            task.outbox.send(Event::Say(Severity::Warning, format!("{first}{more}")));
+        }
+        Ok(())
     }
 
     fn spectrum(&self, index: usize, task: &Task) -> Result<Arc<Spectrum>, CompressError> {
@@ -94,39 +102,12 @@ impl Decompose {
         let found = self.cache.get(tensor, &matrix, &task.control)?;
         Ok(Arc::new(Spectrum::new(found.s.clone(), layer.rows, layer.cols)))
     }
-
-    /// Tensors that are no layers are never decomposed, so their NaN would go unseen.
-    fn warn_of_other_tensors(&self, task: &Task) -> Result<(), End> {
-        let mut found = Vec::new();
-        for tensor in self.checkpoint.tensors() {
-            task.control.check()?;
-            let layer = self.layers.iter().any(|layer| layer.name == tensor.name);
-            if !layer && has_non_finite(tensor) {
-                found.push(escaped(&tensor.name, 100));
-            }
-        }
-        if let Some(first) = found.first() {
-            let more =
-                if found.len() > 1 { format!(" and {} more tensors hold", found.len() - 1) } else { " holds".into() };
-            let text = format!("{first}{more} NaN or infinite values; the model's text will suffer from it");
-            task.outbox.send(Event::Say(Severity::Warning, text));
-        }
-        Ok(())
-    }
-}
-
-fn has_non_finite(tensor: &Tensor) -> bool {
-    match tensor.dtype {
-        Dtype::F32 => tensor.data.view::<f32>().is_some_and(|view| view.iter().any(|x| !x.is_finite())),
-        Dtype::F16 => tensor.data.view::<half::f16>().is_some_and(|view| view.iter().any(|x| !x.is_finite())),
-        Dtype::BF16 => tensor.data.view::<half::bf16>().is_some_and(|view| view.iter().any(|x| !x.is_finite())),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Dtype;
     use crate::model::Kind;
 
     fn layer(name: &str, side: usize, fixed: bool) -> Layer {
@@ -158,17 +139,5 @@ mod tests {
     fn huge_layers_are_done_one_by_one() {
         assert_eq!(threads(&[layer("a", 30_000, false), layer("b", 2, false)]), 1);
         assert_eq!(threads(&[layer("a", 2, false)]), 1);
-    }
-
-    #[test]
-    fn non_finite_values_are_found_in_each_type() {
-        let tensor = |dtype, data: &[u8]| {
-            let data = crate::checkpoint::Bytes::copied(data);
-            Tensor { name: "t".into(), dtype, shape: vec![1], data }
-        };
-        assert!(has_non_finite(&tensor(Dtype::F32, &f32::NAN.to_le_bytes())));
-        assert!(has_non_finite(&tensor(Dtype::F16, &half::f16::INFINITY.to_le_bytes())));
-        assert!(has_non_finite(&tensor(Dtype::BF16, &half::bf16::NEG_INFINITY.to_le_bytes())));
-        assert!(!has_non_finite(&tensor(Dtype::F32, &1.0_f32.to_le_bytes())));
     }
 }

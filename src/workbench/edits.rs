@@ -109,6 +109,9 @@ impl Workbench {
     fn change(&mut self, layer: usize, plan: Plan, given: Option<Arc<CompressedLinear>>) -> Option<Part> {
         let (row, project) = (self.rows.get_mut(layer)?, self.project.as_mut()?);
         row.set_plan(plan);
+        if let Some(Some(residual)) = project.residuals.get(layer) {
+            row.set_residual(residual);
+        }
         if row.layer.fixed {
             return None;
         }
@@ -137,7 +140,7 @@ impl Workbench {
         let work = Encode {
             checkpoint: Arc::clone(&project.checkpoint),
             layers: Arc::clone(&project.layers),
-            cache: self.cache.clone(),
+            coder: project.coder.clone(),
             parts,
         };
         let job = self.jobs.spawn(JobKind::Encode, name, controls.clone(), move |task| work.run(task));
@@ -157,8 +160,12 @@ impl Workbench {
         };
         *slot = None;
         match outcome {
-            Ok(EncodedLayer { weight, error }) => {
+            Ok(EncodedLayer { weight, error, residual }) => {
                 row.measured = Measured::Error(error);
+                if let (Some(residual), Some(slot)) = (residual, project.residuals.get_mut(layer)) {
+                    row.set_residual(&residual);
+                    *slot = Some(residual);
+                }
                 if let Some(cell) = &project.compressed {
                     cell.swap(layer, Arc::clone(&weight));
                     if let Some(kept) = project.encoded.get_mut(layer) {

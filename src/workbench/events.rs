@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::live::LiveEvent;
 use super::open::Loaded;
+use super::plans::Residual;
 use super::{JobId, JobState, Severity};
 use crate::measure::Spectrum;
 use crate::model::CompressedLinear;
@@ -16,6 +17,8 @@ pub(super) struct EncodedLayer {
     pub(super) weight: Arc<CompressedLinear>,
     /// ||W - W'||_F / ||W||_F.
     pub(super) error: f64,
+    /// What a quantized base left, where a low-rank part corrects it.
+    pub(super) residual: Option<Arc<Residual>>,
 }
 
 /// One piece of news; each is small to fold.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::EVALUATION_TEXT;
 use super::Severity;
-use super::encode::encoded;
+use super::encode::Coder;
 use super::events::Event;
 use super::jobs::{End, Task};
 use super::open::Runnable;
@@ -30,6 +30,7 @@ pub(super) struct Export {
     pub(super) policy: Policy,
     pub(super) runnable: Option<Runnable>,
     pub(super) cache: FactorCache,
+    pub(super) coder: Coder,
     pub(super) options: ExportOptions,
 }
 
@@ -81,7 +82,7 @@ impl Export {
         {
             let weight = match self.ready.get(index).cloned().flatten() {
                 Some(weight) => weight,
-                None => Arc::new(encoded(&self.checkpoint, layer, plan, &self.cache, &task.control).map_err(failed)?),
+                None => self.coder.encode(&self.checkpoint, index, layer, plan, &task.control).map_err(failed)?.0,
             };
             live = live.with_weight(index, weight);
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::plans::{plan_bytes, predicted_error};
-use crate::compress::Plan;
+use super::plans::{Residual, predicted_error};
+use crate::compress::{Base, Plan};
 use crate::measure::Spectrum;
 use crate::model::Layer;
 
@@ -55,14 +55,27 @@ impl LayerRow {
             (false, true) => Measured::Exact,
             (false, false) => Measured::Pending,
         };
-        self.bytes_after = if self.layer.fixed { self.layer.bytes } else { plan_bytes(&plan, &self.layer) };
+        self.bytes_after = if self.layer.fixed {
+            self.layer.bytes
+        } else {
+            plan.bytes(self.layer.rows, self.layer.cols, self.layer.bytes)
+        };
         self.predict();
     }
 
     /// Takes the spectrum in.
     pub(super) fn set_spectrum(&mut self, spectrum: Arc<Spectrum>) {
         self.spectrum = Some(spectrum);
-        self.predict();
+        if self.plan.base == Base::None {
+            self.predict();
+        }
+    }
+
+    /// Predicts from what the plan's quantized base leaves, if that is `residual`.
+    pub(super) fn set_residual(&mut self, residual: &Residual) {
+        if self.plan.rank > 0 && residual.fits(&self.plan) {
+            self.predicted = Some(residual.error(&self.plan));
+        }
     }
 
     fn predict(&mut self) {
@@ -108,7 +121,6 @@ impl Totals {
 mod tests {
     use super::*;
     use crate::checkpoint::Dtype;
-    use crate::compress::Base;
     use crate::model::Kind;
 
     fn layer(fixed: bool) -> Layer {

@@ -213,9 +213,10 @@ fn runnable(checkpoint: &Checkpoint) -> (Option<String>, Option<Runnable>, Optio
         Err(error) => return (None, None, Some(error.to_string())),
     };
     let family = Some(model.architecture().family.to_owned());
-    match checkpoint.tokenizer() {
+    let tokenizer = checkpoint.tokenizer().map_err(|error| error.to_string());
+    match tokenizer.and_then(|found| model.check_tokenizer(&found).map(|()| found).map_err(|error| error.to_string())) {
         Ok(tokenizer) => (family, Some(Runnable { model, tokenizer: Arc::new(tokenizer) }), None),
-        Err(error) => (family, None, Some(error.to_string())),
+        Err(reason) => (family, None, Some(reason)),
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a plan means for one layer: whether it can be, its bytes, its predicted error.
+//! What a plan means for one layer: whether it can be, its predicted error.
 
-use crate::compress::{Base, Factors, Plan, Weighting};
+use crate::compress::{Base, Factors, Plan};
 use crate::linalg::{Matrix, Values};
 use crate::measure::Spectrum;
 use crate::model::{CompressedLinear, Layer};
@@ -13,38 +13,14 @@ pub(super) fn admissible(plan: &Plan, layer: &Layer) -> Result<Plan, &'static st
     if layer.fixed {
         return Err("stored compressed, so its plan is fixed; open with --original MODEL to change it");
     }
-    if plan.base == Base::Int4 {
-        return Err("int4 bases are not supported yet; choose int8");
+    if let Some(reason) = plan.unsupported() {
+        return Err(reason);
     }
-    if plan.weighting == Weighting::Activations {
-        return Err("weighting by activations is not supported yet; choose plain");
-    }
-    if plan.refit {
-        return Err("refit is not supported yet; leave it out");
-    }
-    if plan.base == Base::Dense && plan.rank > 0 {
-        return Err("a dense layer takes no low-rank part; choose base none or int8");
+    if let (Base::Dense, Some(reason)) = (plan.base, plan.meaningless()) {
+        return Err(reason);
     }
     let least = usize::from(plan.base == Base::None);
-    Ok(Plan { rank: plan.rank.clamp(least, layer.max_rank().max(least)), ..*plan })
-}
-
-/// Bytes of a layer under `plan`, scales included; shapes alone decide.
-pub(super) fn plan_bytes(plan: &Plan, layer: &Layer) -> u64 {
-    let (m, n, r) = (layer.rows as u64, layer.cols as u64, plan.rank as u64);
-    let groups = |length: Option<usize>| length.map_or(1, |length| n.div_ceil((length as u64).max(1)));
-    let base = match plan.base {
-        Base::None => 0,
-        Base::Dense => layer.bytes,
-        Base::Int8 => m * n + 4 * m * groups(plan.group),
-        Base::Int4 => m * n.div_ceil(2) + 2 * m * groups(Some(plan.group.unwrap_or(32))),
-    };
-    let factors = match plan.factors {
-        Factors::F32 => 4 * (m + n) * r,
-        Factors::F16 => 2 * (m + n) * r,
-        Factors::Int8 => (m + n) * r + 4 * (m + r),
-    };
-    base + if r == 0 { 0 } else { factors }
+    Ok(Plan { rank: plan.rank.clamp(least, layer.max_rank().max(least)), ..*plan }.normalized())
 }
 
 /// The weight error before factors are quantized: 0 for dense, from the spectrum of W where nothing but the rank decides.
@@ -57,6 +33,33 @@ pub(super) fn predicted_error(plan: &Plan, spectrum: Option<&Spectrum>) -> Optio
         }
         Base::None => spectrum.map(|spectrum| spectrum.error_at(plan.rank)),
         Base::Int8 | Base::Int4 => None,
+    }
+}
+
+/// What a quantized base leaves of a matrix: E = W - base.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Residual {
+    pub(super) base: Base,
+    pub(super) group: Option<usize>,
+    /// Singular values of E, descending.
+    pub(super) values: Vec<f32>,
+    /// `||E||^2` and `||W||^2`.
+    pub(super) energy: f64,
+    pub(super) whole: f64,
+}
+
+impl Residual {
+    /// Whether it is what the base of `plan` leaves.
+    pub(super) fn fits(&self, plan: &Plan) -> bool {
+        (self.base, self.group) == (plan.base, plan.group)
+    }
+
+    /// `||E - c E_r|| / ||W||` for the rank of `plan`, c being 1 or with norm correction `||E|| / ||E_r||`.
+    pub(super) fn error(&self, plan: &Plan) -> f64 {
+        let kept: f64 = self.values.iter().take(plan.rank).map(|s| f64::from(*s).powi(2)).sum();
+        let c = if plan.norm_correction && kept > 0.0 { (self.energy / kept).sqrt() } else { 1.0 };
+        let lost = (self.energy - kept).max(0.0) + (c - 1.0).powi(2) * kept;
+        if self.whole > 0.0 { (lost / self.whole).sqrt() } else { 0.0 }
     }
 }
 
@@ -83,6 +86,7 @@ pub(super) fn stored_plan(weight: &CompressedLinear) -> Plan {
 mod tests {
     use super::*;
     use crate::checkpoint::Dtype;
+    use crate::compress::Weighting;
     use crate::model::Kind;
 
     fn layer() -> Layer {
@@ -113,16 +117,6 @@ mod tests {
     }
 
     #[test]
-    fn bytes_follow_the_stored_parts() {
-        assert_eq!(plan_bytes(&Plan::dense(), &layer()), 240);
-        assert_eq!(plan_bytes(&Plan::low_rank(3), &layer()), 3 * 16 + 4 * 6 + 4 * 3);
-        assert_eq!(plan_bytes(&Plan { factors: Factors::F16, ..Plan::low_rank(3) }, &layer()), 2 * 3 * 16);
-        let grouped = Plan { base: Base::Int8, group: Some(4), ..Plan::dense() };
-        assert_eq!(plan_bytes(&grouped, &layer()), 60 + 4 * 6 * 3);
-        assert_eq!(plan_bytes(&Plan { base: Base::Int4, ..grouped }, &layer()), 6 * 5 + 2 * 6 * 3);
-    }
-
-    #[test]
     fn the_norm_corrected_error_is_that_of_the_scaled_slice() {
         let spectrum = Spectrum::new(vec![4.0, 3.0], 2, 2);
         let plan = Plan { norm_correction: true, ..Plan::low_rank(1) };
@@ -130,5 +124,15 @@ mod tests {
         let error = predicted_error(&plan, Some(&spectrum)).unwrap();
         assert!((error - (10.0_f64 / 25.0).sqrt()).abs() < 1e-12);
         assert_eq!(predicted_error(&Plan::low_rank(1), None), None);
+    }
+
+    #[test]
+    fn with_a_base_the_rest_counts_against_the_whole() {
+        let rest = Residual { base: Base::Int8, group: None, values: vec![4.0, 3.0], energy: 25.0, whole: 2500.0 };
+        let plan = Plan { base: Base::Int8, rank: 1, ..Plan::dense() };
+        assert!(rest.fits(&plan) && !rest.fits(&Plan { group: Some(4), ..plan }));
+        assert!((rest.error(&plan) - 3.0 / 50.0).abs() < 1e-12);
+        let corrected = Plan { norm_correction: true, ..plan };
+        assert!((rest.error(&corrected) - 10.0_f64.sqrt() / 50.0).abs() < 1e-12);
     }
 }

@@ -8,7 +8,7 @@ use super::draft::stamp;
 use super::plans::admissible;
 use super::{LayerRow, Severity};
 use crate::checkpoint::escaped;
-use crate::compress::{Issue, Plan, Policy, PolicyError, resolve};
+use crate::compress::{Plan, Policy, PolicyError, resolve};
 use crate::measure::{Spectrum, energy_rank};
 use crate::model::Layer;
 
@@ -80,7 +80,8 @@ impl Rules {
             ))
         })?;
         let mut rules = Self { policy, plans: Vec::new(), waiting: BTreeMap::new() };
-        let mut notices: Vec<Notice> = issues.iter().map(|issue| (Severity::Warning, line(issue))).collect();
+        let mut notices: Vec<Notice> =
+            issues.iter().map(|issue| (Severity::Warning, format!("policy: {issue}"))).collect();
         for (index, (layer, found)) in layers.iter().zip(&resolved).enumerate() {
             let plan = if layer.fixed { Ok(Plan::dense()) } else { checked(&found.plan, layer) };
             let share = shares.get(&index).filter(|_| found.plan.rank > 0);
@@ -139,18 +140,9 @@ fn checked(plan: &Plan, layer: &Layer) -> Result<Plan, &'static str> {
     if plan.is_dense() { Ok(*plan) } else { admissible(plan, layer) }
 }
 
-/// An issue as a message.
-pub(super) fn line(issue: &Issue) -> String {
-    if issue.line == 0 {
-        format!("policy: {}", issue.message)
-    } else {
-        format!("policy line {}: {}", issue.line, issue.message)
-    }
-}
-
 /// The errors of a policy as messages.
 pub(super) fn errors(error: &PolicyError) -> impl Iterator<Item = Notice> {
-    error.issues.iter().map(|issue| (Severity::Error, line(issue)))
+    error.issues.iter().map(|issue| (Severity::Error, format!("policy: {issue}")))
 }
 
 /// The plans of all rows as the policy sees them: what is fixed is nobody's plan.

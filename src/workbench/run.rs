@@ -112,10 +112,11 @@ impl Run {
         if prompt.is_empty() {
             return Err(End::Failed(ModelError::Empty.to_string()));
         }
-        if tokens >= context {
-            return Err(End::Failed(ModelError::Context { tokens: tokens + 1, context }.to_string()));
+        if tokens > context {
+            return Err(End::Failed(ModelError::Context { tokens, context }.to_string()));
         }
-        let fit = context - tokens;
+        // The last token needs no place in the context: it is never fed back.
+        let fit = context - tokens + 1;
         let limit_reason = if self.options.max_tokens <= fit { "length" } else { "context" };
         let waiting = (WAITING_BYTES / (4 * architecture.vocabulary.max(1))).clamp(8, 4096);
         Ok(Start { prompt, limit: self.options.max_tokens.min(fit), limit_reason, waiting })

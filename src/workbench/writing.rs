@@ -67,6 +67,7 @@ impl Workbench {
             ready: ready.collect(),
             runnable: project.runnable.clone(),
             cache: self.cache.clone(),
+            coder: project.coder.clone(),
             options: options(kind, out, force),
             policy,
             plans,
