@@ -140,7 +140,7 @@ impl Workbench {
         let work = Encode {
             checkpoint: Arc::clone(&project.checkpoint),
             layers: Arc::clone(&project.layers),
-            coder: project.coder.clone(),
+            cache: self.cache.clone(),
             parts,
         };
         let job = self.jobs.spawn(JobKind::Encode, name, controls.clone(), move |task| work.run(task));
@@ -173,10 +173,7 @@ impl Workbench {
                     }
                 }
             }
-            Err(reason) => {
-                self.messages.say(Severity::Error, &format!("{}: {reason}", escaped(&row.layer.name, 200)));
-                row.measured = Measured::Failed(reason);
-            }
+            Err(reason) => row.measured = Measured::Failed(reason),
         }
     }
 

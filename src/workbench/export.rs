@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::EVALUATION_TEXT;
 use super::Severity;
-use super::encode::Coder;
 use super::events::Event;
 use super::jobs::{End, Task};
 use super::open::Runnable;
 use crate::checkpoint::{Checkpoint, WriteError};
 use crate::compress::{
-    CompressError, ExportError, ExportKind, ExportOptions, FactorCache, Layout, Plan, Policy, export,
+    CompressError, ExportError, ExportKind, ExportOptions, FactorCache, Layout, Plan, Policy, compressed_weight, export,
 };
 use crate::linalg::NumericError;
 use crate::measure::{CompareOptions, compare};
@@ -30,7 +29,6 @@ pub(super) struct Export {
     pub(super) policy: Policy,
     pub(super) runnable: Option<Runnable>,
     pub(super) cache: FactorCache,
-    pub(super) coder: Coder,
     pub(super) options: ExportOptions,
 }
 
@@ -82,7 +80,10 @@ impl Export {
         {
             let weight = match self.ready.get(index).cloned().flatten() {
                 Some(weight) => weight,
-                None => self.coder.encode(&self.checkpoint, index, layer, plan, &task.control).map_err(failed)?.0,
+                None => Arc::new(
+                    compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, &task.control)
+                        .map_err(failed)?,
+                ),
             };
             live = live.with_weight(index, weight);
         }

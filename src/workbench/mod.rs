@@ -24,6 +24,8 @@ mod run;
 mod saving;
 mod source;
 mod state;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 pub use demo::{CALIBRATION_TEXT, DEMO, EVALUATION_TEXT, PROBES, PROMPTS};

@@ -59,7 +59,9 @@ impl Workbench {
 
     /// The draft as it is now, with the face's prompt and layout.
     pub fn draft(&self, prompt: &str, layout: BTreeMap<String, String>) -> Draft {
-        let mut draft = Draft { prompt: prompt.to_owned(), layout, ..Draft::default() };
+        // Where nothing is open, what waits for its model must not get lost.
+        let kept = self.draft.clone().filter(|_| self.project.is_none()).unwrap_or_default();
+        let mut draft = Draft { prompt: prompt.to_owned(), layout, ..kept };
         if let Some(project) = &self.project {
             draft.model.clone_from(&project.name);
             draft.identity.clone_from(&project.identity);

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::decompose::Decompose;
-use super::encode::Coder;
 use super::events::{Event, Outbox};
 use super::jobs::{End, Jobs};
 use super::messages::Messages;
@@ -92,7 +91,6 @@ pub(super) struct Project {
     pub(super) encoding: Vec<Option<Encoding>>,
     /// Layers in their stored form, and under which plan.
     pub(super) encoded: Vec<Option<(Plan, Arc<CompressedLinear>)>>,
-    pub(super) coder: Coder,
     /// What quantized bases left of the layers that were corrected last.
     pub(super) residuals: Vec<Option<Arc<Residual>>>,
     pub(super) focus: Arc<AtomicUsize>,
@@ -302,7 +300,6 @@ impl Workbench {
             file: loaded.file,
             encoding: loaded.layers.iter().map(|_| None).collect(),
             encoded: vec![None; loaded.layers.len()],
-            coder: Coder::new(self.cache.clone()),
             residuals: vec![None; loaded.layers.len()],
             focus: Arc::new(AtomicUsize::new(usize::MAX)),
             undecomposed: 0,

@@ -67,7 +67,6 @@ impl Workbench {
             ready: ready.collect(),
             runnable: project.runnable.clone(),
             cache: self.cache.clone(),
-            coder: project.coder.clone(),
             options: options(kind, out, force),
             policy,
             plans,
