@@ -83,7 +83,7 @@ impl App {
 
     /// The layer that is looked at is decomposed first.
     pub(super) fn look_at_cursor(&mut self) {
-        self.ui.dragged_rank = None;
+        self.workbench.focus(self.ui.listing.cursor);
     }
 
     fn select(&mut self, action: Action) -> bool {

@@ -4,8 +4,7 @@ use super::action::Action;
 use super::app::{App, Effect};
 use super::export_form::FIELDS;
 use super::ui::{Dialog, Then};
-use crate::checkpoint::escaped;
-use crate::workbench::{JobState, Severity, Source};
+use crate::workbench::{JobState, Source};
 
 impl App {
     pub(super) fn act_on_menu(&mut self, action: Action) {
@@ -77,10 +76,7 @@ impl App {
         }
         match form.format.kind() {
             None => match self.workbench.save_policy(&target, force) {
-                Ok(()) => {
-                    self.ui.dialog = None;
-                    self.say(Severity::Info, format!("policy saved to {}", escaped(&target.to_string_lossy(), 200)));
-                }
+                Ok(()) => self.ui.dialog = None,
                 Err(reason) => form.error = Some(reason),
             },
             Some(kind) => {

@@ -108,11 +108,12 @@ fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &
     let mut app = App::new(workbench, ui, depth, options.locations.clone());
     if let Some(draft) = Workbench::last_draft(&options.locations) {
         app.arrange_as(&draft.layout, !theme_asked);
-        if options.policy.is_none() && draft.model == options.source.name() {
-            app.pending_draft = Some(draft);
-        }
+        app.pending_draft = Some(draft);
     }
     app.workbench.open(options.source, options.policy, options.original);
+    if let Some(draft) = app.pending_draft.clone() {
+        app.workbench.apply_draft(draft);
+    }
     app
 }
 

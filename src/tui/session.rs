@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use super::app::App;
 use super::column::Column;
-use super::format;
 use super::theme::Theme;
 use super::ui::{Metric, Pane};
-use crate::compress::{Plan, Policy, resolve};
-use crate::model::Layer;
 use crate::workbench::{Draft, Severity, Workbench};
 
 impl App {
@@ -75,7 +72,7 @@ impl App {
         }
     }
 
-    /// Notices that another model is open: its layers are looked at afresh, and a draft of it is restored.
+    /// Notices that another model is open: its layers are looked at afresh, and the prompt of its draft is taken back.
     pub(super) fn notice_model(&mut self) {
         let Some(opened) = self.workbench.opened() else { return };
         let model = (opened.label.clone(), self.workbench.rows().len(), self.workbench.totals().bytes_original);
@@ -88,43 +85,15 @@ impl App {
         self.ui.last_plans.clear();
         self.ui.listing.refresh(self.workbench.rows());
         if let Some(draft) = self.pending_draft.take() {
-            self.restore(&draft);
+            self.restore_prompt(&draft);
         }
     }
 
-    /// Restores a draft, where it is of the opened model: its plans as one edit that can be undone, and its prompt.
-    fn restore(&mut self, draft: &Draft) {
-        if self.draft().is_none_or(|now| now.identity != draft.identity) {
-            return;
-        }
-        if !draft.prompt.is_empty() {
+    /// Takes back the prompt of a draft of the opened model; its plans are the workbench's to restore.
+    fn restore_prompt(&mut self, draft: &Draft) {
+        let same = self.draft().is_some_and(|now| now.identity == draft.identity);
+        if same && !draft.prompt.is_empty() {
             draft.prompt.clone_into(&mut self.ui.prompt);
         }
-        match self.drafted(draft) {
-            Ok(plans) if plans.is_empty() => {}
-            Ok(plans) => {
-                self.workbench.set_plans("the draft of the last session", &plans);
-                let layers = format::plural(plans.len(), "changed layer");
-                self.say(Severity::Info, format!("the last session's draft is back: {layers}; u takes it away"));
-            }
-            Err(reason) => {
-                self.say(Severity::Warning, format!("the last session's draft could not be restored: {reason}"));
-            }
-        }
-    }
-
-    fn drafted(&self, draft: &Draft) -> Result<Vec<(usize, Plan)>, String> {
-        let rows = self.workbench.rows();
-        let policy = Policy::parse(&draft.policy).map_err(|error| error.to_string())?;
-        let layers: Vec<Layer> = rows.iter().map(|row| row.layer.clone()).collect();
-        let mut energy_rank = |index: usize, share: f64| {
-            let spectrum = rows.get(index).and_then(|row| row.spectrum.as_ref());
-            spectrum
-                .map(|known| crate::measure::energy_rank(&known.values, share))
-                .ok_or_else(|| "it asks for energy before the layers are decomposed".to_owned())
-        };
-        let (resolved, _) = resolve(&policy, &layers, &mut energy_rank).map_err(|error| error.to_string())?;
-        let changed = resolved.iter().zip(rows).enumerate().filter(|(_, (wanted, row))| wanted.plan != row.plan);
-        Ok(changed.map(|(index, (wanted, _))| (index, wanted.plan)).collect())
     }
 }
