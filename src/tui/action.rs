@@ -98,7 +98,7 @@ actions! {
     Factors, 0, "factors", "Changes the type of the factors: int8, f16, f32.", [(LAYERED, "f")];
     Dense, 0, "dense", "Makes the selection dense, as the checkpoint has it.", [(LAYERED, "d")];
     NormCorrection, 0, "norm correction", "Switches norm correction of the low-rank part on or off (it can only raise the error).", [(LAYERED, "N")];
-    Undo, 0, "undo", "Undoes the last change of plans.", [(PANES, "u")];
+    Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
     Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
     // Writing text.
     Generate, 9, "write", "Lets both models write from the prompt, from the start.", [(PANES, "g")];

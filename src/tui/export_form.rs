@@ -39,10 +39,10 @@ impl Format {
     /// One line that says what it is.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Policy => "the plans as a JSON file of rules, to keep in git and to give to compress",
-            Self::Native => "a folder with the layers as stored here: what runs on the right, bit for bit",
-            Self::Classic => "a folder in the older layout (U, S, Vh in INT8, one scale each): coarser",
-            Self::Dense => "a folder with ordinary tensors rebuilt in their type, for any other tool",
+            Self::Policy => "the plans as a JSON file of rules, for git and for compress",
+            Self::Native => "a folder with the layers as they run here, bit for bit",
+            Self::Classic => "a folder in the older layout (U, S, Vh in INT8): coarser",
+            Self::Dense => "a folder of ordinary tensors, rebuilt, for any other tool",
         }
     }
 

@@ -71,10 +71,9 @@ pub fn action_for(context: Context, key: KeyEvent) -> Option<Action> {
     ACTIONS.iter().find(|info| info.keys_in(context).any(means)).map(|info| info.action)
 }
 
-/// A key as the screen shows it: `space` as `␣`, arrows as arrows.
+/// A key as the screen shows it: arrows as arrows, `ctrl-r` as `^r`.
 pub fn shown(key: &str) -> String {
     match key {
-        "space" => "␣".to_owned(),
         "enter" => "⏎".to_owned(),
         "up" => "↑".to_owned(),
         "down" => "↓".to_owned(),

@@ -13,8 +13,7 @@ const BAR: f64 = 30.0;
 const GROUND: &str = "#0d1117";
 const INK: &str = "#c9d1d9";
 
-/// The picture of a screen with a title bar. Every cell is placed by itself where its glyph is not ASCII, so that the columns hold
-/// in any font.
+/// The picture of a screen with a title bar. Every run of cells is given its width, so that the columns hold in any font.
 pub fn buffer_to_svg(buffer: &Buffer, title: &str) -> String {
     let area = buffer.area();
     let width = f64::from(area.width) * CELL_WIDTH + 2.0 * MARGIN;
@@ -50,8 +49,10 @@ fn row(svg: &mut String, buffer: &Buffer, y: u16) {
     }
 }
 
+/// Glyphs outside of ASCII may come from another font: they form runs of their own, and wide ones stand alone.
 fn joins(first: &Cell, cell: &Cell) -> bool {
-    first.symbol().is_ascii() && cell.symbol().is_ascii() && first.style() == cell.style()
+    let narrow = first.symbol().width() == 1 && cell.symbol().width() == 1;
+    narrow && first.symbol().is_ascii() == cell.symbol().is_ascii() && first.style() == cell.style()
 }
 
 fn run(svg: &mut String, cell: &Cell, text: &str, (column, row): (u16, u16), columns: u16) {

@@ -19,11 +19,7 @@ impl App {
         let text = match purpose {
             Purpose::Filter => self.ui.listing.filter_text.clone(),
             Purpose::Prompt => self.ui.prompt.clone(),
-            Purpose::Rank | Purpose::Energy | Purpose::Open => String::new(),
-            Purpose::MaxTokens => self.ui.max_tokens.to_string(),
-            Purpose::Sampling => {
-                format!("{} {}", self.ui.sampling.temperature.unwrap_or(0.0), self.ui.sampling.seed)
-            }
+            _ => String::new(),
         };
         self.ui.field = Some(Field { purpose, input: Input::new(text), error: None });
     }
@@ -106,6 +102,7 @@ impl App {
     fn take(&mut self, purpose: Purpose, text: &str) -> Result<(), String> {
         match purpose {
             Purpose::Filter => Ok(()),
+            Purpose::MaxTokens | Purpose::Sampling | Purpose::Open if text.is_empty() => Ok(()),
             Purpose::Rank => {
                 let rank = text.parse().map_err(|_| "type a whole number".to_owned())?;
                 self.edit(PlanEdit::Rank(rank))
@@ -123,7 +120,6 @@ impl App {
                 Ok(())
             }
             Purpose::Sampling => self.take_sampling(text),
-            Purpose::Open if text.is_empty() => Ok(()),
             Purpose::Open => {
                 self.ask_to_open(text);
                 Ok(())

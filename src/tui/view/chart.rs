@@ -11,6 +11,8 @@ const GUTTER: u16 = 7;
 pub struct Chart<'a> {
     /// What it is.
     pub title: &'a str,
+    /// Whether the title stands at the lower left, under the curve, and not at the upper right, above it.
+    pub under: bool,
     /// Label of height 1 and of height 0.
     pub labels: (String, String),
     /// Largest rank.
@@ -28,7 +30,12 @@ pub struct Chart<'a> {
 /// The part of a chart's area in which its curve lies.
 pub fn plot_area(area: Rect) -> Rect {
     let gutter = GUTTER.min(area.width);
-    Rect { x: area.x + gutter, width: area.width - gutter, height: area.height.saturating_sub(1), ..area }
+    Rect {
+        x: area.x + gutter,
+        width: (area.width - gutter).saturating_sub(1),
+        height: area.height.saturating_sub(1),
+        ..area
+    }
 }
 
 /// The rank at a column of the plot.
@@ -59,7 +66,18 @@ pub fn render(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
     view.put_right(area.x, plot.y, plot.x - 1, &chart.labels.0, Role::Dim);
     view.put_right(area.x, plot.bottom() - 1, plot.x - 1, &chart.labels.1, Role::Dim);
     let title = fit(chart.title, usize::from(plot.width));
-    view.put_right(plot.x, plot.y, plot.right(), &title, Role::Dim);
+    if chart.under {
+        let x = cut.map_or(plot.x + 1, |cut| cut + 2);
+        view.put(
+            if x + width(&title) < plot.right() { x } else { plot.x + 1 },
+            plot.bottom() - 1,
+            plot.right(),
+            &title,
+            Role::Dim,
+        );
+    } else {
+        view.put_right(plot.x, plot.y, plot.right(), &title, Role::Dim);
+    }
     axis(view, plot, chart, cut);
 }
 
@@ -83,9 +101,7 @@ fn level(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>) {
     }
     let y = plot.y + ((1.0 - height) * f64::from(plot.height - 1)).round() as u16;
     view.rule(plot.x, y, plot.right(), "╌", Role::Noise);
-    if y > plot.y {
-        view.put_right(plot.x, y, plot.right(), &format!(" {name} "), Role::Noise);
-    }
+    view.put_right(plot.x, y, plot.right(), &format!(" {name}"), Role::Noise);
 }
 
 fn curve(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>, cut: Option<u16>) {

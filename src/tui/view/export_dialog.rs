@@ -12,7 +12,7 @@ use crate::tui::export_form::{ExportForm, Format};
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 
-const LABEL: u16 = 11;
+const LABEL: u16 = 13;
 
 /// Draws the form.
 pub fn render(view: &mut View<'_>, area: Rect, form: &ExportForm) {

@@ -44,6 +44,7 @@ fn matters(view: &View<'_>, info: &Info) -> bool {
         Action::Stop => view.scene.live.running,
         Action::EditPrompt => view.ui.context() == Context::Text,
         Action::Generate => !view.scene.live.running,
+        Action::Undo => view.scene.unsaved && view.ui.context() != Context::Text,
         _ => info.footer > 0,
     }
 }
@@ -85,8 +86,11 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
         Purpose::Rank => format!("Rank of {}{}", layers(), largest_rank(view)),
         Purpose::Energy => format!("Energy to keep in {} (0.9 or 90%)", layers()),
         Purpose::Prompt => "Prompt".to_owned(),
-        Purpose::MaxTokens => "Tokens to write".to_owned(),
-        Purpose::Sampling => "Temperature and seed (0: greedy)".to_owned(),
+        Purpose::MaxTokens => format!("Tokens to write (now {})", view.ui.max_tokens),
+        Purpose::Sampling => {
+            let now = view.ui.sampling;
+            format!("Temperature and seed (0: greedy; now {} {})", now.temperature.unwrap_or(0.0), now.seed)
+        }
         Purpose::Open => "Open (folder, file, owner/name, demo)".to_owned(),
     }
 }

@@ -10,15 +10,22 @@ use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 use crate::workbench::JobView;
 
+/// From this width on words are written out.
+const MIN_WORDY_WIDTH: u16 = 114;
+/// Below this width only KLD and top-1 agreement are shown.
+const MIN_FIGURES_WIDTH: u16 = 76;
+/// From this width on the count of tokens behind the figures has room.
+const MIN_COUNTED_WIDTH: u16 = 140;
+
 type Part = (String, Role);
 
 /// Draws the two lines of the header.
 pub fn render(view: &mut View<'_>, area: Rect) {
     let jobs = jobs_width_of(view, area);
     model_line(view, Rect { width: area.width.saturating_sub(jobs), ..area });
-    let figures = figures(view, area.width >= 110);
+    let figures = figures(view, area.width);
     let wide: u16 = parts_width(&figures);
-    let sizes = sizes(view, area.width >= 110);
+    let sizes = sizes(view, area.width >= MIN_WORDY_WIDTH);
     let y = area.y + 1;
     let end = area.right().saturating_sub(1);
     let start = end.saturating_sub(wide);
@@ -96,29 +103,32 @@ fn sizes(view: &View<'_>, wide: bool) -> Vec<Part> {
     parts
 }
 
-fn figures(view: &View<'_>, wide: bool) -> Vec<Part> {
+fn figures(view: &View<'_>, room: u16) -> Vec<Part> {
     let means = view.scene.live.means;
     let known = means.count > 0;
-    let show = |text: String| if known { text } else { "–".to_owned() };
     let role = |good: bool, fair: bool| match (known, good, fair) {
         (false, ..) => Role::Dim,
         (true, true, _) => Role::Good,
         (true, false, true) => Role::Fair,
         (true, false, false) => Role::Bad,
     };
-    let gap = if wide { "   " } else { " " };
-    let mut parts = vec![
-        (if wide { "cosine ".to_owned() } else { "cos ".to_owned() }, Role::Dim),
-        (show(format!("{:.4}", means.cosine)), Role::Text),
-        (format!("{gap}MSE "), Role::Dim),
-        (show(format::figure(means.mse)), Role::Text),
-        (format!("{gap}KLD "), Role::Dim),
-        (show(format::figure(means.kld)), role(means.kld < 0.01, means.kld < 0.1)),
-        (format!("{gap}top-1 "), Role::Dim),
-        (show(format::percent(means.top1)), role(means.top1 >= 0.98, means.top1 >= 0.9)),
+    let wide = room >= MIN_WORDY_WIDTH;
+    let cosine = if wide { format!("{:.4}", means.cosine) } else { format!("{:.3}", means.cosine) };
+    let all = [
+        (if wide { "cosine " } else { "cos " }, cosine, Role::Text),
+        ("MSE ", format::figure(means.mse), Role::Text),
+        ("KLD ", format::figure(means.kld), role(means.kld < 0.01, means.kld < 0.1)),
+        ("top-1 ", format::percent(means.top1), role(means.top1 >= 0.98, means.top1 >= 0.9)),
     ];
-    if wide {
-        parts.push((format!("   over {}", format::plural(means.count, "token")), Role::Dim));
+    let skipped = if room < MIN_FIGURES_WIDTH { 2 } else { 0 };
+    let mut parts = Vec::new();
+    for (label, value, role) in all.into_iter().skip(skipped) {
+        let gap = if parts.is_empty() || !wide { " " } else { "  " };
+        parts.push((format!("{gap}{label}"), Role::Dim));
+        parts.push((if known { value } else { "–".to_owned() }, role));
+    }
+    if room >= MIN_COUNTED_WIDTH {
+        parts.push((format!("  over {}", format::plural(means.count, "token")), Role::Dim));
     }
     parts
 }

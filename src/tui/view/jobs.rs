@@ -10,9 +10,14 @@ use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 use crate::workbench::{JobState, JobView, Severity};
 
+const MAX_HEIGHT: u16 = 30;
+const MESSAGES: usize = 12;
+
 /// Draws jobs above and messages below.
 pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
-    let inner = popup::frame(view, area, (92, 24), "Jobs and messages");
+    let lines = view.scene.jobs.len().max(1) + view.scene.messages.len().min(MESSAGES) + 3;
+    let height = u16::try_from(lines).unwrap_or(u16::MAX).min(MAX_HEIGHT);
+    let inner = popup::frame(view, area, (92, height), "Jobs and messages");
     if inner.height < 3 {
         return;
     }

@@ -18,6 +18,8 @@ pub const TABLE_WIDTH: u16 = 76;
 pub const MIN_RICH_WIDTH: u16 = 160;
 /// As above.
 pub const MIN_RICH_HEIGHT: u16 = 44;
+/// The texts need no more than this where the layers could use it.
+pub const MAX_TEXT_HEIGHT: u16 = 17;
 /// From this height on the header is set off by an empty line.
 pub const MIN_AIRY_HEIGHT: u16 = 30;
 
@@ -72,8 +74,9 @@ fn alone(empty: Regions, body: Rect, focus: Pane) -> Regions {
 }
 
 fn shared(empty: Regions, body: Rect, rich: bool) -> Regions {
-    let (upper, text) = split_rows(body, body.height * 56 / 100);
-    let (layers, right) = split_columns(upper, TABLE_WIDTH.max(upper.width * 55 / 100));
+    let text_height = (body.height * 44 / 100).min(MAX_TEXT_HEIGHT);
+    let (upper, text) = split_rows(body, body.height - text_height);
+    let (layers, right) = split_columns(upper, TABLE_WIDTH.max(upper.width * 60 / 100));
     let regions = Regions { layers: Some(layers), text: Some(text), ..empty };
     if !rich {
         return Regions { spectrum: Some(right), ..regions };

@@ -15,7 +15,7 @@ use crate::tui::ui::{Metric, Pane, Target};
 use crate::workbench::LayerRow;
 
 const GUTTER: u16 = 5;
-const CELL: u16 = 9;
+const CELL: u16 = 11;
 const MIN_CELL: u16 = 6;
 
 /// The layers of one cell: a block and a kind. Layers outside of blocks share the last line.
@@ -65,7 +65,7 @@ pub fn render(view: &mut View<'_>, area: Rect) {
     let mut blocks: Vec<usize> = cells.keys().map(|(block, _)| *block).collect();
     blocks.dedup();
     let columns = u16::try_from(kinds.len()).unwrap_or(u16::MAX).max(1);
-    let width = (area.width.saturating_sub(GUTTER) / columns).clamp(MIN_CELL, CELL + 3);
+    let width = (area.width.saturating_sub(GUTTER) / columns).clamp(MIN_CELL, CELL);
     for (x, kind) in (area.x + GUTTER..).step_by(usize::from(width)).zip(&kinds) {
         view.put(x, area.y, (x + width).min(area.right()), &fit(kind.name(), usize::from(width - 1)), Role::Dim);
     }

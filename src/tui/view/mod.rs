@@ -1,5 +1,6 @@
 //! Drawing: one file per region, each a pure function of the scene and the screen's state.
 
+mod align;
 mod chart;
 mod confirm;
 mod export_dialog;
@@ -70,7 +71,8 @@ fn panes(view: &mut View<'_>, regions: &Regions) {
     }
     if let Some(area) = regions.spectrum {
         view.hit(area, Target::Pane(Pane::Spectrum));
-        let below = view.heading(area, "Spectrum", view.ui.pane == Pane::Spectrum, "");
+        let title = spectrum::title(view, area.width);
+        let below = view.heading(area, "Spectrum", view.ui.pane == Pane::Spectrum, &title);
         spectrum::render(view, below);
     }
     if let Some(area) = regions.map {

@@ -41,6 +41,8 @@ impl View<'_> {
         if x < area.left() || x >= end || y < area.top() || y >= area.bottom() {
             return x.min(end);
         }
+        // What lay there before must not shine through: styles only add up otherwise.
+        let style = Style::reset().patch(style);
         self.buffer.set_stringn(x, y, text, usize::from(end - x), style).0
     }
 

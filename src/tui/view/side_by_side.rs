@@ -2,6 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
+use super::align;
 use super::paint::{View, fit, width};
 use super::strip;
 use super::wrap::{Piece, wrap};
@@ -14,6 +15,8 @@ use crate::workbench::{LiveView, Pane};
 const MIN_EXPLAINED_HEIGHT: u16 = 8;
 /// From this height on the strip is two lines high.
 const MIN_TALL_STRIP_HEIGHT: u16 = 16;
+/// From this width on a text's head says how it is written.
+const MIN_NAMED_WIDTH: u16 = 52;
 const FIRST_DIFFERENCE: &str = "≠";
 const LOOP: &str = "↻";
 const PLAN_CHANGE: &str = "◆";
@@ -123,6 +126,7 @@ fn empty_hint(view: &mut View<'_>, area: Rect) {
 }
 
 fn head(view: &mut View<'_>, area: Rect, name: &str, pane: &Pane) {
+    let name = if area.width < MIN_NAMED_WIDTH { name.split(',').next().unwrap_or(name) } else { name };
     let after = view.put(area.x + 1, area.y, area.right(), name, Role::Title);
     let mut notes = Vec::new();
     if let Some(found) = pane.looping {
@@ -142,30 +146,49 @@ fn head(view: &mut View<'_>, area: Rect, name: &str, pane: &Pane) {
     }
 }
 
-/// A pane's text: the prompt, then each token by what it is.
+/// A text: the prompt, then each token by what it is.
 fn pieces(live: &LiveView, compressed: bool) -> Vec<Piece> {
-    let (own, other) = if compressed { (&live.compressed, &live.original) } else { (&live.original, &live.compressed) };
+    let own = if compressed { &live.compressed } else { &live.original };
+    let first = live.first_difference.unwrap_or(usize::MAX);
+    let shared = shared_from(live, first, compressed);
     let mut pieces = vec![(live.prompt.clone(), Role::Prompt)];
     for (index, token) in own.tokens.iter().enumerate() {
-        if live.first_difference == Some(index) {
-            pieces.push((FIRST_DIFFERENCE.to_owned(), Role::First));
+        let mut markers = Vec::new();
+        if index == first {
+            markers.push((FIRST_DIFFERENCE.to_owned(), Role::First));
         }
         if own.looping.is_some_and(|found| found.start == index) {
-            pieces.push((LOOP.to_owned(), Role::Bad));
+            markers.push((LOOP.to_owned(), Role::Bad));
         }
         if compressed && live.plan_changes.contains(&index) {
-            pieces.push((PLAN_CHANGE.to_owned(), Role::Changed));
+            markers.push((PLAN_CHANGE.to_owned(), Role::Changed));
         }
-        let beyond = live.first_difference.is_some_and(|first| index >= first);
-        let equal = other.tokens.get(index).is_none_or(|twin| twin.id == token.id);
+        let equal = index < first || shared.get(index - first).copied().unwrap_or(true);
         let role = match own.looping {
             Some(found) if index >= found.start => Role::Looping,
-            _ if beyond && !equal => Role::Differs,
-            _ => Role::Text,
+            _ if equal => Role::Text,
+            _ => Role::Differs,
         };
-        pieces.push((token.text.clone(), role));
+        // A marker stands at the word, not at the space before it.
+        let word = token.text.trim_start_matches(' ');
+        let space = token.text.len() - word.len();
+        if !markers.is_empty() && space > 0 {
+            pieces.push((" ".repeat(space), Role::Text));
+            pieces.append(&mut markers);
+            pieces.push((word.to_owned(), role));
+        } else {
+            pieces.append(&mut markers);
+            pieces.push((token.text.clone(), role));
+        }
     }
     pieces
+}
+
+/// Which tokens from the first difference on the two texts share.
+fn shared_from(live: &LiveView, first: usize, compressed: bool) -> Vec<bool> {
+    let ids = |pane: &Pane| pane.tokens.iter().skip(first).map(|token| token.id).collect::<Vec<_>>();
+    let (original, other) = align::shared(&ids(&live.original), &ids(&live.compressed));
+    if compressed { other } else { original }
 }
 
 fn explanation(view: &mut View<'_>, area: Rect) {
@@ -188,7 +211,12 @@ pub fn summary(view: &View<'_>) -> String {
         Some(temperature) if temperature > 0.0 => format!("temperature {temperature}, seed {}", view.ui.sampling.seed),
         _ => "greedy".to_owned(),
     };
-    let state = if live.running { "writing" } else { "stopped" };
+    let ended = live.original.ended.is_some() && live.compressed.ended.is_some();
+    let state = match (live.running, ended) {
+        (true, _) => "writing",
+        (false, true) => "done",
+        (false, false) => "stopped",
+    };
     if live.prompt.is_empty() {
         return sampling;
     }

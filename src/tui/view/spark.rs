@@ -9,15 +9,14 @@ pub fn bar(eighths: usize) -> &'static str {
     BARS.get(eighths.min(8)).copied().unwrap_or(" ")
 }
 
-/// The spectrum in `width` bars: `s_i / s_1` on a log scale over three decades.
+/// The spectrum in `width` bars: `s_i / s_1`; never quite as high as a line, so that lines do not run together.
 pub fn spectrum(spectrum: &Spectrum, width: usize) -> String {
     let values = &spectrum.values;
     let first = f64::from(values.first().copied().unwrap_or_default());
     let level = |column: usize| {
         let index = column * values.len().saturating_sub(1) / width.saturating_sub(1).max(1);
         let share = f64::from(values.get(index).copied().unwrap_or_default()) / first;
-        let decades = (share.log10() / 3.0 + 1.0).clamp(0.0, 1.0);
-        if share.is_finite() { (1.0 + 7.0 * decades).round() as usize } else { 0 }
+        if share.is_finite() { (1.0 + 6.0 * share.clamp(0.0, 1.0)).round() as usize } else { 0 }
     };
     (0..width).map(|column| bar(level(column))).collect()
 }
@@ -33,9 +32,8 @@ mod tests {
 
     #[test]
     fn a_falling_spectrum_falls() {
-        let values = vec![10.0, 1.0, 0.1, 0.01];
-        let known = Spectrum::new(values, 4, 4);
-        assert_eq!(spectrum(&known, 4), "█▆▃▁");
+        let known = Spectrum::new(vec![10.0, 5.0, 1.0, 0.01], 4, 4);
+        assert_eq!(spectrum(&known, 4), "▇▄▂▁");
     }
 
     #[test]

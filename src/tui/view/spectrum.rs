@@ -15,6 +15,8 @@ use crate::workbench::{LayerRow, Measured};
 const MIN_STACKED_HEIGHT: u16 = 12;
 /// From this width on they stand side by side.
 const MIN_PAIR_WIDTH: u16 = 64;
+/// Higher than this they stand above each other however wide they are.
+const MAX_PAIR_HEIGHT: u16 = 18;
 
 /// Draws charts and figures.
 pub fn render(view: &mut View<'_>, area: Rect) {
@@ -22,22 +24,24 @@ pub fn render(view: &mut View<'_>, area: Rect) {
         view.put(area.x + 1, area.y, area.right(), "no layer", Role::Dim);
         return;
     };
-    let layer = &row.layer;
-    let shape = format!("{} × {}", layer.rows, layer.cols);
-    let name = fit_end(&escaped(&layer.name, 200), usize::from(area.width.saturating_sub(4 + width(&shape))));
-    let after = view.put(area.x + 1, area.y, area.right(), &name, Role::Title);
-    view.put(after + 2, area.y, area.right(), &shape, Role::Dim);
-    let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     match &row.spectrum {
-        Some(spectrum) => known(view, below, row, spectrum),
-        None if layer.fixed => {
+        Some(spectrum) => known(view, area, row, spectrum),
+        None if row.layer.fixed => {
             let text = "stored compressed: its spectrum is in the original (--original MODEL)";
-            view.put(area.x + 1, below.y, area.right(), text, Role::Dim);
+            view.put(area.x + 1, area.y, area.right(), text, Role::Dim);
         }
         None => {
-            view.put(area.x + 1, below.y, area.right(), "waiting for its decomposition …", Role::Dim);
+            view.put(area.x + 1, area.y, area.right(), "waiting for its decomposition …", Role::Dim);
         }
     }
+}
+
+/// The layer's name, cut from the left, and its shape: for a head of so many columns.
+pub fn title(view: &View<'_>, room: u16) -> String {
+    let Some(row) = view.scene.rows.get(view.ui.listing.cursor) else { return String::new() };
+    let shape = format!("{}×{}", row.layer.rows, row.layer.cols);
+    let name = fit_end(&escaped(&row.layer.name, 200), usize::from(room.saturating_sub(width(&shape) + 19)));
+    format!("{name} {shape}")
 }
 
 fn known(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
@@ -53,7 +57,7 @@ fn known(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
             x = view.put(x, y, area.right(), value, *role) + 2;
         }
     }
-    if area.width >= MIN_PAIR_WIDTH && charts.height < MIN_STACKED_HEIGHT {
+    if area.width >= MIN_PAIR_WIDTH && charts.height < MAX_PAIR_HEIGHT {
         let half = area.width / 2;
         values_chart(view, Rect { width: half, ..charts }, row, spectrum);
         error_chart(view, Rect { x: area.x + half, width: area.width - half, ..charts }, row, spectrum);
@@ -76,13 +80,15 @@ pub fn shown_rank(view: &View<'_>, row: &LayerRow) -> Option<usize> {
 
 fn values_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
     let first = spectrum.spectral_norm.max(f64::MIN_POSITIVE);
-    let last = spectrum.values.iter().rev().map(|value| f64::from(*value)).find(|value| *value > first * 1e-6);
-    let (top, bottom) = (first.log10(), last.unwrap_or(first / 10.0).log10().min(first.log10() - 0.5));
+    // The last values of a square matrix fall towards nothing: the scale ends before them, so that the others have room.
+    let last = spectrum.values.get(spectrum.values.len() * 95 / 100).map_or(0.0, |value| f64::from(*value));
+    let (top, bottom) = (first.log10(), last.max(first * 1e-6).log10().min(first.log10() - 0.5));
     let scaled = |value: f64| (value.max(f64::MIN_POSITIVE).log10() - bottom) / (top - bottom);
     let height =
         |rank: usize| scaled(spectrum.values.get(rank.saturating_sub(1)).map_or(0.0, |value| f64::from(*value)));
     let chart = Chart {
-        title: "singular values, log scale",
+        title: "singular values, log",
+        under: true,
         labels: (format::figure(first), format::figure(10_f64.powf(bottom))),
         max_rank: row.layer.max_rank(),
         height: &height,
@@ -97,6 +103,7 @@ fn error_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spect
     let height = |rank: usize| spectrum.error_at(rank);
     let chart = Chart {
         title: "error by rank",
+        under: false,
         labels: ("100%".to_owned(), "0%".to_owned()),
         max_rank: row.layer.max_rank(),
         height: &height,
@@ -122,7 +129,7 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
             all.push((format!("rank {rank}/"), row.layer.max_rank().to_string(), Role::Dim));
             all.push(figure("energy", format::percent(spectrum.energy_at(rank))));
             let error = spectrum.error_at(rank);
-            all.push(("error ".to_owned(), format::percent(error), super::paint::error_role(error)));
+            all.push(("predicted ".to_owned(), format::percent(error), super::paint::error_role(error)));
         }
         None => all.push(figure("plan", row.plan.to_string())),
     }

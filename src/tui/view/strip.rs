@@ -24,11 +24,10 @@ pub fn render(view: &mut View<'_>, area: Rect) {
     let end = view.put_right(start, base, area.right().saturating_sub(1), &label, Role::Dim);
     let room = usize::from(end.saturating_sub(start));
     let skipped = live.stats.len().saturating_sub(room);
-    for (x, (index, stats)) in (start..end).zip(live.stats.iter().enumerate().skip(skipped)) {
+    for (x, stats) in (start..end).zip(live.stats.iter().skip(skipped)) {
         let height = kld_height(stats.kld);
         let eighths = (height * 8.0 * f64::from(area.height)).round() as usize;
         let role = match stats.kld {
-            _ if live.first_difference == Some(index) => Role::First,
             kld if kld < 0.05 => Role::Good,
             kld if kld < 0.5 => Role::Fair,
             _ => Role::Bad,

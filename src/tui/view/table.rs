@@ -66,13 +66,17 @@ fn slots(view: &View<'_>, area: Rect) -> Vec<Slot> {
         }
         chosen.retain(|(kept, _)| *kept != column);
     }
-    let spare = (room + 1).saturating_sub(total(&chosen));
-    for (column, width) in &mut chosen {
-        match column {
-            Column::Spectrum if spare >= WIDE_SPARK_WIDTH - SPARK_WIDTH => *width = WIDE_SPARK_WIDTH,
-            Column::Name => *width += spare.saturating_sub(WIDE_SPARK_WIDTH - SPARK_WIDTH),
-            _ => {}
-        }
+    let mut spare = (room + 1).saturating_sub(total(&chosen));
+    let longest = view.scene.rows.iter().map(|row| width(&tensor(row))).max().unwrap_or_default();
+    for (column, width) in chosen.iter_mut().rev() {
+        let wanted = match column {
+            Column::Name => longest,
+            Column::Spectrum => WIDE_SPARK_WIDTH,
+            _ => continue,
+        };
+        let more = wanted.saturating_sub(*width).min(spare);
+        *width += more;
+        spare -= more;
     }
     let mut x = area.x + MARGIN;
     let place = |(column, width)| {
@@ -139,16 +143,16 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
     match slot.column {
         Column::Spectrum => {
             let bars = row.spectrum.as_ref().map(|known| spark::spectrum(known, usize::from(slot.width)));
-            view.put(
-                slot.x,
-                y,
-                end,
-                bars.as_deref().unwrap_or("…"),
-                if bars.is_some() { Role::Curve } else { Role::Dim },
-            );
+            let changed = row.plan.rank > 0;
+            view.put(slot.x, y, end, bars.as_deref().unwrap_or("…"), if changed { Role::Beyond } else { Role::Dim });
+            if let Some(bars) = bars.filter(|_| changed) {
+                let share = row.plan.rank as f64 / row.layer.max_rank().max(1) as f64;
+                let kept = (share * f64::from(slot.width)).round().max(1.0) as usize;
+                view.put(slot.x, y, end, &bars.chars().take(kept).collect::<String>(), Role::Curve);
+            }
         }
         Column::Name => {
-            let text = fit_end(&slot.column.cell(row), usize::from(slot.width));
+            let text = fit_end(&tensor(row), usize::from(slot.width));
             view.put(slot.x, y, end, &text, Role::Dim);
         }
         column if column.is_number() => {
@@ -159,6 +163,12 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
             view.put(slot.x, y, end, &text, role(column, row));
         }
     }
+}
+
+/// A layer's tensor without the ending that all of them have.
+fn tensor(row: &LayerRow) -> String {
+    let name = Column::Name.cell(row);
+    name.strip_suffix(".weight").map_or_else(|| name.clone(), str::to_owned)
 }
 
 fn role(column: Column, row: &LayerRow) -> Role {

@@ -5,7 +5,6 @@ use ratatui::layout::Rect;
 use super::jobs::severity;
 use super::paint::{View, width};
 use super::wrap::wrap;
-use crate::tui::theme::Role;
 use crate::tui::ui::Toast;
 
 const MAX_WIDTH: u16 = 100;
@@ -30,5 +29,4 @@ pub fn render(view: &mut View<'_>, area: Rect, toast: &Toast) {
         let start = view.put(place.x, y, place.right(), "▐ ", role);
         line.iter().fold(start, |x, (text, role)| view.put(x, y, place.right(), text, *role));
     }
-    let _: Role = role;
 }

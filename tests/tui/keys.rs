@@ -1,0 +1,259 @@
+//! Key sequences, clicks and pastes to state.
+
+use crossterm::event::Event;
+use rankscope::compress::Base;
+use rankscope::tui::app::Effect;
+use rankscope::tui::context::Context;
+use rankscope::tui::ui::{Dialog, Pane, Target};
+use rankscope::workbench::Locations;
+use std::time::Instant;
+
+use crate::support::Desk;
+
+#[test]
+fn a_rank_is_typed_for_the_selection_and_undone() {
+    let mut desk = Desk::demo();
+    desk.keys("jj<space>r48<enter>");
+    assert_eq!((desk.plan(2).as_str(), desk.plan(1).as_str()), ("r48 int8", "dense"));
+    desk.keys("u");
+    assert_eq!(desk.plan(2), "dense");
+    desk.keys("<ctrl-r>");
+    assert_eq!(desk.plan(2), "r48 int8");
+    desk.settle();
+    assert!(desk.app.workbench.unsaved());
+}
+
+#[test]
+fn plans_change_by_single_keys() {
+    let mut desk = Desk::demo();
+    desk.keys("c");
+    assert_eq!(desk.plan(0), "r32 int8");
+    desk.keys("+]");
+    assert_eq!(desk.plan(0), "r41 int8");
+    desk.keys("{-");
+    assert_eq!(desk.plan(0), "r19 int8");
+    desk.keys("f");
+    assert_eq!(desk.plan(0), "r19 f16");
+    desk.keys("N");
+    assert_eq!(desk.plan(0), "r19 f16 nc");
+    desk.keys("cc");
+    assert_eq!(desk.plan(0), "r19 f16 nc");
+    desk.keys("dbb");
+    assert_eq!(desk.app.workbench.rows()[0].plan.base, Base::None);
+    desk.keys("uuu");
+    assert_eq!(desk.plan(0), "r19 f16 nc");
+}
+
+#[test]
+fn energy_becomes_the_least_rank_that_keeps_it() {
+    let mut desk = Desk::demo();
+    desk.keys("e90%<enter>");
+    let row = &desk.app.workbench.rows()[0];
+    let spectrum = row.spectrum.as_ref().unwrap();
+    assert!(spectrum.energy_at(row.plan.rank) >= 0.9 && spectrum.energy_at(row.plan.rank - 1) < 0.9);
+}
+
+#[test]
+fn a_refused_number_keeps_the_line_and_says_why() {
+    let mut desk = Desk::demo();
+    desk.keys("r999<enter>");
+    let error = desk.app.ui.field.as_ref().unwrap().error.clone().unwrap();
+    assert!(error.contains("above min(m, n) = 128"), "{error}");
+    desk.keys("<esc>");
+    assert_eq!((desk.app.ui.context(), desk.plan(0).as_str()), (Context::Layers, "dense"));
+}
+
+#[test]
+fn letters_in_a_line_are_text() {
+    let mut desk = Desk::demo();
+    desk.keys("/q_proj");
+    assert_eq!(desk.app.ui.listing.filter_text, "q_proj");
+    assert_eq!(desk.app.ui.listing.order.len(), 6);
+    assert!(desk.effects().is_empty());
+    desk.keys("<enter>ar16<enter>");
+    assert_eq!(desk.app.workbench.rows().iter().filter(|row| row.plan.rank == 16).count(), 6);
+    desk.keys("<esc><esc>");
+    assert_eq!(desk.app.ui.listing.order.len(), 36);
+}
+
+#[test]
+fn a_filter_counts_while_it_is_typed_and_knows_keys() {
+    let mut desk = Desk::demo();
+    desk.keys("/kind:k");
+    assert_eq!(desk.app.ui.listing.order.len(), 6);
+    desk.keys(" block:1-2");
+    assert_eq!(desk.app.ui.listing.order.len(), 2);
+    desk.keys("<esc>");
+    assert_eq!(desk.app.ui.listing.order.len(), 36);
+}
+
+#[test]
+fn kinds_and_blocks_are_selected_whole() {
+    let mut desk = Desk::demo();
+    desk.keys("jK");
+    assert_eq!(desk.app.ui.listing.marked.len(), 6);
+    desk.keys("B");
+    assert_eq!(desk.app.ui.listing.marked.len(), 11);
+    desk.keys("i");
+    assert_eq!(desk.app.ui.listing.marked.len(), 25);
+    desk.keys("a");
+    assert_eq!(desk.app.ui.listing.marked.len(), 36);
+    desk.keys("a");
+    assert!(desk.app.ui.listing.marked.is_empty());
+}
+
+#[test]
+fn a_mixed_selection_is_compressed_where_it_is_dense() {
+    let mut desk = Desk::demo();
+    desk.keys("r48<enter>jK<home><space>c");
+    assert_eq!((desk.plan(0).as_str(), desk.plan(1).as_str()), ("r48 int8", "r32 int8"));
+    desk.keys("c");
+    assert_eq!((desk.plan(0).as_str(), desk.plan(1).as_str()), ("dense", "dense"));
+}
+
+#[test]
+fn the_map_is_walked_by_block_and_kind() {
+    let mut desk = Desk::demo();
+    desk.keys("mllj");
+    let layer = &desk.app.workbench.rows()[desk.app.ui.listing.cursor].layer;
+    assert_eq!((layer.block, layer.kind.name()), (Some(1), "v"));
+}
+
+#[test]
+fn sorting_by_a_click_on_the_head_goes_both_ways() {
+    let mut desk = Desk::demo();
+    desk.screen(120, 36);
+    let head = |desk: &Desk, wanted: &str| {
+        let found = desk.app.facts.hits.iter().find(|(_, target)| format!("{target:?}").contains(wanted)).copied();
+        found.unwrap_or_else(|| panic!("no {wanted}")).0
+    };
+    let place = head(&desk, "Column(Before)");
+    desk.click(place.x + 1, place.y);
+    let bytes = |desk: &Desk, line: usize| desk.app.workbench.rows()[desk.app.ui.listing.order[line]].layer.bytes;
+    assert!(bytes(&desk, 0) > bytes(&desk, 35));
+    desk.click(place.x + 1, place.y);
+    assert!(bytes(&desk, 0) < bytes(&desk, 35));
+}
+
+#[test]
+fn a_click_on_the_chart_sets_the_rank() {
+    let mut desk = Desk::demo();
+    desk.screen(120, 36);
+    let chart = desk.app.facts.hits.iter().find(|(_, target)| matches!(target, Target::Chart(_))).unwrap().0;
+    desk.click(chart.x + chart.width / 2, chart.y);
+    assert!((56..=72).contains(&desk.app.workbench.rows()[0].plan.rank), "{}", desk.plan(0));
+}
+
+#[test]
+fn rows_hints_and_dialogs_can_be_clicked() {
+    let mut desk = Desk::demo();
+    desk.screen(80, 24);
+    let row = desk.app.facts.hits.iter().find(|(_, target)| *target == Target::Layer(4)).unwrap().0;
+    desk.click(row.x + 4, row.y);
+    assert_eq!(desk.app.ui.listing.cursor, 4);
+    let help = desk.app.facts.hits.iter().rev().find(|(_, target)| format!("{target:?}") == "Action(Help)").unwrap().0;
+    desk.click(help.x, help.y);
+    assert!(matches!(desk.app.ui.dialog, Some(Dialog::Menu(_))));
+}
+
+#[test]
+fn help_and_palette_run_what_they_find() {
+    let mut desk = Desk::demo();
+    desk.keys(":invert<enter>");
+    assert_eq!(desk.app.ui.listing.marked.len(), 36);
+    desk.keys("?select block<enter>");
+    assert!(desk.app.ui.dialog.is_none());
+    desk.keys("?quit");
+    assert!(desk.effects().is_empty(), "typing the name of a command runs nothing");
+    desk.keys("<esc>");
+}
+
+#[test]
+fn both_models_write_and_the_difference_is_found() {
+    let mut desk = Desk::demo();
+    desk.keys("Kr8<enter>t24<enter>g");
+    desk.settle();
+    let live = desk.app.workbench.live();
+    assert!(!live.original.tokens.is_empty() && live.means.count > 0, "{:?}", live.error);
+    assert_eq!(desk.app.ui.prompt, live.prompt);
+    desk.keys("<tab><tab>p<ctrl-u>A quick brown fox<enter>");
+    desk.settle();
+    assert!(desk.app.workbench.live().prompt.ends_with("A quick brown fox"));
+}
+
+#[test]
+fn a_paste_is_text_where_text_is_typed_and_nothing_elsewhere() {
+    let mut desk = Desk::demo();
+    desk.app.handle(&Event::Paste("qqq\nd".to_owned()), Instant::now());
+    assert!(desk.effects().is_empty() && desk.plan(0) == "dense");
+    desk.keys("p");
+    desk.app.handle(&Event::Paste(" one\ntwo".to_owned()), Instant::now());
+    assert!(desk.app.ui.field.as_ref().unwrap().input.value().ends_with(" one two"));
+}
+
+#[test]
+fn quitting_names_what_would_be_lost_and_ctrl_c_leaves_at_once() {
+    let mut desk = Desk::demo();
+    desk.keys("q");
+    assert_eq!(desk.effects(), [Effect::Quit]);
+    desk.keys("cq");
+    let Some(Dialog::Confirm(question)) = &desk.app.ui.dialog else { panic!("no question") };
+    assert!(question.losses.iter().any(|loss| loss.contains("unsaved policy")), "{:?}", question.losses);
+    desk.keys("n");
+    assert!(desk.app.ui.dialog.is_none() && desk.effects().is_empty());
+    desk.keys("qy");
+    assert_eq!(desk.effects(), [Effect::Quit]);
+    desk.keys("/<ctrl-c>");
+    assert_eq!(desk.effects(), [Effect::Interrupt]);
+}
+
+#[test]
+fn a_policy_is_saved_and_not_written_over_unless_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    let mut desk = Desk::demo();
+    let typed = format!("<ctrl-u>{}", path.display());
+    desk.keys("c").keys("w").keys(&typed).keys("<enter>");
+    assert!(desk.app.ui.dialog.is_none() && !desk.app.workbench.unsaved());
+    std::fs::write(&path, "{}").unwrap();
+    desk.keys("]").keys("w").keys(&typed).keys("<enter>");
+    let Some(Dialog::Export(form)) = &desk.app.ui.dialog else { panic!("the dialog closed") };
+    assert!(form.error.as_ref().is_some_and(|error| error.contains("exists")), "{:?}", form.error);
+    desk.keys("<ctrl-o><enter>");
+    assert!(desk.app.ui.dialog.is_none());
+    assert!(std::fs::read_to_string(&path).unwrap().contains("rankscope_policy"));
+}
+
+#[test]
+fn the_draft_of_a_session_comes_back_in_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let locations = Locations { state: Some(folder.path().to_owned()), ..Locations::default() };
+    let mut desk = Desk::at(locations.clone());
+    desk.keys("jr40<enter>mp<ctrl-u>Tom had a hat.<enter>");
+    desk.settle();
+    desk.app.keep_draft();
+    let draft = rankscope::workbench::Workbench::last_draft(&locations).unwrap();
+    let mut next = Desk::at(locations);
+    next.app.arrange_as(&draft.layout, true);
+    next.app.workbench.apply_draft(draft);
+    next.app.follow(Instant::now());
+    assert_eq!(next.plan(1), "r40 int8");
+    assert!(next.app.ui.map && next.app.ui.toast.is_some());
+    next.keys("u");
+    assert_eq!(next.plan(1), "dense");
+}
+
+#[test]
+fn tab_goes_round_the_panes() {
+    let mut desk = Desk::demo();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        desk.keys("<tab>");
+        seen.push(desk.app.ui.pane);
+    }
+    assert_eq!(seen, [Pane::Spectrum, Pane::Text, Pane::Layers]);
+    desk.keys("s");
+    assert_eq!(desk.app.ui.pane, Pane::Spectrum);
+    desk.keys("r20<enter>ll");
+    assert_eq!(desk.plan(0), "r22 int8");
+}

@@ -1,0 +1,91 @@
+//! Whole screens at every rung of the ladder. Accept a wanted change with `INSTA_UPDATE=always cargo test --test tui`, and look at it.
+
+use rankscope::tui::colour::Depth;
+use rankscope::tui::svg::buffer_to_svg;
+use rankscope::tui::theme::{Theme, names};
+
+use crate::support::Desk;
+
+/// Work in the middle: the k projections at rank 24, both models having written.
+fn at_work() -> Desk {
+    let mut desk = Desk::demo();
+    desk.keys("jKr24<enter><esc>t60<enter>");
+    desk.settle();
+    desk.keys("g");
+    desk.settle();
+    desk.keys("<esc><esc>");
+    desk
+}
+
+macro_rules! snapshot {
+    ($name:literal, $screen:expr) => {
+        insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!($name, $screen);
+        });
+    };
+}
+
+#[test]
+fn four_sizes_of_the_same_work() {
+    let mut desk = at_work();
+    snapshot!("work-60x16", desk.screen(60, 16));
+    snapshot!("work-80x24", desk.screen(80, 24));
+    snapshot!("work-120x36", desk.screen(120, 36));
+    snapshot!("work-200x50", desk.screen(200, 50));
+}
+
+#[test]
+fn panes_and_dialogs() {
+    let mut desk = at_work();
+    desk.keys("s");
+    snapshot!("spectrum-80x24", desk.screen(80, 24));
+    desk.keys("m");
+    snapshot!("map-80x24", desk.screen(80, 24));
+    desk.keys("m?sel");
+    snapshot!("help-80x24", desk.screen(80, 24));
+    desk.keys("<esc>w");
+    snapshot!("save-80x24", desk.screen(80, 24));
+    desk.keys("<esc>q");
+    snapshot!("quit-60x16", desk.screen(60, 16));
+}
+
+#[test]
+fn no_size_is_too_small_or_too_large() {
+    let mut desk = at_work();
+    for opened in ["", "s", "m", "?", "<esc>:", "<esc>x", "<esc>J", "<esc>/a", "<esc>p", "<esc>q"] {
+        desk.keys(opened);
+        for (width, height) in [(1, 1), (20, 6), (39, 10), (40, 10), (41, 11), (60, 16), (79, 23), (110, 30), (300, 90)]
+        {
+            desk.screen(width, height);
+        }
+    }
+    assert!(desk.screen(20, 6).starts_with("too small"));
+}
+
+#[test]
+fn every_theme_at_every_depth_shows_the_same_text() {
+    let mut desk = at_work();
+    let plain = desk.screen(120, 36);
+    for name in names() {
+        for depth in [Depth::True, Depth::Indexed, Depth::Basic, Depth::None] {
+            desk.app.ui.theme = Theme::embedded(name, depth).unwrap();
+            assert_eq!(desk.screen(120, 36), plain, "{name} at {depth:?}");
+        }
+    }
+}
+
+/// The picture in the README. `UPDATE_SCREEN=1 cargo test --test tui` draws it anew.
+#[test]
+fn the_picture_in_the_readme_is_this_screen() {
+    let mut desk = at_work();
+    let svg = buffer_to_svg(&desk.buffer(120, 36), "rankscope");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/screen.svg");
+    if std::env::var_os("UPDATE_SCREEN").is_some() {
+        std::fs::write(path, &svg).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        kept == svg,
+        "assets/screen.svg is not the screen any more; UPDATE_SCREEN=1 cargo test --test tui draws it anew"
+    );
+}

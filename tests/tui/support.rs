@@ -1,0 +1,118 @@
+//! A desk: the demo model open in a workbench, a screen on it, and a person who types.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use rankscope::tui::app::{App, Effect};
+use rankscope::tui::colour::Depth;
+use rankscope::tui::keymap;
+use rankscope::tui::scene::Scene;
+use rankscope::tui::theme::Theme;
+use rankscope::tui::ui::{Facts, Ui};
+use rankscope::tui::view;
+use rankscope::workbench::{JobState, Locations, PROMPTS, Source, Workbench};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Desk {
+    pub app: App,
+    wakes: Receiver<()>,
+}
+
+impl Desk {
+    /// The demo, opened and decomposed.
+    pub fn demo() -> Self {
+        Self::at(Locations::default())
+    }
+
+    pub fn at(locations: Locations) -> Self {
+        let (sender, wakes) = channel();
+        let wake = Arc::new(move || drop(sender.send(())));
+        let theme = Theme::embedded("dark", Depth::True).unwrap();
+        let ui = Ui::new(theme, PROMPTS.lines().next().unwrap());
+        let app = App::new(Workbench::new(locations.clone(), wake), ui, Depth::True, locations);
+        let mut desk = Self { app, wakes };
+        desk.app.workbench.open(Source::Demo, None, None);
+        desk.settle();
+        desk
+    }
+
+    /// Waits until no job is at work.
+    pub fn settle(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            self.app.drain(Instant::now());
+            if self.app.workbench.jobs().iter().all(|job| job.state != JobState::Running) {
+                self.app.drain(Instant::now());
+                self.app.follow(Instant::now());
+                return;
+            }
+            assert!(
+                Instant::now() < until,
+                "jobs go on for longer than anybody waits: {:?}",
+                self.app.workbench.jobs()
+            );
+            let _ = self.wakes.recv_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Types `jj<space>r48<enter>u`: characters, and keys by name between angle brackets (`<lt>` for the bracket itself).
+    pub fn keys(&mut self, keys: &str) -> &mut Self {
+        let mut rest = keys;
+        while let Some(first) = rest.chars().next() {
+            let (key, after) = match rest.strip_prefix('<').and_then(|tail| tail.split_once('>')) {
+                Some(("lt", after)) => (KeyEvent::new(KeyCode::Char('<'), KeyModifiers::NONE), after),
+                Some((name, after)) => (keymap::parse(name).unwrap_or_else(|| panic!("no key {name}")), after),
+                None => (KeyEvent::new(KeyCode::Char(first), KeyModifiers::NONE), &rest[first.len_utf8()..]),
+            };
+            self.app.handle(&Event::Key(key), Instant::now());
+            rest = after;
+        }
+        self
+    }
+
+    pub fn click(&mut self, column: u16, row: u16) {
+        for kind in [MouseEventKind::Down(MouseButton::Left), MouseEventKind::Up(MouseButton::Left)] {
+            let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+            self.app.handle(&Event::Mouse(event), Instant::now());
+        }
+    }
+
+    /// The screen at a size, speeds and seconds fixed, since they are the machine's.
+    pub fn buffer(&mut self, width: u16, height: u16) -> Buffer {
+        let mut live = self.app.workbench.live().clone();
+        for pane in [&mut live.original, &mut live.compressed] {
+            pane.tokens_per_s = pane.tokens_per_s.map(|_| 100.0);
+        }
+        let mut jobs = self.app.workbench.jobs();
+        jobs.iter_mut().for_each(|job| job.seconds = 0.5);
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        let mut facts = Facts::default();
+        let scene = Scene { live: &live, ..Scene::of(&self.app.workbench, &jobs) };
+        view::draw(&scene, &self.app.ui, &mut buffer, &mut facts);
+        self.app.facts = facts;
+        buffer
+    }
+
+    pub fn screen(&mut self, width: u16, height: u16) -> String {
+        let buffer = self.buffer(width, height);
+        let line = |row: &[ratatui::buffer::Cell]| {
+            let text: String = row.iter().map(ratatui::buffer::Cell::symbol).collect();
+            text.trim_end().to_owned()
+        };
+        buffer.content().chunks(usize::from(width.max(1))).map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The plan of a layer as the table shows it.
+    pub fn plan(&self, layer: usize) -> String {
+        self.app.workbench.rows()[layer].plan.to_string()
+    }
+
+    pub fn effects(&mut self) -> Vec<Effect> {
+        self.app.take_effects()
+    }
+}
