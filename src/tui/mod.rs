@@ -46,7 +46,8 @@ pub use self::event_loop::Interrupted;
 use self::terminal::{PanicGuard, Screen};
 use self::theme::Theme;
 use self::ui::Ui;
-use crate::workbench::{Locations, PROMPTS, Source, Workbench};
+use crate::checkpoint::escaped;
+use crate::workbench::{Locations, PROMPTS, Severity, Source, Workbench};
 
 /// How long a terminal may take to tell its background.
 const BACKGROUND_PATIENCE: Duration = Duration::from_millis(150);
@@ -108,6 +109,13 @@ fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &
     let mut app = App::new(workbench, ui, depth, options.locations.clone());
     if let Some(draft) = Workbench::last_draft(&options.locations) {
         app.arrange_as(&draft.layout, !theme_asked);
+        if draft.model != options.source.name() && !draft.model.is_empty() {
+            app.say(
+                Severity::Info,
+                format!("the last session worked on {}; o opens it again", escaped(&draft.model, 200)),
+            );
+            app.ui.last_model = Some(draft.model.clone());
+        }
         app.pending_draft = Some(draft);
     }
     app.workbench.open(options.source, options.policy, options.original);

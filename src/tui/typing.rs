@@ -19,6 +19,7 @@ impl App {
         let text = match purpose {
             Purpose::Filter => self.ui.listing.filter_text.clone(),
             Purpose::Prompt => self.ui.prompt.clone(),
+            Purpose::Open => self.ui.last_model.clone().unwrap_or_default(),
             _ => String::new(),
         };
         self.ui.field = Some(Field { purpose, input: Input::new(text), error: None });

@@ -132,8 +132,10 @@ impl Menu {
             info.counts_in(self.from) && words.iter().all(|word| haystack.contains(word))
         };
         let mut items: Vec<_> = ACTIONS.iter().filter(admitted).collect();
-        if let Some(first) = words.first() {
-            items.sort_by_key(|info| !info.title.starts_with(first.as_str()));
+        let shown_below = |info: &&Info| if info.footer > 0 { info.footer } else { u8::MAX };
+        match words.first() {
+            Some(first) => items.sort_by_key(|info| !info.title.starts_with(first.as_str())),
+            None => items.sort_by_key(shown_below),
         }
         items
     }
@@ -214,6 +216,8 @@ pub struct Ui {
     pub toast: Option<Toast>,
     /// The last plan of each layer that was not dense.
     pub last_plans: BTreeMap<usize, Plan>,
+    /// The model of the last session, to open again.
+    pub last_model: Option<String>,
     /// The rank under the mouse while it drags the cut.
     pub dragged_rank: Option<usize>,
     /// Whether the mouse is ours.
@@ -239,6 +243,7 @@ impl Ui {
             theme,
             toast: None,
             last_plans: BTreeMap::new(),
+            last_model: None,
             dragged_rank: None,
             mouse: true,
         }

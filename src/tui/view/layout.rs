@@ -13,7 +13,7 @@ pub const MIN_SHARED_HEIGHT: u16 = 15;
 /// From this width on the spectrum stands beside the layers.
 pub const MIN_BESIDE_WIDTH: u16 = 110;
 /// The table's columns need this much.
-pub const TABLE_WIDTH: u16 = 76;
+pub const TABLE_WIDTH: u16 = 80;
 /// From this size on the map stands under the spectrum.
 pub const MIN_RICH_WIDTH: u16 = 160;
 /// As above.

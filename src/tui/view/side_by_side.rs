@@ -91,10 +91,14 @@ fn texts(view: &mut View<'_>, area: Rect) {
     head(view, left, "original", &live.original);
     head(view, right, "compressed, writing freely", &live.compressed);
     let page = usize::from(area.height - 1);
-    let wrapped = [
+    let mut wrapped = [
         wrap(&pieces(live, false), usize::from(left.width.saturating_sub(2))),
         wrap(&pieces(live, true), usize::from(right.width.saturating_sub(2))),
     ];
+    wrapped.iter_mut().for_each(|lines| {
+        let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        lines.truncate(used);
+    });
     let longest = wrapped.iter().map(Vec::len).max().unwrap_or_default();
     view.facts.text_page = page;
     view.facts.text_overflow = longest.saturating_sub(page);

@@ -57,7 +57,7 @@ pub fn offset(before: usize, line: usize, height: usize, lines: usize) -> usize 
 
 fn slots(view: &View<'_>, area: Rect) -> Vec<Slot> {
     let mut chosen: Vec<(Column, u16)> =
-        Column::ALL.iter().map(|column| (*column, natural_width(view.scene.rows, *column))).collect();
+        Column::ALL.iter().map(|column| (*column, natural_width(view, *column))).collect();
     let room = area.width.saturating_sub(MARGIN + 1);
     let total = |chosen: &[(Column, u16)]| chosen.iter().map(|(_, width)| width + 1).sum::<u16>();
     for column in EXPENDABLE {
@@ -87,7 +87,7 @@ fn slots(view: &View<'_>, area: Rect) -> Vec<Slot> {
     chosen.into_iter().map(place).collect()
 }
 
-fn natural_width(rows: &[LayerRow], column: Column) -> u16 {
+fn natural_width(view: &View<'_>, column: Column) -> u16 {
     match column {
         Column::Spectrum => SPARK_WIDTH,
         Column::Name => MIN_NAME_WIDTH,
@@ -97,8 +97,16 @@ fn natural_width(rows: &[LayerRow], column: Column) -> u16 {
                 Column::Predicted | Column::Measured => 6,
                 _ => 0,
             };
-            let head = width(column.title()) + 1;
-            rows.iter().map(|row| width(&column.cell(row))).max().unwrap_or_default().max(head).max(least).min(24)
+            let head = width(column.title()) + u16::from(view.ui.listing.sort == column);
+            view.scene
+                .rows
+                .iter()
+                .map(|row| width(&column.cell(row)))
+                .max()
+                .unwrap_or_default()
+                .max(head)
+                .max(least)
+                .min(24)
         }
     }
 }
