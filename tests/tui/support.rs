@@ -31,7 +31,7 @@ impl Desk {
 
     pub fn at(locations: Locations) -> Self {
         let (sender, wakes) = channel();
-        let wake = Arc::new(move || drop(sender.send(())));
+        let wake = Arc::new(move || sender.send(()).unwrap_or_default());
         let theme = Theme::embedded("dark", Depth::True).unwrap();
         let ui = Ui::new(theme, PROMPTS.lines().next().unwrap());
         let app = App::new(Workbench::new(locations.clone(), wake), ui, Depth::True, locations);
