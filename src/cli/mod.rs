@@ -1,4 +1,104 @@
-//! The commands: a face on the same workbench. STUB.
+//! The commands: a face on the same workbench as the screen.
+//!
+//! `args` defines every flag once; each command has a file; `session` opens models and reads policies for all of them.
 
-/// Runs the program.
-pub fn main() -> std::process::ExitCode { todo!() }
+mod args;
+mod bench;
+mod compare;
+mod compress;
+mod extras;
+mod failure;
+mod figures;
+mod generate;
+mod inspect;
+mod interrupt;
+mod locations;
+mod logits;
+mod output;
+mod plan_json;
+mod policy;
+mod progress;
+mod roundtrip;
+mod session;
+mod spectrum;
+mod svg;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command, WorkbenchArgs};
+use self::failure::Usage;
+use self::interrupt::Interrupt;
+use self::session::Session;
+use crate::compress::FactorCache;
+use crate::tui;
+use crate::workbench::Source;
+
+/// Runs the program; its exit status is 0 when done, 1 when the work failed, 2 for wrong use, 130 when interrupted.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; a closed pipe is no error.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let interrupt = Interrupt::default();
+    match run(cli, &interrupt) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error, interrupt.is_interrupted()),
+    }
+}
+
+fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
+    if let Some(threads) = cli.common.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
+    }
+    let Some(command) = cli.command else {
+        return workbench(cli.workbench, cli.common.json);
+    };
+    let WorkbenchArgs { model, policy, original, theme } = &cli.workbench;
+    if model.is_some() || policy.is_some() || original.is_some() || theme.is_some() {
+        return Err(Usage("options and MODEL of the workbench stand before a command; put them after it".into()).into());
+    }
+    interrupt.listen()?;
+    let locations = locations::locations();
+    let cache = FactorCache::new(locations.cache.clone());
+    let session = Session { common: cli.common, locations, interrupt: interrupt.clone(), cache };
+    match &command {
+        Command::Inspect(args) => inspect::run(args, &session),
+        Command::Spectrum(args) => spectrum::run(args, &session),
+        Command::Roundtrip(args) => roundtrip::run(args, &session),
+        Command::Generate(args) => generate::run(args, &session),
+        Command::Logits(args) => logits::run(args, &session),
+        Command::Compare(args) => compare::run(args, &session),
+        Command::Compress(args) => compress::run(args, &session),
+        Command::Bench(args) => bench::run(args, &session),
+        Command::Policy(command) => policy::run(command, &session),
+        Command::Completions { shell } => extras::completions(*shell),
+        Command::Man => extras::man(),
+        Command::Schema { file } => extras::schema(*file),
+    }
+}
+
+fn workbench(args: WorkbenchArgs, json: bool) -> anyhow::Result<()> {
+    if json {
+        return Err(Usage("--json needs a command; see 'rankscope help'".into()).into());
+    }
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Err(
+            Usage("the workbench needs a terminal; see 'rankscope help' for commands without a screen".into()).into()
+        );
+    }
+    tui::run(tui::Options {
+        source: Source::parse(args.model.as_deref().unwrap_or("demo")),
+        policy: args.policy,
+        original: args.original.as_deref().map(Source::parse),
+        theme: args.theme,
+        locations: locations::locations(),
+        config_dir: locations::config_dir(),
+    })
+}

@@ -1,11 +1,9 @@
 //! A layer there and back: predicted and measured error.
 
-use std::sync::Arc;
-
 use crate::checkpoint::Checkpoint;
-use crate::compress::{Base, CompressError, FactorCache, Layout, Plan, encode, measured_error};
+use crate::compress::{Base, CompressError, FactorCache, Layout, Plan, compressed_weight, measured_error};
 use crate::control::Control;
-use crate::linalg::{Decomposition, Matrix, decompose};
+use crate::linalg::Decomposition;
 use crate::model::Layer;
 
 /// One row of `roundtrip`.
@@ -31,41 +29,30 @@ pub fn round_trip(
     cache: &FactorCache,
     control: &Control,
 ) -> Result<RoundTrip, CompressError> {
-    let stored = || CompressError::Plan("is stored compressed already; name the model it came from".to_owned());
-    let matrix = layer.matrix(checkpoint).ok_or_else(stored)?;
-    let tensor = checkpoint.tensor(&layer.name).ok_or_else(stored)?;
-    let mut known: Option<Arc<Decomposition>> = None;
-    let mut decomposed = || {
-        if let Some(decomposition) = &known {
-            return Ok(Arc::clone(decomposition));
+    let (tensor, matrix) = checkpoint.tensor(&layer.name).zip(layer.matrix(checkpoint)).ok_or_else(unreadable)?;
+    let weight = compressed_weight(checkpoint, layer, plan, layout, cache, control)?;
+    let predicted_error = match (plan.rank, plan.base) {
+        (0, _) => plan.is_dense().then_some(0.0),
+        (_, Base::None) => Some(predicted(cache.get(tensor, &matrix, control)?.as_ref(), &matrix.to_f32(), plan)),
+        _ => {
+            let rest = cache.get_residual(tensor, &matrix, plan.group, control)?;
+            Some(predicted(rest.as_ref(), &matrix.to_f32(), plan))
         }
-        let fresh = if plan.base == Base::None {
-            cache.get(tensor, &matrix, control)?
-        } else {
-            Arc::new(residual(&matrix, plan, control)?)
-        };
-        known = Some(Arc::clone(&fresh));
-        Ok(fresh)
     };
-    let encoded = encode(&matrix, plan, layout, &mut decomposed, control)?;
-    let predicted_error = match plan.rank {
-        0 => plan.is_dense().then_some(0.0),
-        _ => Some(predicted(decomposed()?.as_ref(), &matrix.to_f32(), plan)),
-    };
+    // Classic: U, S and Vh as I8; their three scales lie in the header.
+    let classic =
+        (layout == Layout::Classic && plan.rank > 0).then(|| (plan.rank * (layer.rows + 1 + layer.cols)) as u64);
     Ok(RoundTrip {
         predicted_error,
-        error: measured_error(&matrix, &encoded.weight, control)?,
-        bytes: encoded.weight.bytes(),
+        error: measured_error(&matrix, &weight, control)?,
+        bytes: classic.unwrap_or_else(|| weight.bytes()),
     })
 }
 
-/// The decomposition of E = W - base.
-fn residual(matrix: &Matrix, plan: &Plan, control: &Control) -> Result<Decomposition, CompressError> {
-    let nothing = || Err(CompressError::Plan("a base alone needs no decomposition".to_owned()));
-    let base = encode(matrix, &Plan { rank: 0, ..*plan }, Layout::Native, &mut { nothing }, control)?;
-    let mut rest = matrix.to_f32();
-    rest.iter_mut().zip(base.weight.to_f32()).for_each(|(w, b)| *w -= b);
-    Ok(decompose(&rest, matrix.rows(), matrix.cols(), control)?)
+fn unreadable() -> CompressError {
+    CompressError::Plan(
+        "is no plain matrix (stored compressed, or no float type); name the model that it came from".into(),
+    )
 }
 
 /// ||W - W'|| / ||W|| of base + U Vh at the plan's rank, factors exact: ||E - c `E_r`|| / ||W||, where c = ||E|| / ||`E_r`|| with

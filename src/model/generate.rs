@@ -32,6 +32,7 @@ pub struct Generation {
     pending: Option<u32>,
     left: usize,
     stop: Option<Stop>,
+    endless: bool,
 }
 
 impl Generation {
@@ -50,7 +51,13 @@ impl Generation {
         let logits = model.forward(prompt, &mut cache, control)?;
         // The last token written needs no place in the cache: it is never fed back.
         let left = max_tokens.min(model.architecture().context - cache.len() + 1);
-        Ok(Self { cache, sampler: Sampler::new(sampling), logits, pending: None, left, stop: None })
+        Ok(Self { cache, sampler: Sampler::new(sampling), logits, pending: None, left, stop: None, endless: false })
+    }
+
+    /// The same text, but end-of-text ids are tokens like others: only the length ends it.
+    #[must_use]
+    pub fn endless(self) -> Self {
+        Self { endless: true, ..self }
     }
 
     /// The logits that the next token will be chosen from, brought up to date by `model`.
@@ -76,7 +83,7 @@ impl Generation {
         }
         self.logits(model, control)?;
         let id = self.sampler.next(&self.logits);
-        if model.architecture().eos.contains(&id) {
+        if !self.endless && model.architecture().eos.contains(&id) {
             (self.left, self.stop) = (0, Some(Stop::Eos));
             return Ok(None);
         }

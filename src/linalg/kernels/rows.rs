@@ -102,7 +102,12 @@ impl<E: Element> RowKernel<'_, E> {
         for first in self.rows.clone().step_by(height) {
             let panel = first..self.rows.end.min(first + height);
             let mut token = 0;
-            while token + 6 <= self.product.tokens {
+            // The scales of groups take registers too.
+            while GROUPED && token + 4 <= self.product.tokens {
+                self.strip::<S, R, 4, GROUPED>(s, panel.clone(), token);
+                token += 4;
+            }
+            while !GROUPED && token + 6 <= self.product.tokens {
                 self.strip::<S, R, 6, GROUPED>(s, panel.clone(), token);
                 token += 6;
             }

@@ -1,0 +1,496 @@
+//! The command line: one definition of each flag feeds parser, help, man page and completions.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::compress::{Base, Factors, Layout, Weighting};
+use crate::model::Sampling;
+
+/// Decide how to compress a language model, layer by layer.
+///
+/// Without a command, the workbench opens: every layer of the model, its spectrum and its plan, and both models writing side
+/// by side. The commands are the same core without a screen.
+///
+/// MODEL is a folder in Hugging Face layout, one .safetensors file, a folder that `compress` wrote, a repository name found in
+/// the local Hugging Face cache, or the word `demo`, the model embedded in the program. Left out, it is `demo`.
+#[derive(Debug, Parser)]
+#[command(name = "rankscope", version, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The workbench's options.
+    #[command(flatten)]
+    pub workbench: WorkbenchArgs,
+    /// For every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Write one JSON document to stdout, and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Threads to compute with [default: one per core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub threads: Option<u16>,
+}
+
+/// Options of the workbench.
+#[derive(Debug, Args)]
+pub struct WorkbenchArgs {
+    /// The model to open [default: demo]
+    pub model: Option<String>,
+    /// A policy to begin with
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// For a compressed folder: the model that it came from
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<String>,
+    /// The colours: dark, light, high-contrast, monochrome, or one of your own
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show every layer and tensor: shape, type, bytes, kind, block
+    Inspect(InspectArgs),
+    /// Show singular values, energy ranks, stable and effective rank, noise edge
+    Spectrum(SpectrumArgs),
+    /// Compress layers and read them back: the error predicted, and measured as stored
+    Roundtrip(RoundtripArgs),
+    /// Write text
+    Generate(GenerateArgs),
+    /// Write the logits of every position to a safetensors file
+    Logits(LogitsArgs),
+    /// Compare original and compressed, position by position over a text
+    Compare(CompareArgs),
+    /// Write the compressed checkpoint, or a dense one that any tool loads
+    Compress(CompressArgs),
+    /// Measure load, prefill, decode and memory
+    Bench(BenchArgs),
+    /// Show, check or compare policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Print the JSON Schema of a file that people edit
+    Schema {
+        /// Which file
+        file: SchemaFile,
+    },
+}
+
+/// The model that a command works on.
+#[derive(Debug, Args)]
+pub struct ModelArg {
+    /// The model: a folder, a .safetensors file, a repository in the Hugging Face cache, or demo
+    #[arg(value_name = "MODEL", default_value = "demo")]
+    pub model: String,
+}
+
+/// The policy that a command runs a model under.
+#[derive(Debug, Args)]
+pub struct PolicyArg {
+    /// Run the model compressed by this policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// For a compressed folder: the model that it came from, which the policy is then applied to
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<String>,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// Decompose every layer and show what its singular values say
+    #[arg(long)]
+    pub spectrum: bool,
+}
+
+/// `spectrum`.
+#[derive(Debug, Args)]
+pub struct SpectrumArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// Which layers, by name: * and ? match within a name, {a,b} either
+    #[arg(long, value_name = "GLOB")]
+    pub layer: String,
+    /// List the singular values too
+    #[arg(long)]
+    pub values: bool,
+    /// Draw the spectra into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Write over an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `roundtrip`.
+#[derive(Debug, Args)]
+pub struct RoundtripArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// Which layers, by name: * and ? match within a name, {a,b} either
+    #[arg(long, value_name = "GLOB")]
+    pub layer: String,
+    /// Ranks of the low-rank part; 0 is the base alone
+    #[arg(long, value_name = "R", value_delimiter = ',', required = true)]
+    pub rank: Vec<usize>,
+    /// What the low-rank part is added to
+    #[arg(long, default_value = "none")]
+    pub base: BaseArg,
+    /// Number format of the factors
+    #[arg(long, default_value = "int8")]
+    pub factors: FactorsArg,
+    /// What is minimised
+    #[arg(long, default_value = "plain")]
+    pub weighting: WeightingArg,
+    /// How the factors are stored
+    #[arg(long, default_value = "native")]
+    pub layout: LayoutArg,
+}
+
+/// What is continued.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct PromptArg {
+    /// The text to continue
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// The token ids to continue; needs no tokenizer, and does not stop at end-of-text tokens
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub ids: Option<Vec<u32>>,
+}
+
+/// `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[command(flatten)]
+    pub policy: PolicyArg,
+    #[command(flatten)]
+    pub prompt: PromptArg,
+    /// At most this many new tokens
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub max_tokens: usize,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, Args)]
+pub struct SamplingArgs {
+    /// Draw tokens at this temperature; without it, the likeliest is taken
+    #[arg(long, value_name = "T", value_parser = non_negative)]
+    pub temperature: Option<f32>,
+    /// Draw from the K likeliest
+    #[arg(long, value_name = "K", requires = "temperature", value_parser = at_least_one)]
+    pub top_k: Option<usize>,
+    /// Draw from the likeliest whose probabilities sum to P
+    #[arg(long, value_name = "P", requires = "temperature", value_parser = share)]
+    pub top_p: Option<f32>,
+    /// Seed of the random numbers
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl SamplingArgs {
+    /// For the model.
+    pub fn sampling(&self) -> Sampling {
+        Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed }
+    }
+}
+
+/// `logits`.
+#[derive(Debug, Args)]
+pub struct LogitsArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[command(flatten)]
+    pub policy: PolicyArg,
+    #[command(flatten)]
+    pub prompt: PromptArg,
+    /// The safetensors file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Write the hidden states too
+    #[arg(long)]
+    pub hidden: bool,
+    /// Write over an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[command(flatten)]
+    pub policy: PolicyArg,
+    /// Compare with this model instead, of the same vocabulary
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["policy", "original"])]
+    pub with: Option<String>,
+    /// The text to compare on [default: the evaluation text in the program]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Use at most this many tokens of the text
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub tokens: Option<usize>,
+    /// JSON Lines of "prompt" and "expected": also count how many are continued as expected
+    #[arg(long, value_name = "FILE")]
+    pub probes: Option<PathBuf>,
+}
+
+/// `compress`.
+#[derive(Debug, Args)]
+pub struct CompressArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// The policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// For a compressed folder: the model that it came from, which the policy is then applied to
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<String>,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Write ordinary tensors, rebuilt in the original type
+    #[arg(long, conflicts_with = "layout")]
+    pub dense: bool,
+    /// How compressed layers are stored
+    #[arg(long, default_value = "native")]
+    pub layout: LayoutArg,
+    /// Largest size of a file's tensors: bytes, or with KB, MB, GB
+    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size)]
+    pub shard_size: u64,
+    /// Write over an existing folder
+    #[arg(long)]
+    pub force: bool,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[command(flatten)]
+    pub policy: PolicyArg,
+    /// Tokens of the prompt
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one)]
+    pub prompt_tokens: usize,
+    /// Tokens to decode
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    pub max_tokens: usize,
+    /// Runs of each model; the medians count
+    #[arg(long, value_name = "R", default_value_t = 3, value_parser = at_least_one)]
+    pub runs: usize,
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Show the plan that a policy gives every layer
+    Show {
+        #[command(flatten)]
+        model: ModelArg,
+        /// The policy
+        #[arg(long, value_name = "FILE")]
+        policy: PathBuf,
+    },
+    /// Check a policy, by itself or against a model
+    Check {
+        /// The model to check it against
+        #[arg(value_name = "MODEL")]
+        model: Option<String>,
+        /// The policy
+        #[arg(long, value_name = "FILE")]
+        policy: PathBuf,
+    },
+    /// Show the layers whose plans differ between two policies
+    Diff {
+        /// The first policy
+        #[arg(value_name = "A")]
+        from: PathBuf,
+        /// The second policy
+        #[arg(value_name = "B")]
+        to: PathBuf,
+        #[command(flatten)]
+        model: ModelArg,
+    },
+}
+
+/// A file with a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SchemaFile {
+    /// The policy file
+    Policy,
+    /// The configuration, config.toml
+    Config,
+}
+
+/// `--base`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BaseArg {
+    None,
+    Dense,
+    Int8,
+}
+
+impl From<BaseArg> for Base {
+    fn from(base: BaseArg) -> Self {
+        match base {
+            BaseArg::None => Self::None,
+            BaseArg::Dense => Self::Dense,
+            BaseArg::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// `--factors`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FactorsArg {
+    F32,
+    F16,
+    Int8,
+}
+
+impl From<FactorsArg> for Factors {
+    fn from(factors: FactorsArg) -> Self {
+        match factors {
+            FactorsArg::F32 => Self::F32,
+            FactorsArg::F16 => Self::F16,
+            FactorsArg::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// `--weighting`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightingArg {
+    /// The error of the weight itself
+    Plain,
+}
+
+impl From<WeightingArg> for Weighting {
+    fn from(weighting: WeightingArg) -> Self {
+        match weighting {
+            WeightingArg::Plain => Self::Plain,
+        }
+    }
+}
+
+/// `--layout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// One scale per row of each factor
+    Native,
+    /// The older U, S, Vh with one scale each: svd + int8 layers alone, and coarser
+    Classic,
+}
+
+impl LayoutArg {
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+impl From<LayoutArg> for Layout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Native => Self::Native,
+            LayoutArg::Classic => Self::Classic,
+        }
+    }
+}
+
+fn non_negative(text: &str) -> Result<f32, String> {
+    let number: Option<f32> = text.parse().ok().filter(|t: &f32| t.is_finite() && *t >= 0.0);
+    number.ok_or_else(|| "a number of at least 0 is needed".to_owned())
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let number: Option<f32> = text.parse().ok().filter(|p: &f32| *p > 0.0 && *p <= 1.0);
+    number.ok_or_else(|| "a number above 0 and up to 1 is needed".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number of at least 1 is needed".to_owned())
+}
+
+/// `5GB`, `300MB`, `4096`: MB = 10^6 bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "a size such as 5GB, 300MB or 4096 (bytes) is needed".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase().as_str() {
+        "" | "B" => 1_u64,
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let bytes = number * unit as f64;
+    if bytes >= 1.0 && bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_model_may_stand_where_a_command_may() {
+        let cli = Cli::try_parse_from(["rankscope", "./folder", "--policy", "p.json"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.workbench.model.as_deref(), Some("./folder"));
+        let cli = Cli::try_parse_from(["rankscope", "inspect", "demo", "--json"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Inspect(_))) && cli.common.json);
+    }
+
+    #[test]
+    fn sizes_have_decimal_units() {
+        assert_eq!(size("5GB"), Ok(5_000_000_000));
+        assert_eq!(size("1.5mb"), Ok(1_500_000));
+        assert_eq!(size("4096"), Ok(4096));
+        for wrong in ["", "GB", "5XB", "-1", "0", "1e40"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn shares_and_temperatures_are_checked() {
+        assert!(non_negative("0").is_ok() && non_negative("-1").is_err() && non_negative("NaN").is_err());
+        assert!(share("1").is_ok() && share("0").is_err() && share("1.1").is_err());
+    }
+}

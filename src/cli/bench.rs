@@ -1,0 +1,77 @@
+//! `bench`: how fast, how large.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::BenchArgs;
+use super::output::{self, Table};
+use super::session::Session;
+use crate::measure::{BenchOptions, BenchReport, Timing, bench};
+use crate::model::{CompressedLinear, Model, ModelError};
+use crate::workbench::Source;
+
+/// Layers as a policy stores them, by index.
+type Weights = Vec<(usize, Arc<CompressedLinear>)>;
+/// What a row of the table shows of a model.
+type Cell = fn(&Timing) -> String;
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with model or policy.
+pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
+    let BenchArgs { prompt_tokens, max_tokens, runs, .. } = *args;
+    let options = BenchOptions { prompt_tokens, max_tokens, runs };
+    let (policy, given) = (args.policy.policy.as_deref(), &args.model.model);
+    let first = args.policy.original.as_ref().unwrap_or(given);
+    let load =
+        |name: &str| -> Result<Model, ModelError> { Model::load(&Source::parse(name).open(&session.locations)?) };
+    let weights = policy.map(|path| weights(session, first, path)).transpose()?.unwrap_or_default();
+    let mut original = || load(first);
+    // Under a policy the same model with other weights, else the compressed folder itself.
+    let mut compressed = || {
+        let put = |model: Model, (index, weight): &(usize, Arc<_>)| model.with_weight(*index, Arc::clone(weight));
+        let model = load(if policy.is_some() { first } else { given })?;
+        Ok(weights.iter().fold(model, put))
+    };
+    let both = policy.is_some() || args.policy.original.is_some();
+    let (control, progress) = session.phase("measuring");
+    let report = bench(&mut original, if both { Some(&mut compressed) } else { None }, options, &control)?;
+    drop(progress);
+    if session.common.json { output::json(&report) } else { output::print(&text(&report)) }
+}
+
+/// The layers that a policy changes, encoded once: what is measured is running them, not making them.
+fn weights(session: &Session, model: &str, policy: &Path) -> anyhow::Result<Weights> {
+    let opened = session.open(model)?;
+    let plans = session.plan(policy, &opened)?.plans();
+    let model = session.compressed(&Model::load(&opened.checkpoint)?, &opened, &plans)?;
+    let changed = plans.iter().enumerate().filter(|(_, plan)| !plan.is_dense());
+    Ok(changed.filter_map(|(index, _)| Some((index, Arc::clone(model.weight(index)?)))).collect())
+}
+
+fn text(report: &BenchReport) -> String {
+    let mut table = Table::new(&["", ">original", ">compressed"]);
+    let rows: [(&str, Cell); 8] = [
+        ("load", |t| format!("{:.3} s", t.load_s)),
+        ("prefill", |t| format!("{:.1} tokens/s", t.prefill_tokens_per_s)),
+        ("decode", |t| format!("{:.1} tokens/s", t.decode_tokens_per_s)),
+        ("  spread", |t| output::percent(t.spread)),
+        ("  per token", |t| format!("{:.3} ms", t.decode_ms_per_token)),
+        ("  reads", |t| {
+            format!(
+                "{} a token, {} of the bandwidth",
+                output::bytes(t.bytes_per_token),
+                output::percent(t.share_of_bandwidth)
+            )
+        }),
+        ("weights", |t| output::bytes(t.weight_bytes)),
+        ("peak memory", |t| t.peak_rss_bytes.map_or_else(|| "-".to_owned(), output::bytes)),
+    ];
+    for (name, cell) in rows {
+        let second = report.compressed.as_ref().map(cell).unwrap_or_default();
+        table.row(vec![name.to_owned(), cell(&report.original), second]);
+    }
+    let bandwidth = output::bytes(report.bandwidth_bytes_per_s as u64);
+    format!("{} threads, memory reads {bandwidth}/s\n{}", report.threads, table.text())
+}

@@ -1,0 +1,278 @@
+//! What commands share: opening models, reading policies, building the compressed model.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use globset::GlobBuilder;
+use rayon::prelude::*;
+
+use super::args::{Common, PolicyArg, PromptArg};
+use super::failure::{Several, Usage, warn};
+use super::interrupt::Interrupt;
+use super::output;
+use super::progress::Progress;
+use crate::checkpoint::{Checkpoint, Tokenizer};
+use crate::compress::{FactorCache, Issue, Layout, Plan, Policy, PolicyError, Resolved, compressed_weight, resolve};
+use crate::control::Control;
+use crate::linalg::Decomposition;
+use crate::model::{Layer, Model, layers_of};
+use crate::workbench::{Locations, Source};
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Session {
+    /// Options of every command.
+    pub common: Common,
+    /// Where things are kept.
+    pub locations: Locations,
+    /// Signals.
+    pub interrupt: Interrupt,
+    /// Decompositions.
+    pub cache: FactorCache,
+}
+
+/// An opened checkpoint with its layers.
+#[derive(Debug)]
+pub struct Opened {
+    /// The files.
+    pub checkpoint: Checkpoint,
+    /// Its layers.
+    pub layers: Vec<Layer>,
+}
+
+/// A policy read, resolved against a model.
+#[derive(Debug)]
+pub struct Planned {
+    /// The policy.
+    pub policy: Policy,
+    /// Plan and rule of every layer.
+    pub resolved: Vec<Resolved>,
+}
+
+impl Planned {
+    /// The plans alone.
+    pub fn plans(&self) -> Vec<Plan> {
+        self.resolved.iter().map(|resolved| resolved.plan).collect()
+    }
+}
+
+impl Session {
+    /// A control that signals cancel, with a progress bar called `name` as long as the second is kept.
+    pub fn phase(&self, name: &'static str) -> (Control, Progress) {
+        let control = self.interrupt.control();
+        let progress = Progress::watch(name, &control);
+        (control, progress)
+    }
+
+    /// Opens what `MODEL` names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn open(&self, model: &str) -> anyhow::Result<Opened> {
+        let checkpoint = Source::parse(model).open(&self.locations)?;
+        let layers = layers_of(&checkpoint);
+        Ok(Opened { checkpoint, layers })
+    }
+
+    /// Opens the model that a policy works on: with `--original`, that one.
+    ///
+    /// # Errors
+    /// `--original` without `--policy`; what is wrong with the model.
+    pub fn open_for(&self, model: &str, policy: &PolicyArg) -> anyhow::Result<Opened> {
+        match (&policy.original, &policy.policy) {
+            (Some(original), Some(_)) => self.open(original),
+            (Some(_), None) => {
+                Err(Usage("--original needs --policy here: it is the model that the policy is applied to".into())
+                    .into())
+            }
+            (None, _) => self.open(model),
+        }
+    }
+
+    /// Decomposes a layer, or finds its decomposition in the cache.
+    ///
+    /// # Errors
+    /// A layer stored compressed; numeric trouble.
+    pub fn decomposition(
+        &self,
+        opened: &Opened,
+        layer: &Layer,
+        control: &Control,
+    ) -> anyhow::Result<Arc<Decomposition>> {
+        let parts = opened.checkpoint.tensor(&layer.name).zip(layer.matrix(&opened.checkpoint));
+        let (tensor, matrix) = parts.with_context(|| {
+            format!(
+                "{} is stored compressed; its spectrum is that of the model it came from",
+                output::name(&layer.name)
+            )
+        })?;
+        self.cache.get(tensor, &matrix, control).with_context(|| output::name(&layer.name))
+    }
+
+    /// Decomposes these layers side by side, in their order.
+    ///
+    /// # Errors
+    /// As [`Session::decomposition`].
+    pub fn decompositions(&self, opened: &Opened, layers: &[&Layer]) -> anyhow::Result<Vec<Arc<Decomposition>>> {
+        let (control, _progress) = self.phase("decomposing");
+        control.set_total(layers.len() as u64);
+        let decompose = |layer: &&Layer| {
+            let decomposition = self.decomposition(opened, layer, &control);
+            control.advance(1);
+            decomposition
+        };
+        layers.par_iter().map(decompose).collect()
+    }
+
+    /// Reads a policy and resolves it against a model; warnings go to stderr.
+    ///
+    /// # Errors
+    /// What is wrong with it, by lines.
+    pub fn plan(&self, path: &Path, opened: &Opened) -> anyhow::Result<Planned> {
+        let policy = read_policy(path)?;
+        let (resolved, warnings) = self.resolve(&policy, opened).map_err(|error| refused(path, &error))?;
+        warnings.iter().for_each(|issue| warn(format!("{}: {}", path.display(), located(issue))));
+        Ok(Planned { policy, resolved })
+    }
+
+    /// Resolves a policy, decomposing layers where it asks for a share of energy.
+    ///
+    /// # Errors
+    /// What is wrong with it, by lines.
+    pub fn resolve(&self, policy: &Policy, opened: &Opened) -> Result<(Vec<Resolved>, Vec<Issue>), PolicyError> {
+        let (control, _progress) = self.phase("decomposing");
+        let mut rank_for = |index: usize, share: f64| {
+            let layer = opened.layers.get(index).ok_or_else(|| "no such layer".to_owned())?;
+            let decomposition = self.decomposition(opened, layer, &control).map_err(|error| format!("{error:#}"))?;
+            Ok(decomposition.rank_for_energy(share))
+        };
+        resolve(policy, &opened.layers, &mut rank_for)
+    }
+
+    /// The model with every layer as planned, sharing all else with `model`.
+    ///
+    /// # Errors
+    /// A layer that cannot be stored so.
+    pub fn compressed(&self, model: &Model, opened: &Opened, plans: &[Plan]) -> anyhow::Result<Model> {
+        let (control, _progress) = self.phase("compressing");
+        let changed: Vec<(usize, &Plan)> = plans.iter().enumerate().filter(|(_, plan)| !plan.is_dense()).collect();
+        control.set_total(changed.len() as u64);
+        let encode = |(index, plan): &(usize, &Plan)| {
+            let layer = opened.layers.get(*index).context("the policy names a layer that is not there")?;
+            let weight = compressed_weight(&opened.checkpoint, layer, plan, Layout::Native, &self.cache, &control);
+            control.advance(1);
+            anyhow::Ok((*index, Arc::new(weight.with_context(|| output::name(&layer.name))?)))
+        };
+        let weights: Vec<_> = changed.par_iter().map(encode).collect::<anyhow::Result<_>>()?;
+        Ok(weights.into_iter().fold(model.clone(), |model, (index, weight)| model.with_weight(index, weight)))
+    }
+
+    /// The model that a command runs: as it is, or compressed by a policy.
+    ///
+    /// # Errors
+    /// What is wrong with model or policy.
+    pub fn load(&self, opened: &Opened, policy: Option<&PathBuf>) -> anyhow::Result<Model> {
+        let model = Model::load(&opened.checkpoint)?;
+        match policy {
+            None => Ok(model),
+            Some(path) => self.compressed(&model, opened, &self.plan(path, opened)?.plans()),
+        }
+    }
+}
+
+impl Opened {
+    /// The layers whose names match a glob, in the model's order.
+    ///
+    /// # Errors
+    /// A glob that is none, or matches nothing.
+    pub fn matching(&self, glob: &str) -> anyhow::Result<Vec<&Layer>> {
+        let matcher =
+            GlobBuilder::new(glob).build().map_err(|error| Usage(format!("--layer: {error}")))?.compile_matcher();
+        let layers: Vec<&Layer> = self.layers.iter().filter(|layer| matcher.is_match(&layer.name)).collect();
+        if layers.is_empty() {
+            let like = self
+                .layers
+                .first()
+                .map_or_else(String::new, |layer| format!(" (the first is {})", output::name(&layer.name)));
+            anyhow::bail!("no layer matches \"{glob}\"; 'inspect' lists the names of all {}{like}", self.layers.len());
+        }
+        Ok(layers)
+    }
+
+    /// The tokenizer, checked against the model.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn tokenizer(&self, model: &Model) -> anyhow::Result<Tokenizer> {
+        let tokenizer = self.checkpoint.tokenizer()?;
+        model.check_tokenizer(&tokenizer)?;
+        Ok(tokenizer)
+    }
+
+    /// The ids of what is to be continued, and the tokenizer; ids go without one.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be read, where text is given.
+    pub fn prompt(&self, model: &Model, prompt: &PromptArg) -> anyhow::Result<(Vec<u32>, Option<Tokenizer>)> {
+        match (&prompt.ids, &prompt.prompt) {
+            (Some(ids), _) => Ok((ids.clone(), self.tokenizer(model).ok())),
+            (None, text) => {
+                let tokenizer = self.tokenizer(model)?;
+                let ids = tokenizer.encode(text.as_deref().unwrap_or_default())?;
+                Ok((ids, Some(tokenizer)))
+            }
+        }
+    }
+
+    /// Files that this command reads, and so never writes over.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        self.checkpoint.weight_files().into_iter().chain(self.checkpoint.path().map(Path::to_path_buf)).collect()
+    }
+
+    /// How many blocks the layers lie in.
+    pub fn blocks(&self) -> usize {
+        self.layers.iter().filter_map(|layer| layer.block).max().map_or(0, |last| last + 1)
+    }
+}
+
+/// Reads a policy file.
+///
+/// # Errors
+/// What is wrong with it, by lines.
+pub fn read_policy(path: &Path) -> anyhow::Result<Policy> {
+    Policy::parse(&read_text(path)?).map_err(|error| refused(path, &error))
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// The system's; not UTF-8.
+pub fn read_text(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        anyhow::anyhow!("{} is no UTF-8 text (byte {})", path.display(), error.utf8_error().valid_up_to())
+    })
+}
+
+/// A policy's errors as one failure.
+pub fn refused(path: &Path, error: &PolicyError) -> anyhow::Error {
+    match error.issues.as_slice() {
+        [issue] => anyhow::anyhow!("{}: {}", path.display(), located(issue)),
+        issues => {
+            let summary = format!("{} has {} errors", path.display(), issues.len());
+            Several { summary, causes: issues.iter().map(located).collect() }.into()
+        }
+    }
+}
+
+/// `line 3: what`.
+pub fn located(issue: &Issue) -> String {
+    if issue.line == 0 { issue.message.clone() } else { format!("line {}: {}", issue.line, issue.message) }
+}
+
+/// 8 x stored bytes over parameters, of the layers alone; `None` where there is no layer.
+pub fn bits_per_weight(bytes: u64, layers: &[Layer]) -> Option<f64> {
+    let parameters: u64 = layers.iter().map(Layer::parameters).sum();
+    (parameters > 0).then(|| 8.0 * bytes as f64 / parameters as f64)
+}

@@ -1,0 +1,66 @@
+//! `spectrum`: singular values and what they say.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::args::SpectrumArgs;
+use super::figures::Figures;
+use super::output::{self, Table};
+use super::session::Session;
+use super::svg;
+use crate::checkpoint::replace_file;
+use crate::measure::Spectrum;
+
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    layers: Vec<Row<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    shape: [usize; 2],
+    #[serde(flatten)]
+    figures: Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<&'a [f32]>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with model or layers; a file that cannot be written.
+pub fn run(args: &SpectrumArgs, session: &Session) -> anyhow::Result<()> {
+    let opened = session.open(&args.model.model)?;
+    let layers = opened.matching(&args.layer)?;
+    let decompositions = session.decompositions(&opened, &layers)?;
+    let pairs = layers.iter().zip(decompositions);
+    let spectra: Vec<(&str, Spectrum)> =
+        pairs.map(|(layer, of)| (layer.name.as_str(), Spectrum::new(of.s.clone(), layer.rows, layer.cols))).collect();
+    if let Some(path) = &args.svg {
+        let drawing = svg::spectra(&spectra);
+        replace_file(path, args.force, &opened.inputs(), |out| out.write_all(drawing.as_bytes()))?;
+    }
+    let rows = layers.iter().zip(&spectra).map(|(layer, (name, spectrum))| Row {
+        name,
+        shape: [layer.rows, layer.cols],
+        figures: Figures::from(spectrum),
+        values: args.values.then_some(spectrum.values.as_slice()),
+    });
+    let document = Document { layers: rows.collect() };
+    if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
+}
+
+fn text(document: &Document<'_>) -> String {
+    let mut table = Table::new(&["layer", ">shape", ">stable", ">effective", ">90 %", ">99 %", ">above noise"]);
+    for row in &document.layers {
+        table.row([vec![output::name(row.name), output::shape(&row.shape)], row.figures.cells().to_vec()].concat());
+    }
+    let mut text = table.text();
+    for (name, values) in document.layers.iter().filter_map(|row| Some((row.name, row.values?))) {
+        let values: Vec<String> = values.iter().map(|s| output::figure(f64::from(*s))).collect();
+        let _ = writeln!(text, "\n{}\n{}", output::name(name), values.join(" "));
+    }
+    text
+}
