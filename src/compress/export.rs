@@ -1,11 +1,16 @@
-//! Export: compressed folder (native, classic) and dense rebuilt folder. STUB (room `compress`).
+//! Export: compressed folder (native, classic) and dense rebuilt folder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::export_encode::Encoder;
+use super::export_layout::{Manifest, Origin, lost};
 use super::{CompressError, FactorCache, Layout, Plan, Policy};
-use crate::checkpoint::{Checkpoint, WriteError};
-use crate::control::Control;
-use crate::model::Layer;
+use crate::checkpoint::{Checkpoint, FolderWriter, TensorSpec, WriteError};
+use crate::control::{Cancelled, Control};
+use crate::model::{Layer, ModelError};
+
+/// The policy's file in an exported folder.
+const POLICY: &str = "policy.json";
 
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,25 +88,128 @@ pub enum ExportError {
     /// The model or the plans do not allow this export.
     #[error("{0}")]
     Refused(String),
+    /// Layers that the file stores compressed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// Writing.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// Sizes alone; reads no tensor.
-///
-/// # Errors
-/// Plans that the layout cannot hold (classic: svd + int8 alone).
-pub fn plan_export(_checkpoint: &Checkpoint, _layers: &[Layer], _plans: &[Plan], _options: &ExportOptions) -> Result<ExportPlan, ExportError> { todo!() }
+impl From<Cancelled> for ExportError {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::Write(cancelled.into())
+    }
+}
 
-/// Writes the folder: streamed tensor by tensor, sidecars copied, `policy.json` beside (for compressed kinds).
+/// Sizes alone; reads no tensor's data.
 ///
 /// # Errors
-/// [`ExportError`].
+/// [`ExportError::Layer`] for plans that a layer or the layout cannot have, [`ExportError::Refused`] for layers that are
+/// stored compressed already and names that cannot be written.
+pub fn plan_export(
+    checkpoint: &Checkpoint,
+    layers: &[Layer],
+    plans: &[Plan],
+    options: &ExportOptions,
+) -> Result<ExportPlan, ExportError> {
+    let manifest = Manifest::new(checkpoint, layers, plans, options.kind)?;
+    let bytes = manifest.tensors.iter().map(|(_, tensor)| tensor.bytes).sum();
+    let changed = manifest.changed.iter().map(|layer| (*layer, manifest.layer_bytes(*layer))).collect();
+    let files = files(&manifest, options.shard_bytes);
+    Ok(ExportPlan { bytes, original_bytes: checkpoint.total_bytes(), layers: changed, files })
+}
+
+/// The files that the writer will make: shards of at most `shard_bytes` of data, each of at least one tensor.
+fn files(manifest: &Manifest, shard_bytes: u64) -> Vec<(String, u64)> {
+    let mut shards: Vec<u64> = Vec::new();
+    for (_, tensor) in &manifest.tensors {
+        match shards.last_mut() {
+            Some(filled) if filled.saturating_add(tensor.bytes) <= shard_bytes => *filled += tensor.bytes,
+            _ => shards.push(tensor.bytes),
+        }
+    }
+    if let [bytes] = shards.as_slice() {
+        return vec![("model.safetensors".to_owned(), *bytes)];
+    }
+    let count = shards.len();
+    let name = |index: usize| format!("model-{:05}-of-{count:05}.safetensors", index + 1);
+    shards.iter().enumerate().map(|(index, bytes)| (name(index), *bytes)).collect()
+}
+
+/// Writes the folder: streamed tensor by tensor, the small files beside the weights copied, `policy.json` beside (for
+/// compressed kinds). Layers that the input stores compressed keep their parts (rebuilt for the dense kind). The same
+/// input gives the same bytes on any number of threads. Layers are coded side by side on the ambient rayon pool, as many
+/// as fit in three times the largest tensor.
+///
+/// # Errors
+/// As [`plan_export`]; [`ExportError::Write`] where the target cannot be written, or is an input; cancelled.
 pub fn export(
-    _checkpoint: &Checkpoint, _layers: &[Layer], _plans: &[Plan], _policy: &Policy, _cache: &FactorCache, _options: &ExportOptions,
-    _control: &Control,
+    checkpoint: &Checkpoint,
+    layers: &[Layer],
+    plans: &[Plan],
+    policy: &Policy,
+    cache: &FactorCache,
+    options: &ExportOptions,
+    control: &Control,
 ) -> Result<Exported, ExportError> {
-    let _: Option<&Path> = None;
-    todo!()
+    let manifest = Manifest::new(checkpoint, layers, plans, options.kind)?;
+    let bytes = manifest.tensors.iter().map(|(_, tensor)| tensor.bytes).sum();
+    let coded: u64 = manifest.changed.iter().filter_map(|layer| layers.get(*layer)).map(|layer| layer.bytes).sum();
+    control.set_total(bytes + coded);
+    let mut encoder = Encoder::new(checkpoint, layers, plans, &manifest, cache, control);
+    // What stands in the header must be known before anything is written.
+    let metas = encoder.part_metas(checkpoint)?;
+    let text = policy_text(checkpoint, policy, &manifest);
+    let metadata = manifest.metadata(checkpoint, &text, &metas);
+    control.check()?;
+    let specs: Vec<TensorSpec> = manifest.tensors.iter().map(|(name, tensor)| tensor.spec(name)).collect();
+    let inputs: Vec<PathBuf> =
+        checkpoint.weight_files().into_iter().chain(checkpoint.path().map(PathBuf::from)).collect();
+    let mut writer = FolderWriter::create(&options.out, specs, &metadata, options.shard_bytes, options.force, &inputs)?;
+    write_tensors(checkpoint, &manifest, &mut encoder, &mut writer, control)?;
+    for sidecar in checkpoint.sidecars().iter().filter(|sidecar| sidecar.name != POLICY) {
+        writer.sidecar(&sidecar.name, &sidecar.data)?;
+    }
+    if matches!(options.kind, ExportKind::Compressed(_)) {
+        writer.sidecar(POLICY, text.as_bytes())?;
+    }
+    let errors = encoder.finish();
+    let files = writer.finish(control)?;
+    let exported = |index: &usize| {
+        let (index, error) = (*index, errors.get(index).copied().unwrap_or_default());
+        ExportedLayer { index, bytes: manifest.layer_bytes(index), error }
+    };
+    let layers = manifest.changed.iter().map(exported).collect();
+    Ok(Exported { out: options.out.clone(), files, bytes, original_bytes: checkpoint.total_bytes(), layers })
+}
+
+/// Writes every tensor, in the writer's order.
+fn write_tensors(
+    checkpoint: &Checkpoint,
+    manifest: &Manifest,
+    encoder: &mut Encoder<'_>,
+    writer: &mut FolderWriter,
+    control: &Control,
+) -> Result<(), ExportError> {
+    for (name, tensor) in &manifest.tensors {
+        control.check()?;
+        match &tensor.origin {
+            Origin::Copied => {
+                let copied = checkpoint.tensor(name).ok_or_else(|| lost(name))?;
+                writer.tensor(&copied.data)?;
+            }
+            Origin::Piece(layer, piece) => writer.tensor(encoder.piece(*layer, *piece)?)?,
+            Origin::Rebuilt(layer) => writer.tensor(&encoder.rebuilt(*layer, tensor)?)?,
+            Origin::Unpacked(stored) => writer.tensor(&tensor.unpacked(&stored.weight, control)?)?,
+        }
+        control.advance(tensor.bytes);
+    }
+    Ok(())
+}
+
+/// The policy to keep: the given one, or that of the compressed folder where nothing was added to it.
+fn policy_text(checkpoint: &Checkpoint, policy: &Policy, manifest: &Manifest) -> String {
+    let kept = checkpoint.policy_text().filter(|_| manifest.changed.is_empty());
+    kept.unwrap_or_else(|| policy.to_text())
 }

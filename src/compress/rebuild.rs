@@ -1,7 +1,9 @@
 //! The matrix that a stored weight stands for, a few rows at a time.
 
+use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::checkpoint::Dtype;
 use crate::control::{Cancelled, Control};
 use crate::linalg::{Matrix, axpy};
 use crate::model::CompressedLinear;
@@ -76,4 +78,51 @@ fn block_sums(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize) -> (f64, f64
         let (w, x) = (f64::from(*w), f64::from(*x));
         (error + (w - x).powi(2), energy + w * w)
     })
+}
+
+/// The matrix that a weight stands for as the bytes of a tensor: [m, n], or [n, m] where it is stored `transposed`, in F32,
+/// F16 or BF16 (any other type is written as BF16). Values beyond the type's range become its largest.
+pub(super) fn dense_bytes(
+    weight: &CompressedLinear,
+    dtype: Dtype,
+    transposed: bool,
+    control: &Control,
+) -> Result<Vec<u8>, Cancelled> {
+    match dtype {
+        Dtype::F32 => typed_bytes(weight, transposed, f32::to_le_bytes, control),
+        Dtype::F16 => {
+            let most = f16::MAX.to_f32();
+            let convert = |x: f32| f16::from_f32(x.clamp(-most, most)).to_le_bytes();
+            typed_bytes(weight, transposed, convert, control)
+        }
+        _ => {
+            let most = bf16::MAX.to_f32();
+            let convert = |x: f32| bf16::from_f32(x.clamp(-most, most)).to_le_bytes();
+            typed_bytes(weight, transposed, convert, control)
+        }
+    }
+}
+
+fn typed_bytes<const SIZE: usize>(
+    weight: &CompressedLinear,
+    transposed: bool,
+    convert: impl Fn(f32) -> [u8; SIZE] + Sync,
+    control: &Control,
+) -> Result<Vec<u8>, Cancelled> {
+    let rebuild = Rebuild::new(weight);
+    let (rows, cols) = weight.shape();
+    let mut out = vec![[0; SIZE]; rows * cols];
+    let blocks = out.par_chunks_mut((BLOCK * cols).max(1)).enumerate();
+    blocks.try_for_each(|(block, out)| {
+        control.check()?;
+        let mut sums = vec![0.0; out.len()];
+        rebuild.rows(block * BLOCK, &mut sums);
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = convert(sum));
+        Ok(())
+    })?;
+    if transposed {
+        let columns = (0..cols).flat_map(|col| out.iter().skip(col).step_by(cols.max(1)).copied());
+        return Ok(columns.flatten().collect());
+    }
+    Ok(out.into_flattened())
 }

@@ -74,7 +74,7 @@ pub struct Layer {
     pub bytes: u64,
     /// Whether the file stores it compressed already (its plan is then fixed).
     pub fixed: bool,
-    /// Whether the file stores it [in, out] (GPT-2's Conv1D).
+    /// Whether the file stores it [in, out] (GPT-2's Conv1D), or would if it did not store it compressed.
     pub transposed: bool,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn layers_with(checkpoint: &Checkpoint, stored: &[StoredLayer]) -> Ve
             dtype: layer.dtype,
             bytes: layer.bytes,
             fixed: true,
-            transposed: false,
+            transposed: naming.transposed((block, kind)),
         });
     }
     layers.into_values().collect()

@@ -1,0 +1,177 @@
+//! The layers of an export, coded side by side when they are needed and kept until they are written.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::cache::Keep;
+use super::export_layout::{Manifest, Origin, Planned, lost};
+use super::export_pieces::{Piece, classic_scales, coded_bytes, part_metas};
+use super::layer::encoded_layer;
+use super::{Encoded, ExportError, ExportKind, FactorCache, Layout, Plan, measured_error};
+use crate::checkpoint::{Bytes, Checkpoint, Dtype, escaped};
+use crate::control::Control;
+use crate::linalg::{Matrix, Order, Values};
+use crate::model::{CompressedLinear, Layer, PartMeta, parse_compression_meta};
+
+/// About what a decomposition takes in memory for each element of its matrix: three copies in f64.
+const BYTES_PER_ELEMENT: u64 = 24;
+/// What may be taken beyond three times the largest tensor.
+const SPARE: u64 = 100 << 20;
+
+/// Codes the layers of an export.
+pub(super) struct Encoder<'a> {
+    checkpoint: &'a Checkpoint,
+    layers: &'a [Layer],
+    plans: &'a [Plan],
+    manifest: &'a Manifest,
+    cache: &'a FactorCache,
+    control: &'a Control,
+    /// Bytes that coding, and layers kept, may take.
+    budget: u64,
+    /// Layers that are coded and not written yet.
+    ready: BTreeMap<usize, Encoded>,
+    /// Tensors of each layer still to be written.
+    left: BTreeMap<usize, usize>,
+    /// Measured weight errors.
+    errors: BTreeMap<usize, f64>,
+}
+
+impl<'a> Encoder<'a> {
+    pub(super) fn new(
+        checkpoint: &'a Checkpoint,
+        layers: &'a [Layer],
+        plans: &'a [Plan],
+        manifest: &'a Manifest,
+        cache: &'a FactorCache,
+        control: &'a Control,
+    ) -> Self {
+        let mut left = BTreeMap::new();
+        for (_, tensor) in &manifest.tensors {
+            if let Origin::Piece(layer, _) | Origin::Rebuilt(layer) = tensor.origin {
+                *left.entry(layer).or_insert(0) += 1;
+            }
+        }
+        let largest = checkpoint.tensors().iter().map(|tensor| tensor.data.len() as u64).max().unwrap_or(0);
+        let budget = 3 * largest + SPARE;
+        let (ready, errors) = (BTreeMap::new(), BTreeMap::new());
+        Self { checkpoint, layers, plans, manifest, cache, control, budget, ready, left, errors }
+    }
+
+    /// The entries of `compression_meta`: those of the input's own compressed layers, and those of the changed ones. The
+    /// classic layout has scales there, so its layers are coded now; what does not fit is coded once more when written.
+    pub(super) fn part_metas(&mut self, checkpoint: &Checkpoint) -> Result<BTreeMap<String, PartMeta>, ExportError> {
+        if self.manifest.kind == ExportKind::Dense {
+            return Ok(BTreeMap::new());
+        }
+        let mut metas = parse_compression_meta(checkpoint)?;
+        let layout = self.manifest.layout();
+        for index in &self.manifest.changed {
+            let Some((layer, plan)) = self.layers.get(*index).zip(self.plans.get(*index)) else { continue };
+            let scales = match layout {
+                Layout::Native => BTreeMap::new(),
+                Layout::Classic => {
+                    let scales = classic_scales(self.coded(*index)?);
+                    let kept: u64 = self.ready.values().map(coded_bytes).sum();
+                    if kept > self.budget / 2 {
+                        self.ready.remove(index);
+                    }
+                    scales
+                }
+            };
+            let stem = layer.name.strip_suffix(".weight").unwrap_or(&layer.name);
+            let of_parts = part_metas(plan, layout, (layer.rows, layer.cols), &scales);
+            metas.extend(of_parts.into_iter().map(|(part, meta)| (format!("{stem}.{part}"), meta)));
+        }
+        Ok(metas)
+    }
+
+    /// The bytes of one tensor of a layer; the layer is dropped with its last.
+    pub(super) fn piece(&mut self, layer: usize, piece: Piece) -> Result<&[u8], ExportError> {
+        // Dropped one late: the bytes handed out last must stay.
+        let left = &self.left;
+        self.ready.retain(|index, _| *index == layer || left.get(index).is_some_and(|left| *left > 0));
+        if let Some(left) = self.left.get_mut(&layer) {
+            *left = left.saturating_sub(1);
+        }
+        let lost = lost(&piece.suffix());
+        piece.data(self.coded(layer)?).ok_or(lost)
+    }
+
+    /// A layer rebuilt as an ordinary tensor. Its error is that of what is written.
+    pub(super) fn rebuilt(&mut self, layer: usize, tensor: &Planned) -> Result<Vec<u8>, ExportError> {
+        let control = self.control;
+        let bytes = tensor.unpacked(&self.coded(layer)?.weight, control)?;
+        self.ready.remove(&layer);
+        self.left.insert(layer, 0);
+        let original = self.layers.get(layer).and_then(|layer| layer.matrix(self.checkpoint));
+        if let Some((original, written)) =
+            original.and_then(|w| as_stored(&bytes, tensor, &w).map(|written| (w, written)))
+        {
+            self.errors.insert(layer, measured_error(&original, &CompressedLinear::dense(written), control)?);
+        }
+        Ok(bytes)
+    }
+
+    /// The measured weight error of each changed layer.
+    pub(super) fn finish(self) -> BTreeMap<usize, f64> {
+        self.errors
+    }
+
+    /// A layer as its plan stores it, coded now with some of those that come after it where it is not ready.
+    fn coded(&mut self, layer: usize) -> Result<&Encoded, ExportError> {
+        if !self.ready.contains_key(&layer) {
+            let wave = self.wave(layer);
+            let coded: Vec<_> = wave.par_iter().map(|index| (*index, self.code(*index))).collect();
+            for (index, coded) in coded {
+                let (encoded, error) = coded?;
+                if let Some(error) = error {
+                    self.errors.insert(index, error);
+                }
+                self.ready.insert(index, encoded);
+            }
+        }
+        self.ready.get(&layer).ok_or_else(|| lost("of a layer"))
+    }
+
+    /// `layer` and as many of those written after it as there are threads and memory for.
+    fn wave(&self, layer: usize) -> Vec<usize> {
+        let after = self.manifest.changed.iter().copied().skip_while(|index| *index != layer);
+        let open = after.filter(|index| !self.ready.contains_key(index));
+        let mut taken = 0;
+        let fits = |index: &usize| {
+            taken += self.layers.get(*index).map_or(0, Layer::parameters) * BYTES_PER_ELEMENT;
+            *index == layer || taken <= self.budget
+        };
+        open.take(rayon::current_num_threads()).take_while(fits).collect()
+    }
+
+    /// Codes one layer, and measures it unless that was done, or what counts is the tensor rebuilt from it.
+    fn code(&self, index: usize) -> Result<(Encoded, Option<f64>), ExportError> {
+        let found = self.layers.get(index).zip(self.plans.get(index));
+        let (layer, plan) = found.ok_or_else(|| lost("of a layer"))?;
+        let fail = |source| ExportError::Layer { layer: escaped(&layer.name, 200), source };
+        let cache = (self.cache, Keep::Disk);
+        let layout = self.manifest.layout();
+        let encoded = encoded_layer(self.checkpoint, layer, plan, layout, cache, self.control).map_err(fail)?;
+        let measured = self.manifest.kind == ExportKind::Dense || self.errors.contains_key(&index);
+        let matrix = layer.matrix(self.checkpoint).filter(|_| !measured);
+        let error = matrix.map(|matrix| measured_error(&matrix, &encoded.weight, self.control)).transpose()?;
+        if !self.errors.contains_key(&index) {
+            self.control.advance(layer.bytes);
+        }
+        Ok((encoded, error))
+    }
+}
+
+/// Written bytes as a matrix of the original's shape and order.
+fn as_stored(bytes: &[u8], tensor: &Planned, original: &Matrix) -> Option<Matrix> {
+    let bytes = Bytes::copied(bytes);
+    let values = match tensor.dtype {
+        Dtype::F32 => Values::F32(bytes.view()?),
+        Dtype::F16 => Values::F16(bytes.view()?),
+        _ => Values::Bf16(bytes.view()?),
+    };
+    let order = if tensor.transposed { Order::ColumnMajor } else { Order::RowMajor };
+    Matrix::new(original.rows(), original.cols(), order, values).ok()
+}

@@ -1,0 +1,310 @@
+//! Exports of small models, read back: by the `safetensors` crate, and as models that run.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic like the tests themselves")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rankscope::checkpoint::{Checkpoint, Dtype};
+use rankscope::compress::{
+    Base, ExportError, ExportKind, ExportOptions, Exported, FactorCache, Factors, Layout, Plan, Policy,
+    compressed_weight, export, measured_error, plan_export, resolve,
+};
+use rankscope::control::Control;
+use rankscope::model::{Layer, Model, layers_of, stored_layers};
+use safetensors::SafeTensors;
+
+const COMPRESSED: ExportKind = ExportKind::Compressed(Layout::Native);
+const CLASSIC: ExportKind = ExportKind::Compressed(Layout::Classic);
+
+struct Opened {
+    checkpoint: Checkpoint,
+    layers: Vec<Layer>,
+    plans: Vec<Plan>,
+    policy: Policy,
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name)
+}
+
+/// A model with the plans of `plan` for each layer, as a policy gives them.
+fn opened(path: &Path, plan: impl Fn(usize, &Layer) -> Plan) -> Opened {
+    let checkpoint = Checkpoint::open(path).unwrap();
+    let layers = layers_of(&checkpoint);
+    let wanted: Vec<Plan> = layers.iter().enumerate().map(|(index, layer)| plan(index, layer)).collect();
+    let policy = Policy::default().with_plans(&layers, &vec![Plan::dense(); layers.len()], &wanted);
+    let (resolved, _) = resolve(&policy, &layers, &mut |_, _| Err("no shares here".into())).unwrap();
+    let plans: Vec<Plan> = resolved.iter().map(|resolved| resolved.plan).collect();
+    assert_eq!(plans, wanted);
+    Opened { checkpoint, layers, plans, policy }
+}
+
+/// Every form of plan in turn.
+fn mixed(index: usize, layer: &Layer) -> Plan {
+    let rank = layer.max_rank() / 2;
+    let int8 = Plan { base: Base::Int8, ..Plan::dense() };
+    match index % 7 {
+        0 => Plan::low_rank(rank),
+        1 => int8,
+        2 => Plan { group: Some(16), ..int8 },
+        3 => Plan { rank: 3, factors: Factors::F16, ..int8 },
+        4 => Plan { factors: Factors::F32, norm_correction: true, ..Plan::low_rank(rank) },
+        5 => Plan { factors: Factors::F16, ..Plan::low_rank(1) },
+        _ => Plan::dense(),
+    }
+}
+
+fn halved(index: usize, layer: &Layer) -> Plan {
+    if index.is_multiple_of(2) { Plan::low_rank(layer.max_rank() / 2) } else { Plan::dense() }
+}
+
+fn options(kind: ExportKind, out: &Path) -> ExportOptions {
+    ExportOptions { kind, out: out.to_owned(), shard_bytes: u64::MAX, force: false }
+}
+
+fn exported(model: &Opened, options: &ExportOptions) -> Result<Exported, ExportError> {
+    let planned = plan_export(&model.checkpoint, &model.layers, &model.plans, options)?;
+    let (cache, control) = (FactorCache::new(None), Control::new());
+    let written = export(&model.checkpoint, &model.layers, &model.plans, &model.policy, &cache, options, &control)?;
+    let (done, total) = control.progress();
+    assert_eq!(done, total);
+    assert_eq!((planned.bytes, planned.original_bytes), (written.bytes, written.original_bytes));
+    let layers: Vec<_> = written.layers.iter().map(|layer| (layer.index, layer.bytes)).collect();
+    assert_eq!(planned.layers, layers);
+    for (name, bytes) in &planned.files {
+        let file = written.files.iter().find(|(file, _)| file == name).unwrap();
+        assert!(file.1 > *bytes && fs::metadata(options.out.join(name)).unwrap().len() == file.1);
+    }
+    Ok(written)
+}
+
+/// The model with its layers replaced by what the plans make of them.
+fn live(model: &Opened, layout: Layout) -> Model {
+    let (cache, control) = (FactorCache::new(None), Control::new());
+    let mut live = Model::load(&model.checkpoint).unwrap();
+    for (index, (layer, plan)) in model.layers.iter().zip(&model.plans).enumerate() {
+        if !plan.is_dense() {
+            let weight = compressed_weight(&model.checkpoint, layer, plan, layout, &cache, &control).unwrap();
+            assert_eq!(live.layers()[index].name, layer.name);
+            live = live.with_weight(index, Arc::new(weight));
+        }
+    }
+    live
+}
+
+fn logits(model: &Model) -> Vec<f32> {
+    let ids: Vec<u32> = (0..24).map(|i| i * 7 % 50).collect();
+    model.forward_all(&ids, &mut model.cache(), None, &Control::new()).unwrap()
+}
+
+fn folder_bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+#[test]
+fn a_native_export_runs_to_the_logits_of_the_live_model() {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["gpt_neo", "gpt_neo_f16", "gpt2", "gpt2_original", "llama_bf16", "mistral"] {
+        let model = opened(&golden(name), mixed);
+        let out = home.path().join(name);
+        let written = exported(&model, &options(COMPRESSED, &out)).unwrap();
+        let read = Checkpoint::open(&out).unwrap();
+        assert_eq!(written.bytes, read.total_bytes());
+        let (found, wanted) = (logits(&Model::load(&read).unwrap()), logits(&live(&model, Layout::Native)));
+        assert!(found.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}");
+        for layer in &written.layers {
+            let (original, plan) = (&model.layers[layer.index], model.plans[layer.index]);
+            assert_eq!(layer.bytes, plan.bytes(original.rows, original.cols, original.bytes));
+            let stored = stored_layers(&read).unwrap().into_iter().find(|stored| stored.name == original.name).unwrap();
+            let matrix = original.matrix(&model.checkpoint).unwrap();
+            let error = measured_error(&matrix, &stored.weight, &Control::new()).unwrap();
+            assert!(layer.error.to_bits() == error.to_bits() && error > 0.0);
+        }
+        assert_eq!(Policy::parse(&read.policy_text().unwrap()).unwrap().rules.len(), model.policy.rules.len());
+    }
+}
+
+#[test]
+fn parts_have_the_names_types_and_shapes_of_the_interface() {
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("out");
+    let model = opened(&golden("gpt_neo"), mixed);
+    exported(&model, &options(COMPRESSED, &out)).unwrap();
+    let bytes = fs::read(out.join("model.safetensors")).unwrap();
+    let read = SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: String| read.tensor(&name).map(|tensor| (tensor.dtype(), tensor.shape().to_vec())).ok();
+    for (index, (layer, plan)) in model.layers.iter().zip(&model.plans).enumerate() {
+        let stem = layer.name.strip_suffix(".weight").unwrap();
+        let part = |suffix: &str| shape(format!("{stem}.{suffix}"));
+        let (m, n, r) = (layer.rows, layer.cols, plan.rank);
+        assert_eq!(part("weight").is_some(), plan.is_dense());
+        match index % 7 {
+            0 => {
+                assert_eq!(part("U.quant"), Some((Dtype::I8, vec![m, r])));
+                assert_eq!(part("U.scale"), Some((Dtype::F32, vec![m])));
+                assert_eq!(part("Vh.quant"), Some((Dtype::I8, vec![r, n])));
+                assert_eq!(part("Vh.scale"), Some((Dtype::F32, vec![r])));
+            }
+            1 => assert_eq!(part("base.scale"), Some((Dtype::F32, vec![m]))),
+            2 => {
+                assert_eq!(part("base.quant"), Some((Dtype::I8, vec![m, n])));
+                assert_eq!(part("base.scale"), Some((Dtype::F32, vec![m, n.div_ceil(16)])));
+            }
+            3 => assert_eq!((part("U"), part("Vh").is_some()), (Some((Dtype::F16, vec![m, 3])), true)),
+            4 => assert_eq!(part("Vh"), Some((Dtype::F32, vec![r, n]))),
+            _ => {}
+        }
+    }
+    let untouched = model.checkpoint.tensor("transformer.wte.weight").unwrap();
+    assert_eq!(read.tensor("transformer.wte.weight").unwrap().data(), &untouched.data[..]);
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().as_ref().unwrap();
+    assert_eq!(metadata["format"], "pt");
+    assert_eq!(metadata["source_fingerprint"], model.checkpoint.fingerprint());
+    assert_eq!(metadata["rankscope_policy"], model.policy.to_text());
+    let metas: serde_json::Value = serde_json::from_str(&metadata["compression_meta"]).unwrap();
+    let first = &model.layers[0];
+    let meta = &metas[format!("{}.U", first.name.strip_suffix(".weight").unwrap())];
+    let wanted = serde_json::json!({"scale": null, "zero_point": 0, "original_shape": [first.rows, first.max_rank() / 2], "original_dtype": "float32"});
+    assert_eq!(*meta, wanted);
+}
+
+#[test]
+fn a_classic_export_runs_as_it_was_coded() {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["gpt_neo", "gpt2"] {
+        let out = home.path().join(name);
+        let model = opened(&golden(name), halved);
+        let written = exported(&model, &options(CLASSIC, &out)).unwrap();
+        let read = Checkpoint::open(&out).unwrap();
+        let stem = model.layers[0].name.strip_suffix(".weight").unwrap();
+        assert_eq!(read.tensor(&format!("{stem}.S.quant")).unwrap().shape, [model.plans[0].rank]);
+        assert!(read.tensor(&format!("{stem}.U.scale")).is_none());
+        assert!(written.layers.iter().all(|layer| layer.error > 0.0 && layer.error < 1.0));
+        let (found, wanted) = (logits(&Model::load(&read).unwrap()), logits(&live(&model, Layout::Classic)));
+        assert!(found.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}");
+    }
+}
+
+#[test]
+fn a_dense_export_is_an_ordinary_checkpoint() {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["gpt2", "gpt_neo_f16", "llama_bf16"] {
+        let out = home.path().join(name);
+        let model = opened(&golden(name), mixed);
+        let written = exported(&model, &options(ExportKind::Dense, &out)).unwrap();
+        let read = Checkpoint::open(&out).unwrap();
+        assert!(read.policy_text().is_none() && written.layers.iter().all(|layer| layer.error > 0.0));
+        let about = |checkpoint: &Checkpoint| -> Vec<_> {
+            let tensors = checkpoint.tensors().iter();
+            tensors.map(|tensor| (tensor.name.clone(), tensor.dtype, tensor.shape.clone())).collect()
+        };
+        assert_eq!(about(&read), about(&model.checkpoint));
+        let (found, wanted) = (logits(&Model::load(&read).unwrap()), logits(&live(&model, Layout::Native)));
+        let tolerance = if name == "gpt2" { 1e-4 } else { 0.1 };
+        assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= tolerance * (1.0 + b.abs())), "{name}");
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_on_any_number_of_threads() {
+    let home = tempfile::tempdir().unwrap();
+    for (kind, plan) in
+        [(COMPRESSED, mixed as fn(usize, &Layer) -> Plan), (CLASSIC, halved), (ExportKind::Dense, mixed)]
+    {
+        let written: Vec<_> = [1, 1, 2, 5]
+            .into_iter()
+            .enumerate()
+            .map(|(run, threads)| {
+                let out = home.path().join(format!("{kind:?} {run}"));
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let options = ExportOptions { shard_bytes: 20_000, ..options(kind, &out) };
+                pool.install(|| exported(&opened(&golden("gpt_neo"), plan), &options)).unwrap();
+                folder_bytes(&out)
+            })
+            .collect();
+        assert!(written[0].len() > 4 && written[0].contains_key("model.safetensors.index.json"));
+        assert!(written.iter().all(|files| *files == written[0]), "{kind:?}");
+    }
+}
+
+#[test]
+fn cached_factors_give_the_same_bytes_as_fresh_ones() {
+    let home = tempfile::tempdir().unwrap();
+    let model = opened(&golden("gpt2"), mixed);
+    let written: Vec<_> = (0..3)
+        .map(|run| {
+            let cache = FactorCache::new((run > 0).then(|| home.path().join("cache")));
+            let out = home.path().join(run.to_string());
+            let options = options(COMPRESSED, &out);
+            export(&model.checkpoint, &model.layers, &model.plans, &model.policy, &cache, &options, &Control::new())
+                .unwrap();
+            folder_bytes(&out)
+        })
+        .collect();
+    assert!(written[0] == written[1] && written[1] == written[2]);
+    assert!(fs::read_dir(home.path().join("cache")).unwrap().count() > 3);
+}
+
+#[test]
+fn a_compressed_folder_keeps_its_parts() {
+    let home = tempfile::tempdir().unwrap();
+    for (name, kind) in [("gpt2", COMPRESSED), ("gpt_neo", CLASSIC)] {
+        let (first, second, third) = (home.path().join("1"), home.path().join("2"), home.path().join("3"));
+        exported(&opened(&golden(name), halved), &options(kind, &first)).unwrap();
+        let rest = |_: usize, layer: &Layer| {
+            if layer.fixed { Plan::dense() } else { Plan { base: Base::Int8, ..Plan::dense() } }
+        };
+        let compressed = opened(&first, rest);
+        assert!(compressed.layers.iter().any(|layer| layer.fixed));
+        exported(&compressed, &options(COMPRESSED, &second)).unwrap();
+        let (before, after) = (Checkpoint::open(&first).unwrap(), Checkpoint::open(&second).unwrap());
+        for tensor in before.tensors().iter().filter(|tensor| tensor.dtype == Dtype::I8) {
+            assert_eq!(after.tensor(&tensor.name).unwrap().data[..], tensor.data[..]);
+        }
+        let found = logits(&Model::load(&after).unwrap());
+        assert_eq!(found, logits(&live(&compressed, Layout::Native)));
+
+        exported(&opened(&first, |_, _| Plan::dense()), &options(ExportKind::Dense, &third)).unwrap();
+        let dense = Checkpoint::open(&third).unwrap();
+        let names = |checkpoint: &Checkpoint| -> Vec<_> {
+            checkpoint.tensors().iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect()
+        };
+        assert_eq!(names(&dense), names(&Checkpoint::open(&golden(name)).unwrap()));
+        let (found, wanted) = (logits(&Model::load(&dense).unwrap()), logits(&Model::load(&before).unwrap()));
+        assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + b.abs())), "{name}");
+
+        let changed = Opened { plans: vec![Plan::low_rank(1); compressed.layers.len()], ..compressed };
+        let refused = exported(&changed, &options(COMPRESSED, &home.path().join("4"))).unwrap_err();
+        assert!(refused.to_string().contains("--original"), "{refused}");
+        [first, second, third].iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+    }
+}
+
+#[test]
+fn what_must_not_be_written_is_refused_and_nothing_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("out");
+    let model = opened(&golden("gpt_neo"), mixed);
+    let refused = |kind, out: &Path| exported(&model, &options(kind, out)).unwrap_err().to_string();
+    assert!(refused(CLASSIC, &out).contains("classic layout holds"));
+    fs::create_dir(&out).unwrap();
+    assert!(refused(COMPRESSED, &out).contains("--force"));
+    assert!(refused(COMPRESSED, &golden("gpt_neo")).contains("input"));
+    assert!(refused(COMPRESSED, &golden("gpt_neo").join("inside")).contains("input"));
+    let too_high =
+        Opened { plans: vec![Plan::low_rank(10_000); model.layers.len()], ..opened(&golden("gpt_neo"), mixed) };
+    let error = exported(&too_high, &options(COMPRESSED, &home.path().join("b"))).unwrap_err().to_string();
+    assert!(error.contains("largest possible"), "{error}");
+    let control = Control::new();
+    control.cancel();
+    let cancelled = options(COMPRESSED, &home.path().join("c"));
+    let cache = FactorCache::new(None);
+    let ended = export(&model.checkpoint, &model.layers, &model.plans, &model.policy, &cache, &cancelled, &control);
+    assert!(ended.unwrap_err().to_string().contains("cancelled"));
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+}
