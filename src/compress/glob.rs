@@ -1,5 +1,7 @@
 //! Globs over layer names.
 
+use std::fmt::Display;
+
 use globset::{Candidate, Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::words::quoted;
@@ -8,6 +10,8 @@ use crate::model::Layer;
 
 /// Longest glob, in bytes.
 const LONGEST: usize = 16 * 1024;
+/// Globs that are matched at once.
+const TOGETHER: usize = 256;
 /// Most braces within braces.
 const DEEPEST: usize = 16;
 
@@ -15,19 +19,25 @@ const DEEPEST: usize = 16;
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn glob(pattern: &str) -> Result<Glob, String> {
-    let wrong = |reason: &dyn std::fmt::Display| format!("{} is no glob: {reason}", quoted(pattern));
+pub(super) fn check(pattern: &str) -> Result<(), String> {
+    let glob = parsed(pattern)?;
+    // What is fine as a glob may be too large as a regular expression.
+    GlobSetBuilder::new().add(glob).build().map(|_| ()).map_err(|error| wrong(pattern, error.kind()))
+}
+
+fn wrong(pattern: &str, reason: &dyn Display) -> String {
+    format!("{} is no glob: {reason}", quoted(pattern))
+}
+
+fn parsed(pattern: &str) -> Result<Glob, String> {
     if pattern.len() > LONGEST {
-        return Err(wrong(&format_args!("it is longer than {LONGEST} bytes; split the rule")));
+        return Err(wrong(pattern, &format_args!("it is longer than {LONGEST} bytes; split the rule")));
     }
     if nesting(pattern) > DEEPEST {
-        return Err(wrong(&format_args!("it has more than {DEEPEST} braces within braces")));
+        return Err(wrong(pattern, &format_args!("it has more than {DEEPEST} braces within braces")));
     }
     let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
-    let glob = glob.map_err(|error| wrong(error.kind()))?;
-    // What is fine as a glob may be too large as a regular expression.
-    GlobSetBuilder::new().add(glob.clone()).build().map_err(|error| wrong(error.kind()))?;
-    Ok(glob)
+    glob.map_err(|error| wrong(pattern, error.kind()))
 }
 
 fn nesting(pattern: &str) -> usize {
@@ -43,35 +53,46 @@ fn nesting(pattern: &str) -> usize {
     deepest
 }
 
-/// The globs of a policy, all at once.
+/// The globs of a policy, many at once.
 #[derive(Debug)]
 pub(super) struct Matcher<'a> {
     policy: &'a Policy,
-    set: GlobSet,
+    /// Sets of globs that follow each other, each with the index of its first rule.
+    sets: Vec<(usize, GlobSet)>,
 }
 
 impl<'a> Matcher<'a> {
     /// # Errors
     /// Every rule whose glob is none.
     pub(super) fn new(policy: &'a Policy) -> Result<Self, Vec<Issue>> {
-        let (mut builder, mut issues) = (GlobSetBuilder::new(), Vec::new());
+        let (mut globs, mut issues) = (Vec::new(), Vec::new());
         for rule in &policy.rules {
-            match glob(&rule.matches) {
-                Ok(glob) => drop(builder.add(glob)),
+            match parsed(&rule.matches) {
+                Ok(glob) => globs.push(glob),
                 Err(message) => issues.push(Issue { line: rule.line, message }),
             }
         }
         if !issues.is_empty() {
             return Err(issues);
         }
-        let together =
-            |error: globset::Error| vec![Issue { line: 0, message: format!("the globs together: {}", error.kind()) }];
-        Ok(Self { policy, set: builder.build().map_err(together)? })
+        let mut sets = Vec::new();
+        for (index, globs) in globs.chunks(TOGETHER).enumerate() {
+            build(index * TOGETHER, globs, &mut sets).map_err(|(index, reason)| {
+                let (line, glob) = policy.rules.get(index).map_or((0, ""), |rule| (rule.line, rule.matches.as_str()));
+                vec![Issue { line, message: wrong(glob, &reason) }]
+            })?;
+        }
+        Ok(Self { policy, sets })
     }
 
     /// Indices of the rules whose glob fits the layer's name, in order.
     pub(super) fn named(&self, layer: &Layer) -> Vec<usize> {
-        self.set.matches_candidate(&Candidate::from_bytes(&layer.name))
+        let name = Candidate::from_bytes(&layer.name);
+        let of_set = |(first, set): &(usize, GlobSet)| {
+            let first = *first;
+            set.matches_candidate(&name).into_iter().map(move |index| first + index)
+        };
+        self.sets.iter().flat_map(of_set).collect()
     }
 
     /// Indices of the rules that match a layer, in order.
@@ -83,11 +104,20 @@ impl<'a> Matcher<'a> {
         });
         found
     }
+}
 
-    /// For each layer the index of the rule that wins.
-    pub(super) fn winners(&self, layers: &[Layer]) -> Vec<Option<usize>> {
-        layers.iter().map(|layer| self.matching(layer).last().copied()).collect()
+/// Adds sets of these globs, the first of which is rule `first`: one, or more where one would be too large.
+fn build(first: usize, globs: &[Glob], sets: &mut Vec<(usize, GlobSet)>) -> Result<(), (usize, String)> {
+    match GlobSet::new(globs) {
+        Ok(set) => sets.push((first, set)),
+        Err(error) if globs.len() < 2 => return Err((first, error.kind().to_string())),
+        Err(_) => {
+            let (left, right) = globs.split_at(globs.len() / 2);
+            build(first, left, sets)?;
+            build(first + left.len(), right, sets)?;
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -95,7 +125,7 @@ mod tests {
     use super::*;
 
     fn fits(pattern: &str, name: &str) -> bool {
-        glob(pattern).unwrap().compile_matcher().is_match_candidate(&Candidate::from_bytes(name))
+        parsed(pattern).unwrap().compile_matcher().is_match_candidate(&Candidate::from_bytes(name))
     }
 
     #[test]
@@ -112,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_no_glob_is_refused_in_one_line() {
         for pattern in ["h.{0,1", "[", &"{".repeat(1000), &"a".repeat(LONGEST + 1), &"[!a]".repeat(4000)] {
-            if let Err(message) = glob(pattern) {
+            if let Err(message) = check(pattern) {
                 assert!(message.starts_with('"') && !message.contains('\n') && message.len() < 600, "{message}");
             } else {
                 assert!(pattern.starts_with("[!a]"));

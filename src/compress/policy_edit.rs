@@ -21,45 +21,82 @@ impl Policy {
         for (index, ((layer, _), wanted)) in changed {
             Group::add(&mut groups, index, layer, wanted.normalized());
         }
-        let Some(before) = winners(self, layers).filter(|_| !groups.is_empty()) else { return edited };
-        edited.rules.extend(groups.iter().map(|group| group.rule(layers)));
-        edited.drop_beaten(layers, &before);
-        edited.drop_needless(layers, wanted, groups.len());
-        edited
-    }
-
-    /// Drops the rules, of the form that [`Group`] makes, that won a layer `before` and win none now.
-    fn drop_beaten(&mut self, layers: &[Layer], before: &[Option<usize>]) {
-        let Some(now) = winners(self, layers) else { return };
-        let mut index = 0;
-        self.rules.retain(|rule| {
-            let (won, wins) = (before.contains(&Some(index)), now.contains(&Some(index)));
-            index += 1;
-            wins || !won || !Group::may_have_made(rule, layers)
-        });
-    }
-
-    /// Drops those of the last `count` rules without which their layers would get the same plan.
-    fn drop_needless(&mut self, layers: &[Layer], wanted: &[Plan], count: usize) {
-        for index in (self.rules.len().saturating_sub(count)..self.rules.len()).rev() {
-            let mut without = self.clone();
-            without.rules.remove(index);
-            let (Some(with), Some(rest)) = (winners(self, layers), winners(&without, layers)) else { return };
-            let given = |layer: usize| {
-                let rule = rest.get(layer).copied().flatten().and_then(|rule| without.rules.get(rule));
-                rule.map_or(Some(Plan::dense()), |rule| known_plan(rule, layers.get(layer)?))
-            };
-            let mut own = with.iter().enumerate().filter(|(_, rule)| **rule == Some(index)).map(|(layer, _)| layer);
-            if own.all(|layer| given(layer) == wanted.get(layer).map(|plan| plan.normalized())) {
-                *self = without;
-            }
+        if groups.is_empty() {
+            return edited;
         }
+        edited.rules.extend(groups.iter().map(|group| group.rule(layers)));
+        let Some(mut table) = Table::new(&edited, layers) else { return self.clone() };
+        table.drop_beaten(&mut edited, self.rules.len());
+        table.drop_needless(&mut edited, wanted, groups.len());
+        edited
     }
 }
 
-/// For each layer the index of the rule that wins; `None` where a glob is none.
-fn winners(policy: &Policy, layers: &[Layer]) -> Option<Vec<Option<usize>>> {
-    Matcher::new(policy).ok().map(|matcher| matcher.winners(layers))
+/// Which layers each rule of a policy matches.
+struct Table<'a> {
+    layers: &'a [Layer],
+    /// Layer indices, by rule.
+    matched: Vec<Vec<usize>>,
+}
+
+impl<'a> Table<'a> {
+    /// `None` where a glob is none.
+    fn new(policy: &Policy, layers: &'a [Layer]) -> Option<Self> {
+        let matcher = Matcher::new(policy).ok()?;
+        let mut matched = vec![Vec::new(); policy.rules.len()];
+        for (index, layer) in layers.iter().enumerate() {
+            for rule in matcher.matching(layer) {
+                matched.get_mut(rule)?.push(index);
+            }
+        }
+        Some(Self { layers, matched })
+    }
+
+    /// For each layer the last of the first `count` rules that matches it.
+    fn winners(&self, count: usize) -> Vec<Option<usize>> {
+        let mut winners = vec![None; self.layers.len()];
+        for (rule, layers) in self.matched.iter().take(count).enumerate() {
+            for layer in layers {
+                if let Some(winner) = winners.get_mut(*layer) {
+                    *winner = Some(rule);
+                }
+            }
+        }
+        winners
+    }
+
+    /// Drops the rules, of the form that [`Group`] makes, that won a layer among the first `count` and win none among all.
+    fn drop_beaten(&mut self, policy: &mut Policy, count: usize) {
+        let (before, now) = (self.winners(count), self.winners(usize::MAX));
+        for rule in (0..count).rev() {
+            let beaten = before.contains(&Some(rule)) && !now.contains(&Some(rule));
+            if beaten && policy.rules.get(rule).is_some_and(|rule| Group::may_have_made(rule, self.layers)) {
+                self.drop(policy, rule);
+            }
+        }
+    }
+
+    /// Drops those of the last `count` rules, no two of which match the same layer, without which their layers would get
+    /// the `wanted` plan.
+    fn drop_needless(&mut self, policy: &mut Policy, wanted: &[Plan], count: usize) {
+        let added = policy.rules.len().saturating_sub(count);
+        let beneath = self.winners(added);
+        for rule in (added..policy.rules.len()).rev() {
+            let given = |layer: &usize| {
+                let rule = beneath.get(*layer).copied().flatten().and_then(|rule| policy.rules.get(rule));
+                rule.map_or(Some(Plan::dense()), |rule| known_plan(rule, self.layers.get(*layer)?))
+            };
+            let same = |layer: &usize| given(layer) == wanted.get(*layer).map(|plan| plan.normalized());
+            if self.matched.get(rule).is_some_and(|layers| layers.iter().all(same)) {
+                self.drop(policy, rule);
+            }
+        }
+    }
+
+    fn drop(&mut self, policy: &mut Policy, rule: usize) {
+        policy.rules.remove(rule);
+        self.matched.remove(rule);
+    }
 }
 
 /// The plan that a rule gives to a layer, where that does not take the layer's spectrum.
@@ -128,12 +165,9 @@ impl Group {
     /// Whether `glob` matches these layers and no other.
     fn are_all(&self, layers: &[Layer], glob: &str) -> bool {
         let alone = Policy { rules: vec![Rule::of_plan(glob.to_owned(), &self.plan)], calibration: None };
-        winners(&alone, layers).is_some_and(|winners| {
-            let matched = winners.iter().enumerate().filter(|(_, rule)| rule.is_some()).map(|(index, _)| index);
-            let mut own: Vec<_> = self.blocks.values().copied().collect();
-            own.sort_unstable();
-            matched.eq(own)
-        })
+        let mut own: Vec<_> = self.blocks.values().copied().collect();
+        own.sort_unstable();
+        Table::new(&alone, layers).is_some_and(|table| table.matched == [own])
     }
 }
 
@@ -205,6 +239,16 @@ mod tests {
         let policy = Policy::default().with_plans(&odd, &now, &wanted);
         let (resolved, issues) = resolve(&policy, &odd, &mut |_, _| Ok(1)).unwrap();
         assert_eq!((resolved[0].plan, resolved[1].plan, issues.len()), (wanted[0], wanted[1], 0));
+    }
+
+    #[test]
+    fn a_plan_of_its_own_for_every_layer_of_a_large_model_is_quick() {
+        let layers: Vec<_> = (0..800).map(|i| layer(&format!("h.{}.{}.weight", i / 8, i % 8), 900, 900)).collect();
+        let wanted: Vec<_> = (0..800).map(|rank| Plan::low_rank(rank + 1)).collect();
+        let policy = start().with_plans(&layers, &vec![Plan::dense(); 800], &wanted);
+        assert_eq!(policy.rules.len(), 802);
+        let (resolved, _) = resolve(&policy, &layers, &mut |_, _| Ok(3)).unwrap();
+        assert!(resolved.iter().map(|resolved| resolved.plan).eq(wanted));
     }
 
     proptest::proptest! {

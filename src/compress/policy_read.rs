@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::glob::glob;
+use super::glob::check;
 use super::json_lines::{Entries, Items, Lines, kind};
 use super::policy_file::{PolicyFile, RuleFile};
 use super::words::{BASES, FACTORS, QUOTED, WEIGHTINGS, Words, hint, quoted, value_of};
@@ -186,8 +186,8 @@ impl<'a> Reader<'a> {
 
     fn glob(&mut self, key: &str, value: &RawValue) -> Option<String> {
         let pattern = self.text(key, value)?;
-        match glob(&pattern) {
-            Ok(_) => Some(pattern),
+        match check(&pattern) {
+            Ok(()) => Some(pattern),
             Err(reason) => {
                 self.report(value, format!("key \"{key}\": {reason}"));
                 None
