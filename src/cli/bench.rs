@@ -53,7 +53,7 @@ fn weights(session: &Session, model: &str, policy: &Path) -> anyhow::Result<Weig
 fn text(report: &BenchReport) -> String {
     let mut table = Table::new(&["", ">original", ">compressed"]);
     let rows: [(&str, Cell); 8] = [
-        ("load", |t| format!("{:.3} s", t.load_s)),
+        ("load", |t| format!("{} s", output::figure(t.load_s))),
         ("prefill", |t| format!("{:.1} tokens/s", t.prefill_tokens_per_s)),
         ("decode", |t| format!("{:.1} tokens/s", t.decode_tokens_per_s)),
         ("  spread", |t| output::percent(t.spread)),

@@ -27,6 +27,9 @@ pub fn man() -> anyhow::Result<()> {
     command.build();
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page)?;
+    // The commands are sections of this page, not pages of their own.
+    let own = String::from_utf8_lossy(&page).replace("rankscope\\-", "rankscope ").replace("(1)\n", "\n");
+    page = own.into_bytes();
     for section in command.get_subcommands() {
         commands(section, &mut page)?;
     }

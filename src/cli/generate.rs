@@ -141,7 +141,8 @@ fn printable(text: &str) -> String {
 /// One line for the person at the terminal, and a warning where the text runs in circles.
 fn summary(written: &Written, repetition: &Repetition) {
     if let (Some(period), Some(repeats)) = (repetition.period, repetition.repeats) {
-        warn(format!("the text loops: its last {period} tokens come {repeats} times in a row"));
+        let last = if period == 1 { "token comes".to_owned() } else { format!("{period} tokens come") };
+        warn(format!("the text loops: its last {last} {repeats} times in a row"));
     }
     if std::io::stderr().is_terminal() {
         let stop = written.stop.unwrap_or(Stop::Length).name();

@@ -10,12 +10,12 @@ use crate::checkpoint::escaped;
 /// Longest name in a table, in characters.
 const LONGEST_NAME: usize = 200;
 
-/// Prints one JSON document.
+/// Prints one JSON document, on one line.
 ///
 /// # Errors
 /// The system's.
 pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(document)?;
+    let mut text = serde_json::to_string(document)?;
     text.push('\n');
     print(&text)
 }

@@ -1,0 +1,425 @@
+//! The program from outside: JSON, exit status, stderr.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A place of its own for caches and outputs.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name).display().to_string()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rankscope"));
+        for variable in ["HF_HOME", "HF_HUB_CACHE", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "RAYON_NUM_THREADS"] {
+            command.env_remove(variable);
+        }
+        command.env("HOME", self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command().args(args).output().unwrap()
+    }
+
+    /// The one JSON document of a command that succeeds.
+    fn json(&self, args: &[&str]) -> Value {
+        let output = self.run(&[args, &["--json"]].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Exit status and stderr of a command that fails, and prints nothing.
+    fn failure(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(args);
+        assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
+        (output.status.code(), stderr(&output))
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+const K_PROJ: &str = r#"{"rankscope_policy": 1, "rules": [{"match": "*k_proj*", "rank": 48}]}"#;
+const K_PROJ_OF_5: &str = "transformer.h.5.attn.attention.k_proj.weight";
+
+#[test]
+fn inspect_lists_layers_and_tensors() {
+    let place = Place::new();
+    let model = place.json(&["inspect"]);
+    assert_eq!(keys(&model), ["model", "architecture", "parameters", "bytes", "dtype", "blocks", "layers", "tensors"]);
+    assert_eq!(
+        (&model["architecture"], &model["blocks"], &model["dtype"]),
+        (&"gpt_neo".into(), &6.into(), &"F16".into())
+    );
+    let layer = &model["layers"][1];
+    assert_eq!(keys(layer), ["name", "block", "kind", "shape", "dtype", "bytes", "parameters"]);
+    assert_eq!((&layer["kind"], layer["shape"].to_string()), (&"k".into(), "[128,128]".to_owned()));
+    assert_eq!(keys(&model["tensors"][0]), ["name", "shape", "dtype", "bytes"]);
+    let total: u64 = model["tensors"].as_array().unwrap().iter().map(|tensor| tensor["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(model["bytes"], total);
+}
+
+#[test]
+fn spectra_have_their_figures_and_a_drawing() {
+    let place = Place::new();
+    let svg = place.path("s.svg").display().to_string();
+    let args = ["spectrum", "demo", "--layer", "*.5.*k_proj*", "--values", "--svg", &svg];
+    let document = place.json(&args);
+    let figures = [
+        "spectral_norm",
+        "frobenius_norm",
+        "stable_rank",
+        "effective_rank",
+        "energy_rank",
+        "noise_edge_rank",
+        "values",
+    ];
+    assert_eq!(keys(&document["layers"][0]), [&["name", "shape"], figures.as_slice()].concat());
+    assert_eq!(keys(&document["layers"][0]["energy_rank"]), ["0.5", "0.9", "0.99"]);
+    assert_eq!(document["layers"][0]["values"].as_array().unwrap().len(), 128);
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    let (status, reason) = place.failure(&args);
+    assert!(status == Some(1) && reason.contains("--force"), "{reason}");
+    let (status, reason) = place.failure(&["spectrum", "demo", "--layer", "nope"]);
+    assert!(status == Some(1) && reason.starts_with("error: no layer matches \"nope\""), "{reason}");
+}
+
+#[test]
+fn a_round_trip_measures_what_it_predicts() {
+    let place = Place::new();
+    let factors = ["--factors", "f32"];
+    let args = [&["roundtrip", "demo", "--layer", "*.5.*k_proj*", "--rank", "16,48"], factors.as_slice()].concat();
+    let document = place.json(&args);
+    let rows = document["results"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        keys(&rows[0]),
+        [
+            "layer",
+            "shape",
+            "rank",
+            "base",
+            "factors",
+            "weighting",
+            "layout",
+            "predicted_error",
+            "error",
+            "predicted_output_error",
+            "output_error",
+            "bytes",
+            "original_bytes"
+        ]
+    );
+    for row in rows {
+        let (predicted, error) = (row["predicted_error"].as_f64().unwrap(), row["error"].as_f64().unwrap());
+        assert!((predicted - error).abs() < 1e-5, "{row}");
+        assert!(row["output_error"].is_null());
+    }
+    let classic = place.json(&["roundtrip", "demo", "--layer", K_PROJ_OF_5, "--rank", "16", "--layout", "classic"]);
+    assert_eq!(classic["results"][0]["bytes"], 16 * (128 + 1 + 128));
+    let (status, reason) = place.failure(&["roundtrip", "demo", "--layer", K_PROJ_OF_5, "--rank", "999"]);
+    assert!(status == Some(1) && reason.contains("999"), "{reason}");
+}
+
+#[test]
+fn text_is_written_and_repeats_with_its_seed() {
+    let place = Place::new();
+    let greedy = ["generate", "demo", "--prompt", "Once upon a time", "--max-tokens", "12"];
+    let document = place.json(&greedy);
+    assert_eq!(keys(&document), ["prompt_ids", "ids", "text", "stop", "tokens_per_s", "repetition"]);
+    assert_eq!(keys(&document["repetition"]), ["looping", "period", "start", "repeats", "distinct_2", "distinct_3"]);
+    assert_eq!((document["ids"].as_array().unwrap().len(), &document["stop"]), (12, &"length".into()));
+    let streamed = place.run(&greedy);
+    assert_eq!(String::from_utf8(streamed.stdout).unwrap().trim_end(), document["text"].as_str().unwrap().trim_end());
+    let drawn = || place.json(&[&greedy[..], &["--temperature", "1.5", "--top-k", "50", "--seed", "7"]].concat());
+    assert_eq!(drawn()["ids"], drawn()["ids"]);
+}
+
+#[test]
+fn ids_need_no_tokenizer() {
+    let place = Place::new();
+    let folder = "tests/data/bad_files/tokenizer_missing";
+    let document = place.json(&["generate", folder, "--ids", "1,2,3", "--max-tokens", "4"]);
+    assert!(document["text"].is_null());
+    assert_eq!(document["ids"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn logits_are_those_of_the_reference() {
+    let place = Place::new();
+    let folder = Path::new("tests/data/golden/gpt_neo");
+    let reference = std::fs::read(folder.join("golden.safetensors")).unwrap();
+    let reference = safetensors::SafeTensors::deserialize(&reference).unwrap();
+    let ids = reference.tensor("input_ids").unwrap();
+    let ids: Vec<String> =
+        ids.data().chunks_exact(8).map(|id| i64::from_le_bytes(id.try_into().unwrap()).to_string()).collect();
+    let out = place.path("l.safetensors").display().to_string();
+    let (model, ids) = (folder.display().to_string(), ids.join(","));
+    let document = place.json(&["logits", &model, "--ids", &ids, "--out", &out, "--hidden"]);
+    assert_eq!(keys(&document["tensors"]), ["hidden_states", "logits"]);
+    let written = std::fs::read(&out).unwrap();
+    let written = safetensors::SafeTensors::deserialize(&written).unwrap();
+    for name in ["logits", "hidden_states"] {
+        let (ours, theirs) = (written.tensor(name).unwrap(), reference.tensor(name).unwrap());
+        assert_eq!(ours.shape(), theirs.shape());
+        let floats = |data: &[u8]| -> Vec<f32> {
+            data.chunks_exact(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect()
+        };
+        let pairs = floats(ours.data()).into_iter().zip(floats(theirs.data()));
+        let worst = pairs.map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{name}: {worst}");
+    }
+    let (status, reason) = place.failure(&["logits", &model, "--ids", &ids, "--out", &out]);
+    assert!(status == Some(1) && reason.contains("nothing is written over without --force"), "{reason}");
+}
+
+#[test]
+fn a_comparison_has_every_figure() {
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    let probes: String =
+        include_str!("../assets/text/probes.jsonl").lines().take(2).map(|line| format!("{line}\n")).collect();
+    let probes = place.file("probes.jsonl", &probes);
+    let document = place.json(&["compare", "demo", "--policy", &policy, "--tokens", "512", "--probes", &probes]);
+    assert_eq!(
+        keys(&document),
+        [
+            "tokens",
+            "cosine",
+            "mse",
+            "mse_se",
+            "kld",
+            "delta_p",
+            "top1_agreement",
+            "top1_se",
+            "perplexity",
+            "bytes",
+            "bits_per_weight",
+            "drift",
+            "probes"
+        ]
+    );
+    assert_eq!(keys(&document["kld"]), ["mean", "mean_se", "median", "p90", "p99", "p999", "max"]);
+    assert_eq!(keys(&document["perplexity"]), ["original", "compressed", "ratio", "ratio_se"]);
+    assert_eq!((&document["tokens"], &document["probes"]["count"]), (&255.into(), &2.into()));
+    assert_eq!(document["drift"].as_array().unwrap().len(), 6);
+    let kld = document["kld"]["mean"].as_f64().unwrap();
+    assert!(kld > 1e-6 && kld < 0.1, "{kld}");
+    assert!(document["bytes"]["compressed"].as_u64() < document["bytes"]["original"].as_u64());
+}
+
+#[test]
+fn a_model_compared_with_itself_does_not_differ() {
+    let place = Place::new();
+    let output = place.run(&["compare", "demo", "--with", "demo", "--tokens", "100", "--json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((document["kld"]["max"].as_f64(), document["top1_agreement"].as_f64()), (Some(0.0), Some(1.0)));
+    assert_eq!((document["perplexity"]["ratio"].as_f64(), &document["probes"]), (Some(1.0), &Value::Null));
+    assert!(stderr(&output).contains("warning: only 49 tokens are scored"), "{}", stderr(&output));
+}
+
+#[test]
+fn figures_do_not_depend_on_the_number_of_threads() {
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    let with = |threads| place.json(&["compare", "--policy", &policy, "--tokens", "256", "--threads", threads]);
+    assert_eq!(with("1"), with("3"));
+}
+
+#[test]
+fn policies_are_shown_checked_and_told_apart() {
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    let shown = place.json(&["policy", "show", "demo", "--policy", &policy]);
+    assert_eq!(keys(&shown), ["layers", "bytes", "bits_per_weight"]);
+    let layer = &shown["layers"][1];
+    assert_eq!(keys(layer), ["name", "plan", "bytes", "rule"]);
+    assert_eq!(
+        (&layer["plan"]["rank"], &layer["plan"]["base"], &layer["rule"]),
+        (&48.into(), &"none".into(), &0.into())
+    );
+    assert_eq!(shown["layers"][0]["rule"], Value::Null);
+    let dense = place.file("dense.json", r#"{"rankscope_policy": 1, "rules": []}"#);
+    let changed = place.json(&["policy", "diff", &policy, &dense, "demo"]);
+    assert_eq!(changed["changed"].as_array().unwrap().len(), 6);
+    assert_eq!(keys(&changed["changed"][0]), ["name", "from", "to"]);
+    let wrong = place.file("wrong.json", "{\"rankscope_policy\": 1, \"rules\": [\n{\"match\": \"*\", \"rnak\": 4}]}");
+    let checked = place.run(&["policy", "check", "--policy", &wrong, "--json"]);
+    let issues: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!((checked.status.code(), keys(&issues)), (Some(1), vec!["errors", "warnings"]));
+    assert!(issues["errors"][0].as_str().unwrap().starts_with("line 2: unknown key \"rnak\""), "{issues}");
+    let idle = place.file("idle.json", r#"{"rankscope_policy": 1, "rules": [{"match": "nope", "rank": 4}]}"#);
+    let checked = place.json(&["policy", "check", "demo", "--policy", &idle]);
+    assert_eq!((checked["errors"].as_array().unwrap().len(), checked["warnings"].as_array().unwrap().len()), (0, 1));
+}
+
+#[test]
+fn a_compressed_folder_is_written_read_and_never_written_over() {
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    let out = place.path("out").display().to_string();
+    let args = ["compress", "demo", "--policy", &policy, "--out", &out];
+    let planned = place.json(&[&args[..], &["--dry-run"]].concat());
+    assert!(!place.path("out").exists());
+    let written = place.json(&args);
+    assert_eq!(keys(&written)[..5], ["out", "files", "bytes", "original_bytes", "layers"]);
+    assert_eq!(keys(&written["layers"][0]), ["name", "plan", "bytes", "error"]);
+    assert_eq!((&written["bytes"], written["layers"].as_array().unwrap().len()), (&planned["bytes"], 6));
+    assert_eq!(place.json(&["inspect", &out])["bytes"], written["bytes"]);
+    let (status, reason) = place.failure(&args);
+    assert!(status == Some(1) && reason.contains("--force"), "{reason}");
+
+    let prompt = ["--prompt", "Once upon a time", "--max-tokens", "16"];
+    let live = place.json(&[&["generate", "demo", "--policy", &policy], &prompt[..]].concat());
+    let read = place.json(&[&["generate", &out], &prompt[..]].concat());
+    assert_eq!(live["ids"], read["ids"]);
+    let against = |other: &[&str]| place.json(&[&["compare", "--tokens", "256"], other].concat());
+    assert_eq!(against(&["demo", "--policy", &policy])["kld"], against(&[&out, "--original", "demo"])["kld"]);
+}
+
+#[test]
+fn coarser_forms_say_what_their_rounding_costs() {
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    for form in [&["--dense"][..], &["--layout", "classic"]] {
+        let out = place.path(form[form.len() - 1]).display().to_string();
+        let written = place.json(&[&["compress", "demo", "--policy", &policy, "--out", &out], form].concat());
+        let kld = written["rounding_kld"].as_f64().unwrap();
+        assert!(kld > 0.0 && kld < 0.01, "{form:?}: {kld}");
+    }
+}
+
+#[test]
+fn a_benchmark_measures_both_models() {
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    let sizes = ["--prompt-tokens", "8", "--max-tokens", "4", "--runs", "2"];
+    let document = place.json(&[&["bench", "demo", "--policy", &policy], sizes.as_slice()].concat());
+    assert_eq!(keys(&document), ["threads", "bandwidth_bytes_per_s", "original", "compressed"]);
+    assert_eq!(
+        keys(&document["compressed"]),
+        [
+            "load_s",
+            "prefill_tokens_per_s",
+            "decode_tokens_per_s",
+            "decode_ms_per_token",
+            "bytes_per_token",
+            "share_of_bandwidth",
+            "weight_bytes",
+            "peak_rss_bytes",
+            "spread"
+        ]
+    );
+    assert!(document["compressed"]["bytes_per_token"].as_u64() < document["original"]["bytes_per_token"].as_u64());
+}
+
+#[test]
+fn wrong_use_is_2_and_failure_is_1() {
+    let place = Place::new();
+    for wrong in [
+        &["inspect", "--nope"][..],
+        &["generate", "demo"],
+        &["compare", "demo"],
+        &["generate", "--prompt", "a", "--top-k", "3"],
+        &["--policy", "p.json", "inspect"],
+        &["demo"],
+        &["--threads", "0", "inspect"],
+    ] {
+        assert_eq!(place.failure(wrong).0, Some(2), "{wrong:?}");
+    }
+    let (_, reason) = place.failure(&[]);
+    assert_eq!(reason, "error: the workbench needs a terminal; see 'rankscope help' for commands without a screen\n");
+    for failing in [&["inspect", "./nope"][..], &["generate", "--ids", "99999"], &["compare", "--policy", "nope.json"]]
+    {
+        let (status, reason) = place.failure(failing);
+        assert!(status == Some(1) && reason.starts_with("error: "), "{failing:?}: {reason}");
+    }
+}
+
+#[test]
+fn what_packagers_want_is_printed() {
+    let place = Place::new();
+    let text = |args: &[&str]| String::from_utf8(place.run(args).stdout).unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(text(&["completions", shell]).contains("roundtrip"), "{shell}");
+    }
+    let page = text(&["man"]);
+    assert!(
+        page.contains(".TH rankscope 1") && page.contains(".SH RANKSCOPE COMPARE") && page.contains("shard\\-size")
+    );
+    assert!(place.json(&["schema", "policy"])["properties"]["rules"].is_object());
+    assert!(place.json(&["schema", "config"])["properties"]["theme"].is_object());
+}
+
+#[test]
+fn bad_files_are_told_in_a_line() {
+    let place = Place::new();
+    let mut cases = 0;
+    for entry in std::fs::read_dir("tests/data/bad_files").unwrap() {
+        let folder = entry.unwrap().path();
+        let Ok(expected) = std::fs::read_to_string(folder.join("EXPECT.txt")) else { continue };
+        let output = place.run(&["generate", folder.to_str().unwrap(), "--prompt", "a", "--max-tokens", "2"]);
+        let (status, said) = (output.status.code(), stderr(&output));
+        let name = folder.display();
+        match expected.split(':').next().unwrap() {
+            "ERROR" => assert!(status == Some(1) && said.starts_with("error: "), "{name}: {status:?} {said}"),
+            "WARN" => assert!(status == Some(0) && said.starts_with("warning: "), "{name}: {status:?} {said}"),
+            "OK" => assert!(status == Some(0) && said.is_empty(), "{name}: {status:?} {said}"),
+            other => panic!("{name} expects {other}"),
+        }
+        assert!(said.lines().count() <= 3 && !said.contains('\u{1b}') && !said.contains("panicked"), "{name}: {said}");
+        cases += 1;
+    }
+    assert!(cases >= 70, "only {cases} cases");
+}
+
+#[test]
+fn names_with_escape_codes_are_shown_escaped() {
+    let place = Place::new();
+    let output = place.run(&["inspect", "tests/data/bad_files/ok_control_characters_in_name"]);
+    assert!(output.status.success() && !output.stdout.contains(&0x1b));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\\u{1b}"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130() {
+    use std::io::Read;
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    // Long enough that the signal comes in the middle of it.
+    let text = place.file("text.txt", &include_str!("../assets/text/evaluation.txt").repeat(8));
+    let mut child = place.command();
+    let child = child.args(["compare", "--policy", &policy, "--text", &text]).stderr(std::process::Stdio::piped());
+    let mut child = child.stdout(std::process::Stdio::null()).spawn().unwrap();
+    // It listens before it decomposes anything, and what it decomposes goes into the cache.
+    while !place.path("cache/rankscope").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((status.code(), said.as_str()), (Some(130), "interrupted\n"));
+}
