@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::Locations;
 use crate::checkpoint::replace_file;
+use crate::compress::{Base, Factors, Plan, Weighting};
 
 /// Its name in the state folder.
 const FILE: &str = "draft.json";
@@ -21,8 +21,10 @@ pub struct Draft {
     pub model: String,
     /// What tells the same model again (label, parameters, bytes, layer names hashed).
     pub identity: String,
-    /// The policy as text.
+    /// The policy below the edits, as text.
     pub policy: String,
+    /// The layers whose plans are not what that policy gives.
+    pub plans: Vec<DraftPlan>,
     /// The prompt.
     pub prompt: String,
     /// Names of the face's layout choices, opaque to the workbench.
@@ -35,6 +37,42 @@ pub struct Draft {
     pub unsaved: bool,
 }
 
+/// The plan of one layer in a draft: cheap to write at any time, where rules for all of them would have to be found.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct DraftPlan {
+    /// The layer's name.
+    pub layer: String,
+    /// As in [`Plan`].
+    pub base: Base,
+    /// As in [`Plan`].
+    pub rank: usize,
+    /// As in [`Plan`].
+    pub factors: Factors,
+    /// As in [`Plan`].
+    pub group: Option<usize>,
+    /// As in [`Plan`].
+    pub weighting: Weighting,
+    /// As in [`Plan`].
+    pub norm_correction: bool,
+    /// As in [`Plan`].
+    pub refit: bool,
+}
+
+impl DraftPlan {
+    /// The plan of the layer of this name.
+    pub fn new(layer: String, plan: Plan) -> Self {
+        let Plan { base, rank, factors, group, weighting, norm_correction, refit } = plan;
+        Self { layer, base, rank, factors, group, weighting, norm_correction, refit }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> Plan {
+        let Self { layer: _, base, rank, factors, group, weighting, norm_correction, refit } = *self;
+        Plan { base, rank, factors, group, weighting, norm_correction, refit }
+    }
+}
+
 /// A draft that could not be kept or read; never fatal.
 #[derive(Debug, thiserror::Error)]
 #[error("draft {path}: {reason}")]
@@ -43,39 +81,6 @@ pub struct DraftError {
     pub path: PathBuf,
     /// The reason.
     pub reason: String,
-}
-
-/// The newest draft, shared with whatever must still write it when the screen's thread cannot: a panic hook, a signal's
-/// thread. Clones share it.
-#[derive(Debug, Clone)]
-pub struct DraftKeeper {
-    locations: Locations,
-    draft: Arc<Mutex<Option<Draft>>>,
-}
-
-impl DraftKeeper {
-    /// A keeper that holds no draft yet.
-    pub fn new(locations: Locations) -> Self {
-        Self { locations, draft: Arc::default() }
-    }
-
-    /// Replaces the draft that would be written.
-    pub fn set(&self, draft: Draft) {
-        *self.draft.lock().unwrap_or_else(PoisonError::into_inner) = Some(draft);
-    }
-
-    /// Writes the draft, if there is one. Never waits for a thread that died while it held the draft.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn keep(&self) -> Result<(), DraftError> {
-        let draft = match self.draft.try_lock() {
-            Ok(draft) => draft.clone(),
-            Err(TryLockError::Poisoned(draft)) => draft.into_inner().clone(),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        draft.map_or(Ok(()), |draft| write(&self.locations, &draft))
-    }
 }
 
 /// Writes a draft to the state folder by a temporary and a rename; nothing where no state is kept.
@@ -118,15 +123,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let locations = locations(folder.path());
         assert_eq!(read(&locations), None);
-        let draft = Draft { model: "demo".into(), prompt: "Once\n\"upon\"".into(), unsaved: true, ..Draft::default() };
-        let keeper = DraftKeeper::new(locations.clone());
-        keeper.keep().unwrap();
-        assert_eq!(read(&locations), None);
-        keeper.set(draft.clone());
-        keeper.keep().unwrap();
+        let plan = Plan { base: Base::Int8, group: Some(64), norm_correction: true, ..Plan::low_rank(3) };
+        let plans = vec![DraftPlan::new("h.0".into(), plan)];
+        assert_eq!(plans[0].plan(), plan);
+        let prompt = "Once\n\"upon\"".into();
+        let draft = Draft { model: "demo".into(), prompt, plans, unsaved: true, ..Draft::default() };
+        write(&locations, &draft).unwrap();
         assert_eq!(read(&locations), Some(draft.clone()));
-        keeper.set(Draft { prompt: "another".into(), ..draft });
-        keeper.keep().unwrap();
+        write(&locations, &Draft { prompt: "another".into(), ..draft }).unwrap();
         assert_eq!(read(&locations).unwrap().prompt, "another");
     }
 

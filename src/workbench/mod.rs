@@ -29,7 +29,7 @@ mod tests;
 mod writing;
 
 pub use demo::{CALIBRATION_TEXT, DEMO, EVALUATION_TEXT, PROBES, PROMPTS};
-pub use draft::{Draft, DraftError, DraftKeeper};
+pub use draft::{Draft, DraftError, DraftPlan};
 pub use history::{Edit, History};
 pub use jobs::{JobId, JobKind, JobState, JobView};
 pub use layers::{LayerRow, Measured, Totals};

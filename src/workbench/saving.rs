@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::draft::{self, stamp_of};
+use super::plans::admissible;
 use super::rules::{PolicyFile, Rules, errors, plans};
-use super::{Draft, DraftError, Edit, JobKind, Locations, Severity, Workbench};
+use super::{Draft, DraftError, DraftPlan, Edit, JobKind, LayerRow, Locations, Severity, Workbench};
 use crate::checkpoint::replace_file;
 use crate::compress::{Plan, Policy};
 
@@ -65,7 +66,11 @@ impl Workbench {
         if let Some(project) = &self.project {
             draft.model.clone_from(&project.name);
             draft.identity.clone_from(&project.identity);
-            draft.policy = self.policy().to_text();
+            draft.policy = project.rules.policy.to_text();
+            let given = self.rows.iter().zip(&project.rules.plans).enumerate().filter(|(layer, (row, given))| {
+                !row.layer.fixed && given.map_or_else(|| self.edited(*layer), |given| given != row.plan)
+            });
+            draft.plans = given.map(|(_, (row, _))| DraftPlan::new(row.layer.name.clone(), row.plan)).collect();
             draft.unsaved = self.unsaved();
             if let Some(file) = &project.file {
                 draft.policy_file = Some(file.path.clone());
@@ -119,12 +124,17 @@ impl Workbench {
 
     fn restore(&mut self, draft: &Draft, rules: Rules) {
         let Some(project) = &mut self.project else { return };
-        let known = rules.plans.iter().zip(&self.rows).enumerate().filter(|(_, (_, row))| !row.layer.fixed);
-        let changes: Vec<(usize, Plan, Plan)> = known
-            .filter_map(|(layer, (plan, row))| {
-                plan.filter(|plan| *plan != row.plan).map(|plan| (layer, row.plan, plan))
-            })
-            .collect();
+        let own: BTreeMap<&str, Plan> = draft.plans.iter().map(|plan| (plan.layer.as_str(), plan.plan())).collect();
+        let own = |row: &LayerRow| own.get(row.layer.name.as_str()).copied();
+        let mut changes: Vec<(usize, Plan, Plan)> = Vec::new();
+        for (layer, (given, row)) in rules.plans.iter().zip(&self.rows).enumerate() {
+            // What waits for its spectrum and was not edited goes on waiting.
+            let Some(plan) = own(row).or(*given).filter(|_| !row.layer.fixed) else { continue };
+            let plan = if plan.is_dense() { Ok(plan) } else { admissible(&plan, &row.layer) };
+            changes.extend(
+                plan.ok().filter(|plan| *plan != row.plan || given.is_none()).map(|plan| (layer, row.plan, plan)),
+            );
+        }
         if project.file.is_none() {
             if let Some(path) = &draft.policy_file {
                 project.file = Some(PolicyFile { path: path.clone(), stamp: draft.policy_stamp.clone() });
@@ -135,6 +145,9 @@ impl Workbench {
             }
             if !draft.unsaved {
                 project.saved.clone_from(&rules.plans);
+                for (saved, row) in project.saved.iter_mut().zip(&self.rows) {
+                    *saved = own(row).or(*saved);
+                }
             }
             project.rules = rules;
         }
