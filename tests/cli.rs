@@ -1,4 +1,5 @@
 //! The program from outside: JSON, exit status, stderr.
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -198,8 +199,7 @@ fn logits_are_those_of_the_reference() {
 fn a_comparison_has_every_figure() {
     let place = Place::new();
     let policy = place.file("p.json", K_PROJ);
-    let probes: String =
-        include_str!("../assets/text/probes.jsonl").lines().take(2).map(|line| format!("{line}\n")).collect();
+    let probes: String = include_str!("../assets/text/probes.jsonl").split_inclusive('\n').take(2).collect();
     let probes = place.file("probes.jsonl", &probes);
     let document = place.json(&["compare", "demo", "--policy", &policy, "--tokens", "512", "--probes", &probes]);
     assert_eq!(
