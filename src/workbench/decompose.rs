@@ -95,10 +95,12 @@ impl Decompose {
     }
 
     fn spectrum(&self, index: usize, task: &Task) -> Result<Arc<Spectrum>, CompressError> {
-        let missing = || CompressError::Plan("its tensor cannot be read as a matrix".into());
-        let layer = self.layers.get(index).ok_or_else(missing)?;
-        let (tensor, matrix) =
-            self.checkpoint.tensor(&layer.name).zip(layer.matrix(&self.checkpoint)).ok_or_else(missing)?;
+        let unreadable = || CompressError::Plan("its tensor cannot be read as a matrix".into());
+        let layer = self.layers.get(index).ok_or_else(unreadable)?;
+        let tensor = self.checkpoint.tensor(&layer.name).ok_or_else(unreadable)?;
+        let matrix = layer.matrix(&self.checkpoint).ok_or_else(|| {
+            CompressError::Plan(format!("it is stored as {}; only F32, F16 and BF16 can be compressed", layer.dtype))
+        })?;
         let found = self.cache.get(tensor, &matrix, &task.control)?;
         Ok(Arc::new(Spectrum::new(found.s.clone(), layer.rows, layer.cols)))
     }

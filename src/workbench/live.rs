@@ -39,7 +39,8 @@ pub struct LiveMeans {
     pub top1: f64,
 }
 
-/// All that the screen shows of a run. `stats[i]` compares both models on the original's context before its new token `i`.
+/// All that the screen shows of a run. `stats[i]` compares both models on the original's context before its new token `i`:
+/// after a change of plan by the new plans on the whole context, while the free text goes on from what it remembers.
 #[derive(Debug, Clone, Default)]
 pub struct LiveView {
     /// The prompt of this run.

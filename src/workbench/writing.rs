@@ -28,7 +28,7 @@ impl Workbench {
             (self.live.running, self.live.error) = (false, Some(text));
             return;
         };
-        let name = format!("write {} tokens", options.max_tokens);
+        let name = "write both texts".to_owned();
         let run = Run { original, compressed, options };
         self.run = Some(self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task)));
     }
