@@ -132,8 +132,7 @@ impl App {
             Action::Stop => self.workbench.stop(),
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
-            Action::Export => self.open_form(Format::Native),
-            Action::Save => self.open_form(Format::Policy),
+            Action::Export => self.open_form(),
             Action::Jobs => self.ui.dialog = Some(Dialog::Jobs(0)),
             Action::Help => self.open_menu(true),
             Action::Palette => self.open_menu(false),
@@ -240,12 +239,12 @@ impl App {
         }
     }
 
-    fn open_form(&mut self, format: Format) {
+    fn open_form(&mut self) {
         let Some(opened) = self.workbench.opened() else {
             self.say(Severity::Warning, "no model is open yet");
             return;
         };
-        let form = ExportForm::new(format, &opened.label, &self.workbench);
+        let form = ExportForm::new(Format::Policy, &opened.label, &self.workbench);
         self.ui.dialog = Some(Dialog::Export(Box::new(form)));
     }
 

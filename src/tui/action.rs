@@ -108,8 +108,7 @@ actions! {
     MaxTokens, 0, "length", "Asks for the most tokens to write.", [(PANES, "t")];
     Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];
     // The work as a whole.
-    Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x")];
-    Save, 0, "save policy", "Opens the dialog to save the policy.", [(PANES, "ctrl-s w")];
+    Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x w ctrl-s")];
     OpenModel, 0, "open model", "Asks for another model: a folder, a file, owner/name from the cache, or demo.", [(PANES, "o")];
     Jobs, 0, "jobs", "Lists jobs with progress, and the messages so far.", [(PANES, "J")];
     NextPane, 0, "next pane", "Goes to the next pane.", [(PANES, "tab")];

@@ -38,11 +38,6 @@ impl Config {
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         toml::from_str(text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim().replace('\n', " ")))
     }
-
-    /// The JSON Schema of the file.
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
-    }
 }
 
 #[cfg(test)]

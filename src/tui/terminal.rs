@@ -36,7 +36,7 @@ impl Screen {
         take(mouse).inspect_err(|_| give_back())?;
         let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, stdout())));
         let mut screen = Self { terminal: terminal.inspect_err(|_| give_back())?, mouse, ours: true };
-        screen.terminal.clear()?;
+        screen.forget()?;
         Ok(screen)
     }
 
@@ -60,7 +60,9 @@ impl Screen {
     /// # Errors
     /// The terminal's.
     pub fn forget(&mut self) -> std::io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`: that asks the terminal where its cursor is, and some never answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Takes the mouse or gives it back.
