@@ -290,6 +290,10 @@ fn a_compressed_folder_is_written_read_and_never_written_over() {
     let (status, reason) = place.failure(&args);
     assert!(status == Some(1) && reason.contains("--force"), "{reason}");
 
+    let inside = place.path("out/policy.json").display().to_string();
+    let (status, reason) = place.failure(&["compress", "demo", "--policy", &inside, "--out", &out, "--force"]);
+    assert!(status == Some(1) && reason.contains("is an input"), "{reason}");
+
     let prompt = ["--prompt", "Once upon a time", "--max-tokens", "16"];
     let live = place.json(&[&["generate", "demo", "--policy", &policy], &prompt[..]].concat());
     let read = place.json(&[&["generate", &out], &prompt[..]].concat());

@@ -9,7 +9,7 @@ use super::failure::warn;
 use super::output::{self, Table};
 use super::plan_json::PlanJson;
 use super::session::{Opened, Planned, Session};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, WriteError};
 use crate::compress::{ExportKind, ExportOptions, Plan, export, plan_export};
 use crate::measure::{CompareOptions, compare};
 use crate::model::Model;
@@ -52,6 +52,7 @@ struct Row<'a> {
 /// # Errors
 /// What is wrong with model, policy or target.
 pub fn run(args: &CompressArgs, session: &Session) -> anyhow::Result<()> {
+    refuse_inputs(&args.out, &[&args.policy, Path::new(&args.model.model)])?;
     let opened = session.open(args.original.as_ref().unwrap_or(&args.model.model))?;
     let planned = session.plan(&args.policy, &opened)?;
     let options = ExportOptions {
@@ -66,6 +67,13 @@ pub fn run(args: &CompressArgs, session: &Session) -> anyhow::Result<()> {
         written(args, session, &opened, &planned, &options)?
     };
     if session.common.json { output::json(&document) } else { output::print(&text(&document, args.dry_run)) }
+}
+
+/// Refuses a target that is or holds one of these inputs, `--force` or not; the model's own files the export knows.
+fn refuse_inputs(out: &Path, inputs: &[&Path]) -> Result<(), WriteError> {
+    let Ok(target) = out.canonicalize() else { return Ok(()) };
+    let inside = |input: &&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&target));
+    if inputs.iter().any(inside) { Err(WriteError::IsInput(out.to_path_buf())) } else { Ok(()) }
 }
 
 /// What would be written.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::InspectArgs;
+use super::failure::warn;
 use super::figures::Figures;
 use super::output::{self, Table};
 use super::session::{Opened, Session};
@@ -56,14 +58,26 @@ pub fn run(args: &InspectArgs, session: &Session) -> anyhow::Result<()> {
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
 }
 
-/// Figures by layer name; a layer that is stored compressed has none.
+/// Figures by layer name. A layer that is stored compressed has none, nor one that cannot be decomposed: a warning says why.
 fn figures(session: &Session, opened: &Opened) -> anyhow::Result<BTreeMap<String, Figures>> {
+    let (control, _progress) = session.phase("decomposing");
     let layers: Vec<&Layer> = opened.layers.iter().filter(|layer| !layer.fixed).collect();
-    let decompositions = session.decompositions(opened, &layers)?;
-    let figures = layers.iter().zip(decompositions).map(|(layer, decomposition)| {
-        (layer.name.clone(), Figures::from(&Spectrum::new(decomposition.s.clone(), layer.rows, layer.cols)))
+    control.set_total(layers.len() as u64);
+    let figures = |layer: &&Layer| {
+        let decomposition = session.decomposition(opened, layer, &control);
+        control.advance(1);
+        decomposition.map(|of| Figures::from(&Spectrum::new(of.s.clone(), layer.rows, layer.cols)))
+    };
+    let all: Vec<_> = layers.par_iter().map(figures).collect();
+    control.check()?;
+    let known = layers.iter().zip(all).filter_map(|(layer, figures)| match figures {
+        Ok(figures) => Some((layer.name.clone(), figures)),
+        Err(error) => {
+            warn(format!("{error:#}"));
+            None
+        }
     });
-    Ok(figures.collect())
+    Ok(known.collect())
 }
 
 fn document(opened: &Opened, mut figures: BTreeMap<String, Figures>) -> Document<'_> {

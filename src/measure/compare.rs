@@ -256,6 +256,37 @@ mod tests {
         assert!((comparison.drift[0].cosine - 1.0).abs() < 1e-12);
     }
 
+    fn model(name: &str) -> Model {
+        Model::load(&crate::checkpoint::Checkpoint::open(std::path::Path::new(name)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_window_read_in_two_parts_is_that_read_at_once() {
+        let (model, control) = (model("tests/data/golden/gpt_neo"), Control::new());
+        let window: Vec<u32> = (0..17).map(|i| i * 5 % 32).collect();
+        let pass = run_window(&model, &window, &control).unwrap();
+        let mut states: Vec<Vec<f32>> = Vec::new();
+        let whole = model.forward_all(&window, &mut model.cache(), Some(&mut states), &control).unwrap();
+        let (v, first) = (model.architecture().vocabulary, first_scored(window.len()));
+        assert_eq!(pass.logits, whole[first * v..(window.len() - 1) * v]);
+        assert_eq!(pass.states.len(), states.len());
+        let h = model.architecture().hidden;
+        assert_eq!(pass.states[1], states[1][first * h..(window.len() - 1) * h]);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_told() {
+        let (one, control) = (model("tests/data/golden/gpt_neo"), Control::new());
+        let options = |ids: Vec<u32>| CompareOptions { ids, bos: None, limit: None };
+        let error = compare(&one, &one, &options(vec![1]), &control).unwrap_err();
+        assert!(error.to_string().contains("1 tokens, too few"), "{error}");
+        let other = model("tests/data/bad_files/ok_base");
+        let error = compare(&one, &other, &options(vec![1; 40]), &control).unwrap_err();
+        assert!(matches!(error, MeasureError::Vocabulary { .. }));
+        control.cancel();
+        assert!(compare(&one, &one, &options(vec![1; 40]), &control).is_err());
+    }
+
     #[test]
     fn nan_is_never_the_quiet_least() {
         assert!(least(&[1.0, f64::NAN, 0.5]).is_nan());

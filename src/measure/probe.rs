@@ -105,6 +105,8 @@ fn verdict(text: &str, expected: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Checkpoint;
+    use std::path::Path;
 
     #[test]
     fn probes_are_read_line_by_line() {
@@ -121,6 +123,24 @@ mod tests {
         assert!(error.starts_with("line 2: ") && error.contains("expected"), "{error}");
         assert!(parse_probes("{\"prompt\": \"a\", \"expected\": \" \"}").unwrap_err().contains("empty"));
         assert!(parse_probes("\n").unwrap_err().contains("no probes"));
+    }
+
+    #[test]
+    fn a_model_continues_as_it_does_and_not_otherwise() {
+        let checkpoint = Checkpoint::open(Path::new("tests/data/bad_files/ok_base")).unwrap();
+        let (model, tokenizer) = (Model::load(&checkpoint).unwrap(), checkpoint.tokenizer().unwrap());
+        let (control, prompt) = (Control::new(), "a".to_owned());
+        let mut cache = model.cache();
+        let (mut fresh, mut own) = (tokenizer.encode(&prompt).unwrap(), Vec::new());
+        while tokenizer.decode(&own).trim().is_empty() && own.len() < 8 {
+            let id = argmax(&model.forward(&fresh, &mut cache, &control).unwrap());
+            (fresh, own) = (vec![id], [own, vec![id]].concat());
+        }
+        let right = Probe { prompt: prompt.clone(), expected: tokenizer.decode(&own) };
+        let wrong = Probe { prompt, expected: "neither this nor that".to_owned() };
+        let report = probe(&model, &model, &tokenizer, &[right, wrong], &control).unwrap();
+        assert_eq!(report, ProbeReport { count: 2, original: 0.5, compressed: 0.5 });
+        assert_eq!(control.progress(), (4, 4));
     }
 
     #[test]
