@@ -1,7 +1,9 @@
-//! The screen on a real workbench without a terminal: key sequences to state, and whole screens as pictures in text.
+//! The screen: key sequences to state and whole screens without a terminal, and the real program in a pseudo-terminal.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod keys;
 mod screens;
 mod support;
+#[cfg(unix)]
+mod terminal;

@@ -1,0 +1,179 @@
+//! The real program in a pseudo-terminal: what a person's keys do, and that the terminal comes back whole however it ends.
+
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use tempfile::TempDir;
+use vt100::{MouseProtocolMode, Parser};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    writer: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    parser: Arc<Mutex<Parser>>,
+    home: PathBuf,
+}
+
+impl Terminal {
+    /// The program on a terminal of its own, with a home of its own.
+    fn start(home: &Path, size: (u16, u16), environment: &[(&str, &str)]) -> Self {
+        let pair = native_pty_system().openpty(pty_size(size)).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_rankscope"));
+        command.cwd(home);
+        command.env_clear();
+        command.env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.env("TERM", "xterm-256color");
+        command.env("HOME", home);
+        environment.iter().for_each(|(key, value)| command.env(key, value));
+        let child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let parser = Arc::new(Mutex::new(Parser::new(cells(size.1), cells(size.0), 0)));
+        let sink = Arc::clone(&parser);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                sink.lock().unwrap().process(&bytes[..count]);
+            }
+        });
+        Self { writer: pair.master.take_writer().unwrap(), master: pair.master, child, parser, home: home.to_owned() }
+    }
+
+    fn keys(&mut self, keys: &str) -> &mut Self {
+        self.writer.write_all(keys.as_bytes()).unwrap();
+        self.writer.flush().unwrap();
+        self
+    }
+
+    fn screen(&self) -> String {
+        self.parser.lock().unwrap().screen().contents()
+    }
+
+    /// Waits until the screen shows `text`.
+    fn until(&mut self, text: &str) -> &mut Self {
+        let end = Instant::now() + PATIENCE;
+        while !self.screen().contains(text) {
+            assert!(Instant::now() < end, "{text:?} never came:\n{}", self.screen());
+            thread::sleep(Duration::from_millis(10));
+        }
+        self
+    }
+
+    fn resize(&mut self, size: (u16, u16)) -> &mut Self {
+        self.parser.lock().unwrap().set_size(cells(size.1), cells(size.0));
+        self.master.resize(pty_size(size)).unwrap();
+        self
+    }
+
+    fn signal(&mut self, name: &str) -> &mut Self {
+        let process = self.child.process_id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+        self
+    }
+
+    /// Waits for the end; the exit status, after the terminal was found whole.
+    fn end(&mut self) -> u32 {
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.exit_code();
+            }
+            assert!(Instant::now() < end, "the program goes on:\n{}", self.screen());
+            thread::sleep(Duration::from_millis(10));
+        };
+        thread::sleep(Duration::from_millis(200));
+        let parser = self.parser.lock().unwrap();
+        let screen = parser.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        assert_eq!(screen.mouse_protocol_mode(), MouseProtocolMode::None);
+        let modes = format!("{:?}", self.master.get_termios().unwrap().local_flags);
+        assert!(modes.contains("ICANON") && modes.contains("ECHO"), "still raw: {modes}");
+        status
+    }
+
+    fn drafts(&self) -> String {
+        let path = self.home.join(".local/state/rankscope/draft.json");
+        std::fs::read_to_string(&path).unwrap_or_else(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).unwrap()
+}
+
+fn pty_size((cols, rows): (u16, u16)) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+#[test]
+fn a_session_from_start_to_quit() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (120, 36), &[]);
+    terminal.until("36 layers").keys("jK").until("6 selected").keys("r24\r").until("6 changed");
+    terminal.keys("g").until("· done");
+    terminal.keys("w").until("Save and export").keys("\u{15}out.json\r").until("saved");
+    terminal.keys("x").until("[policy]").keys("\u{e}\u{15}packed").until("[compressed]").keys("\r");
+    let written = home.path().join("packed/model.safetensors");
+    let end = Instant::now() + PATIENCE;
+    while !written.exists() {
+        assert!(Instant::now() < end, "no export:\n{}", terminal.screen());
+        thread::sleep(Duration::from_millis(20));
+    }
+    terminal.keys("\u{1b}");
+    thread::sleep(Duration::from_millis(100));
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    assert!(std::fs::read_to_string(home.path().join("out.json")).unwrap().contains("\"rank\": 24"));
+}
+
+#[test]
+fn a_terminal_may_shrink_to_nothing_and_grow_again() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[("NO_COLOR", "1")]);
+    terminal.until("36 layers").resize((20, 6)).until("too small");
+    terminal.resize((1, 1)).resize((80, 24)).until("Side by side").keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn sigterm_leaves_a_whole_terminal_and_a_draft_that_comes_back() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[]);
+    terminal.until("36 layers").keys("r17\r").until("1 changed").signal("TERM");
+    assert_eq!(terminal.end(), 130);
+    assert!(terminal.drafts().contains("17"), "{}", terminal.drafts());
+    let mut next = Terminal::start(home.path(), (80, 24), &[]);
+    next.until("r17 int8").until("last session").keys("\u{3}");
+    assert_eq!(next.end(), 130);
+}
+
+#[test]
+fn a_stop_gives_the_terminal_back_and_a_continue_takes_it_again() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[]);
+    terminal.until("36 layers").signal("TSTP");
+    let end = Instant::now() + PATIENCE;
+    while terminal.parser.lock().unwrap().screen().alternate_screen() {
+        assert!(Instant::now() < end, "the terminal was not given back");
+        thread::sleep(Duration::from_millis(10));
+    }
+    terminal.signal("CONT").until("Side by side").keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_panic_of_the_screen_leaves_a_whole_terminal_and_a_draft() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[("RANKSCOPE_TEST_PANIC", "1")]);
+    terminal.until("36 layers").keys("r19\r").until("1 changed").keys("\u{1b}[24~");
+    assert_eq!(terminal.end(), 101);
+    assert!(terminal.screen().contains("asked for by F12"), "{}", terminal.screen());
+    assert!(terminal.drafts().contains("19"), "{}", terminal.drafts());
+}
