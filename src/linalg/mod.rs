@@ -10,6 +10,6 @@ mod quantize;
 
 pub use decompose::{Decomposition, decompose};
 pub use error::NumericError;
-pub use kernels::{axpy, dot, kernel_family};
+pub use kernels::{axpy, kernel_family, row_dots, row_sum};
 pub use matrix::{Matrix, Order, Values};
 pub use quantize::{quantize_groups, quantize_rows, quantize_whole};

@@ -85,7 +85,7 @@ mod tests {
     use half::{bf16, f16};
     use proptest::prelude::*;
 
-    use super::super::{axpy, dot, quantize_groups, quantize_rows};
+    use super::super::{axpy, quantize_groups, quantize_rows, row_dots, row_sum};
     use super::*;
     use crate::checkpoint::View;
 
@@ -233,16 +233,37 @@ mod tests {
         }
 
         #[test]
-        fn vectors_agree_with_f64(len in 0_usize..200, alpha in -2.0_f32..2.0) {
-            let (a, b) = (random(len, 8), random(len + 3, 9));
-            let exact: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-            prop_assert!((f64::from(dot(&a, &b)) - exact).abs() <= 1e-5 * len as f64);
+        fn vectors_agree_with_f64(len in 1_usize..200, gap in 0_usize..40, count in 1_usize..6, alpha in -2.0_f32..2.0) {
+            let stride = len + gap;
+            let (a, b, weights) = (random(len, 8), random(count * stride, 9), random(count, 10));
+            let mut dots = vec![0.0; count];
+            row_dots(&a, &b, stride, &mut dots);
+            for (row, found) in b.chunks_exact(stride).zip(&dots) {
+                let exact: f64 = a.iter().zip(row).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                prop_assert!((f64::from(*found) - exact).abs() <= 1e-5 * len as f64);
+            }
+            let mut sum = vec![0.0; len];
+            row_sum(&weights, &b, stride, &mut sum);
+            for (k, found) in sum.iter().enumerate() {
+                let rows = b.chunks_exact(stride).zip(&weights);
+                let exact: f64 = rows.map(|(row, weight)| f64::from(row[k]) * f64::from(*weight)).sum();
+                prop_assert!((f64::from(*found) - exact).abs() <= 1e-5);
+            }
             let mut y = b.clone();
             axpy(alpha, &a, &mut y);
             for (i, y) in y.iter().enumerate() {
                 let exact = b[i] + alpha * a.get(i).copied().unwrap_or(0.0);
                 prop_assert!((y - exact).abs() <= 1e-6);
             }
+        }
+
+        #[test]
+        fn rows_that_are_too_short_give_nan(len in 1_usize..20, count in 1_usize..5) {
+            let short = vec![1.0; count * len - 1];
+            let (mut dots, mut sum) = (vec![0.0; count], vec![0.0; len]);
+            row_dots(&vec![1.0; len], &short, len, &mut dots);
+            row_sum(&vec![1.0; count], &short, len, &mut sum);
+            prop_assert!(dots.iter().chain(&sum).all(|x| x.is_nan()));
         }
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::family::{Architecture, Attention};
-use crate::linalg::{axpy, dot};
+use crate::linalg::{row_dots, row_sum};
 
 /// Work (queries x keys x width) below which one thread is faster than several.
 const PARALLEL_FROM: usize = 1 << 18;
@@ -55,16 +55,12 @@ fn head_output(
     let stride = architecture.kv_heads * d;
     let offset = head / (architecture.heads / architecture.kv_heads).max(1) * d;
     let start = shape.window.map_or(0, |window| (position + 1).saturating_sub(window));
-    let span = |at: usize| at * stride + offset..at * stride + offset + d;
-    let score = |at| cache.keys.get(span(at)).map_or(0.0, |key| shape.scale * dot(query, key));
-    let mut scores: Vec<f32> = (start..=position).map(score).collect();
+    let first = start * stride + offset;
+    let mut scores = vec![0.0; position + 1 - start];
+    row_dots(query, cache.keys.get(first..).unwrap_or_default(), stride, &mut scores);
+    scores.iter_mut().for_each(|score| *score *= shape.scale);
     softmax(&mut scores);
-    out.fill(0.0);
-    for (score, at) in scores.iter().zip(start..) {
-        if let Some(value) = cache.values.get(span(at)) {
-            axpy(*score, value, out);
-        }
-    }
+    row_sum(&scores, cache.values.get(first..).unwrap_or_default(), stride, out);
 }
 
 /// Softmax in place; the sum in f64.

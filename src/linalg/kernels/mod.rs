@@ -28,7 +28,7 @@ use avx2::Avx2;
 use avx512::Avx512;
 use portable::Portable;
 use simd::Simd;
-use vectors::{Axpy, Dot};
+use vectors::{Axpy, RowDots, RowSum};
 
 /// A vector unit of this machine.
 #[derive(Debug, Clone, Copy)]
@@ -88,9 +88,22 @@ pub fn kernel_family() -> &'static str {
     Family::best().name()
 }
 
-/// a . b over the shorter length, in f32, always summed in the same order.
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    Family::best().run(Dot(a, b))
+/// The dot products of a query with rows that lie `stride` apart, out[i] = query . rows[i * stride..], in f32, always summed in
+/// the same order; NaN where `rows` is too short for that.
+pub fn row_dots(query: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+    out.fill(f32::NAN);
+    if let Some(kernel) = RowDots::new(query, rows, stride, out) {
+        Family::best().run(kernel);
+    }
+}
+
+/// The weighted sum of rows that lie `stride` apart, out = sum over i of weights[i] rows[i * stride..], in f32, in the order of
+/// i; NaN where `rows` is too short for that.
+pub fn row_sum(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+    out.fill(f32::NAN);
+    if let Some(kernel) = RowSum::new(weights, rows, stride, out) {
+        Family::best().run(kernel);
+    }
 }
 
 /// y += alpha x over the shorter length, in f32.

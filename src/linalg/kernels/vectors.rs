@@ -2,35 +2,109 @@
 
 use super::simd::{Element, Kernel, Simd};
 
-/// a . b, over the shorter length: four vectors of partial sums, always in the same order.
+/// A query against rows that lie `stride` apart: out[i] = query . rows[i * stride..]. Four vectors of partial sums each,
+/// always in the same order.
 #[derive(Debug)]
-pub struct Dot<'a>(pub &'a [f32], pub &'a [f32]);
+pub struct RowDots<'a> {
+    query: &'a [f32],
+    rows: &'a [f32],
+    stride: usize,
+    out: &'a mut [f32],
+}
 
-impl Kernel for Dot<'_> {
-    type Output = f32;
+impl<'a> RowDots<'a> {
+    /// `None` where `rows` is too short: after this, every access of the kernel is inside.
+    pub fn new(query: &'a [f32], rows: &'a [f32], stride: usize, out: &'a mut [f32]) -> Option<Self> {
+        spans(rows, stride, query.len(), out.len()).then_some(Self { query, rows, stride, out })
+    }
+}
+
+impl Kernel for RowDots<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f32 {
-        let len = self.0.len().min(self.1.len());
-        let (a, b) = (self.0.as_ptr(), self.1.as_ptr());
-        let mut sums = [s.splat(0.0); 4];
-        let mut k = 0;
-        while k + 4 * S::LANES <= len {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let at = k + i * S::LANES;
-                // SAFETY: at + LANES <= len, the shorter of both.
-                *sum = unsafe { s.fma(f32::load(s, a.add(at)), f32::load(s, b.add(at)), *sum) };
-            }
-            k += 4 * S::LANES;
+    fn run<S: Simd>(self, s: S) {
+        let (query, len) = (self.query.as_ptr(), self.query.len());
+        for (i, out) in self.out.iter_mut().enumerate() {
+            // SAFETY: `new` has seen that every row has as many elements as the query.
+            *out = unsafe { dot(s, query, self.rows.as_ptr().add(i * self.stride), len) };
         }
-        while k < len {
-            let rest = S::LANES.min(len - k);
-            // SAFETY: k + rest <= len, the shorter of both, and rest <= LANES.
-            sums[0] = unsafe { s.fma(f32::load_tail(s, a.add(k), rest), f32::load_tail(s, b.add(k), rest), sums[0]) };
-            k += rest;
-        }
-        s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
     }
+}
+
+/// a . b of `len` elements.
+///
+/// # Safety
+/// Both are valid for reads of `len` elements.
+#[inline(always)]
+unsafe fn dot<S: Simd>(s: S, a: *const f32, b: *const f32, len: usize) -> f32 {
+    let mut sums = [s.splat(0.0); 4];
+    let mut k = 0;
+    while k + 4 * S::LANES <= len {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let at = k + i * S::LANES;
+            // SAFETY: at + LANES <= len.
+            *sum = unsafe { s.fma(f32::load(s, a.add(at)), f32::load(s, b.add(at)), *sum) };
+        }
+        k += 4 * S::LANES;
+    }
+    while k + S::LANES <= len {
+        // SAFETY: k + LANES <= len.
+        sums[0] = unsafe { s.fma(f32::load(s, a.add(k)), f32::load(s, b.add(k)), sums[0]) };
+        k += S::LANES;
+    }
+    if k < len {
+        // SAFETY: k + (len - k) = len, and len - k < LANES.
+        sums[1] = unsafe { s.fma(f32::load_tail(s, a.add(k), len - k), f32::load_tail(s, b.add(k), len - k), sums[1]) };
+    }
+    s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+}
+
+/// The weighted sum of rows that lie `stride` apart: out = sum over i of weights[i] rows[i * stride..], in the order of i.
+#[derive(Debug)]
+pub struct RowSum<'a> {
+    weights: &'a [f32],
+    rows: &'a [f32],
+    stride: usize,
+    out: &'a mut [f32],
+}
+
+impl<'a> RowSum<'a> {
+    /// `None` where `rows` is too short: after this, every access of the kernel is inside.
+    pub fn new(weights: &'a [f32], rows: &'a [f32], stride: usize, out: &'a mut [f32]) -> Option<Self> {
+        spans(rows, stride, out.len(), weights.len()).then_some(Self { weights, rows, stride, out })
+    }
+}
+
+impl Kernel for RowSum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let len = self.out.len();
+        let mut k = 0;
+        while k + S::LANES <= len {
+            let mut sum = s.splat(0.0);
+            for (i, weight) in self.weights.iter().enumerate() {
+                // SAFETY: k + LANES <= len, and `new` has seen that every row has len elements.
+                let row = unsafe { f32::load(s, self.rows.as_ptr().add(i * self.stride + k)) };
+                sum = s.fma(s.splat(*weight), row, sum);
+            }
+            // SAFETY: k + LANES <= len.
+            unsafe { s.store(self.out.as_mut_ptr().add(k), sum) };
+            k += S::LANES;
+        }
+        for (k, out) in self.out.iter_mut().enumerate().skip(k) {
+            let elements = self.weights.iter().zip(self.rows.iter().skip(k).step_by(self.stride.max(1)));
+            *out = elements.fold(0.0, |sum, (weight, x)| s.fma_one(*weight, *x, sum));
+        }
+    }
+}
+
+/// Whether `count` rows of `len` elements, `stride` apart, lie inside `rows`.
+fn spans(rows: &[f32], stride: usize, len: usize, count: usize) -> bool {
+    let Some(before) = count.checked_sub(1) else { return true };
+    before.checked_mul(stride).and_then(|start| start.checked_add(len)).is_some_and(|end| end <= rows.len())
 }
 
 /// y += alpha x, over the shorter length.
