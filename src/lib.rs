@@ -1,6 +1,6 @@
 //! `rankscope`: the workbench in which people decide how to compress a language model.
 //!
-//! The rooms, from the ground up; each knows only those before it (`tests/architecture.rs` checks it):
+//! The rooms, from the ground up; each knows only those before it (`tests/core/architecture.rs` checks it):
 //! [`control`], [`checkpoint`], [`linalg`], [`model`], [`compress`], [`measure`], [`workbench`], and the two
 //! faces [`tui`] and [`cli`].
 

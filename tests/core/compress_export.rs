@@ -1,7 +1,5 @@
 //! Exports of small models, read back: by the `safetensors` crate, and as models that run.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic like the tests themselves")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! The codec against the reference figures of `tests/data/svd_int8`.
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic like the tests themselves")]
 
 use std::path::Path;
 use std::sync::Arc;

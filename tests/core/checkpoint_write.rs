@@ -1,5 +1,4 @@
 //! Folders are written whole or not at all, and read back as they were meant.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::fs;

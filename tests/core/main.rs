@@ -1,0 +1,10 @@
+//! What holds below the faces: parity with the reference, files from outside, exports, the walls between the rooms.
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
+mod architecture;
+mod checkpoint_bad_files;
+mod checkpoint_write;
+mod compress_export;
+mod compress_golden;
+mod model_golden;
+mod model_stored;
