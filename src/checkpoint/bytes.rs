@@ -62,6 +62,13 @@ impl Bytes {
         Some(Self { storage: Arc::clone(&self.storage), range })
     }
 
+    /// Says that these bytes are not looked at again soon: those of a file leave the program's memory until they are.
+    pub fn release(&self) {
+        if let Storage::Mapped(map) = &*self.storage {
+            super::file::release(map, &self.range);
+        }
+    }
+
     /// These bytes as elements of `T`, or `None` where the length is no multiple of the element's.
     /// Bytes at an address that `T` may not have (a file whose header is not padded) are copied once.
     pub fn view<T: Pod>(&self) -> Option<View<T>> {

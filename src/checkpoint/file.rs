@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -33,6 +34,16 @@ pub(super) fn map(path: &Path) -> Result<Bytes, CheckpointError> {
     // ends the program by a signal: no program that maps files can prevent that.
     let map = unsafe { Mmap::map(&file) }.map_err(|e| CheckpointError::read(path, e))?;
     Ok(Bytes::mapped(map))
+}
+
+/// Takes the pages of `range` out of this program's memory; whoever looks at them has them read from the file again.
+pub(super) fn release(map: &Mmap, range: &Range<usize>) {
+    // SAFETY: the map is shared and read-only, so nothing is lost with the pages: they come back as the file has them,
+    // under the same promises as when they were mapped.
+    #[cfg(unix)]
+    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+    #[cfg(not(unix))]
+    let _ = (map, range);
 }
 
 /// Reads a small file whole.
@@ -67,4 +78,22 @@ fn regular(path: &Path) -> Result<u64, CheckpointError> {
         return Err(CheckpointError::read(path, io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
     Ok(about.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn released_pages_come_back_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        let content: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();
+        fs::write(&path, &content).unwrap();
+        let bytes = map(&path).unwrap();
+        bytes.slice(5_000..60_000).unwrap().release();
+        bytes.slice(7..7).unwrap().release();
+        assert_eq!(bytes[..], content[..]);
+        Bytes::copied(&content).release();
+    }
 }

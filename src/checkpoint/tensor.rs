@@ -32,7 +32,7 @@ impl Tensor {
     }
 }
 
-/// BLAKE3 over name and digest of every tensor, in the order given, hex.
+/// BLAKE3 over name and digest of every tensor, in the order given, hex. Only one tensor at a time stays in memory.
 pub(super) fn fingerprint(tensors: &[Tensor]) -> String {
     let mut hasher = blake3::Hasher::new();
     for tensor in tensors {
@@ -40,6 +40,7 @@ pub(super) fn fingerprint(tensors: &[Tensor]) -> String {
         hasher.update(&(tensor.name.len() as u64).to_le_bytes());
         hasher.update(tensor.name.as_bytes());
         hasher.update(tensor.digest().as_bytes());
+        tensor.data.release();
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -198,6 +198,7 @@ fn write_tensors(
             Origin::Copied => {
                 let copied = checkpoint.tensor(name).ok_or_else(|| lost(name))?;
                 writer.tensor(&copied.data)?;
+                copied.data.release();
             }
             Origin::Piece(layer, piece) => writer.tensor(encoder.piece(*layer, *piece)?)?,
             Origin::Rebuilt(layer) => writer.tensor(&encoder.rebuilt(*layer, tensor)?)?,

@@ -110,6 +110,7 @@ impl<'a> Encoder<'a> {
         {
             self.errors.insert(layer, measured_error(&original, &CompressedLinear::dense(written), control)?);
         }
+        self.layers.get(layer).into_iter().for_each(|layer| self.release(layer));
         Ok(bytes)
     }
 
@@ -160,7 +161,15 @@ impl<'a> Encoder<'a> {
         if !self.errors.contains_key(&index) {
             self.control.advance(layer.bytes);
         }
+        self.release(layer);
         Ok((encoded, error))
+    }
+
+    /// The original of a layer is not read again soon.
+    fn release(&self, layer: &Layer) {
+        if let Some(tensor) = self.checkpoint.tensor(&layer.name) {
+            tensor.data.release();
+        }
     }
 }
 
