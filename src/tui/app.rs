@@ -108,7 +108,15 @@ impl App {
         if let Some(Dialog::Jobs(chosen)) = &mut self.ui.dialog {
             *chosen = (*chosen).min(self.jobs.len().saturating_sub(1));
         }
+        self.notice_plans();
         self.notice_messages(now);
+    }
+
+    /// While text is written, changes of plans reach it: what it stands for is known when it ends.
+    fn notice_plans(&mut self) {
+        if self.workbench.live().running {
+            self.ui.written_with = self.workbench.rows().iter().map(|row| row.plan).collect();
+        }
     }
 
     fn notice_messages(&mut self, now: Instant) {

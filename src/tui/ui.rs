@@ -10,6 +10,7 @@ use super::column::Column;
 use super::context::Context;
 use super::export_form::ExportForm;
 use super::listing::Listing;
+use super::scene::Scene;
 use super::theme::Theme;
 use crate::compress::Plan;
 use crate::model::Sampling;
@@ -216,6 +217,8 @@ pub struct Ui {
     pub toast: Option<Toast>,
     /// The last plan of each layer that was not dense.
     pub last_plans: BTreeMap<usize, Plan>,
+    /// The plans that the texts on the screen were written with.
+    pub written_with: Vec<Plan>,
     /// The model of the last session, to open again.
     pub last_model: Option<String>,
     /// The rank under the mouse while it drags the cut.
@@ -243,6 +246,7 @@ impl Ui {
             theme,
             toast: None,
             last_plans: BTreeMap::new(),
+            written_with: Vec::new(),
             last_model: None,
             dragged_rank: None,
             mouse: true,
@@ -259,6 +263,12 @@ impl Ui {
             (None, Some(Dialog::Confirm(_))) => Context::Confirm,
             (None, None) => self.pane.context(),
         }
+    }
+
+    /// Whether the plans have changed since the texts on the screen were written.
+    pub fn is_stale(&self, scene: &Scene<'_>) -> bool {
+        let plans = scene.rows.iter().map(|row| row.plan);
+        !scene.live.running && scene.live.means.count > 0 && !plans.eq(self.written_with.iter().copied())
     }
 
     /// Gives the focus to a pane.

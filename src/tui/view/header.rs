@@ -106,7 +106,8 @@ fn sizes(view: &View<'_>, wide: bool) -> Vec<Part> {
 fn figures(view: &View<'_>, room: u16) -> Vec<Part> {
     let means = view.scene.live.means;
     let known = means.count > 0;
-    let role = |good: bool, fair: bool| match (known, good, fair) {
+    let stale = view.ui.is_stale(view.scene);
+    let role = |good: bool, fair: bool| match (known && !stale, good, fair) {
         (false, ..) => Role::Dim,
         (true, true, _) => Role::Good,
         (true, false, true) => Role::Fair,
@@ -114,9 +115,10 @@ fn figures(view: &View<'_>, room: u16) -> Vec<Part> {
     };
     let wide = room >= MIN_WORDY_WIDTH;
     let cosine = if wide { format!("{:.4}", means.cosine) } else { format!("{:.3}", means.cosine) };
+    let plain = if stale { Role::Dim } else { Role::Text };
     let all = [
-        (if wide { "cosine " } else { "cos " }, cosine, Role::Text),
-        ("MSE ", format::figure(means.mse), Role::Text),
+        (if wide { "cosine " } else { "cos " }, cosine, plain),
+        ("MSE ", format::figure(means.mse), plain),
         ("KLD ", format::figure(means.kld), role(means.kld < 0.01, means.kld < 0.1)),
         ("top-1 ", format::percent(means.top1), role(means.top1 >= 0.98, means.top1 >= 0.9)),
     ];
