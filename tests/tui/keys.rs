@@ -178,9 +178,9 @@ fn both_models_write_and_the_difference_is_found() {
     assert_eq!(desk.app.ui.prompt, live.prompt);
     assert!(!desk.app.ui.is_stale(&desk.app.scene()));
     desk.keys("u");
-    assert!(desk.screen(120, 36).contains("plans changed since"));
+    assert!(desk.screen(120, 36).contains("plans changed"));
     desk.keys("<ctrl-r>");
-    assert!(!desk.screen(120, 36).contains("plans changed since"));
+    assert!(!desk.screen(120, 36).contains("plans changed"));
     desk.keys("<tab><tab>p<ctrl-u>A quick brown fox<enter>");
     desk.settle();
     assert!(desk.app.workbench.live().prompt.ends_with("A quick brown fox"));

@@ -217,7 +217,7 @@ pub fn summary(view: &View<'_>) -> String {
     };
     let ended = live.original.ended.is_some() && live.compressed.ended.is_some();
     let state = match (live.running, ended) {
-        _ if view.ui.is_stale(view.scene) => "plans changed since: g writes anew",
+        _ if view.ui.is_stale(view.scene) => "plans changed: g rewrites",
         (true, _) => "writing",
         (false, true) => "done",
         (false, false) => "stopped",
