@@ -49,8 +49,8 @@ use self::ui::Ui;
 use crate::checkpoint::escaped;
 use crate::workbench::{Locations, PROMPTS, Severity, Source, Workbench};
 
-/// How long a terminal may take to tell its background.
-const BACKGROUND_PATIENCE: Duration = Duration::from_millis(150);
+/// How long a terminal may take to tell its background: an answer that comes later would be read as keys.
+const BACKGROUND_PATIENCE: Duration = Duration::from_millis(400);
 
 /// What the workbench is opened with.
 #[derive(Debug, Clone)]
