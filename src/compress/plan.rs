@@ -19,7 +19,7 @@ pub enum Base {
     Dense,
     /// INT8, one scale a row (or a group).
     Int8,
-    /// INT4 in groups (issue 3; refused with a clear message until then).
+    /// INT4 in groups; read and checked, but refused with the reason when it is to be used.
     Int4,
 }
 
