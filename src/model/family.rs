@@ -17,6 +17,8 @@ pub(super) struct Family {
     pub model_type: &'static str,
     /// Tensor names.
     pub names: Names,
+    /// Whether the head is the embedding where config.json does not say (`tie_word_embeddings`).
+    pub tied_by_default: bool,
     /// Config to architecture.
     pub describe: fn(&Config) -> Result<Architecture, ModelError>,
 }
@@ -108,8 +110,6 @@ pub struct Architecture {
     pub biased: &'static [Kind],
     /// Whether the head is the embedding: as config.json says, or `None` where it does not say.
     pub tied: Option<bool>,
-    /// Whether a model whose config does not say is tied.
-    pub tied_by_default: bool,
     /// End-of-text ids (`config.json` and `generation_config.json`).
     pub eos: Vec<u32>,
 }

@@ -120,10 +120,11 @@ pub(super) fn layers_with(checkpoint: &Checkpoint, stored: &[StoredLayer]) -> Ve
     let by_config = checkpoint.config().ok().and_then(|map| family_of(&Config::new(map)).ok());
     let family = by_config.or_else(|| family_by_tensors(checkpoint));
     let naming = family.map_or(Naming::Guess, |family| Naming::Family(family, family.names.prefix(checkpoint)));
-    let tied = checkpoint.config().ok().and_then(|map| map.get("tie_word_embeddings")?.as_bool());
+    let tied_by_config = checkpoint.config().ok().and_then(|map| map.get("tie_word_embeddings")?.as_bool());
+    let tied = tied_by_config.unwrap_or(by_config.is_some_and(|family| family.tied_by_default));
     let mut layers: BTreeMap<SortKey, Layer> = BTreeMap::new();
     let mut insert = |layer: Layer| {
-        let unused_head = layer.kind == Kind::LmHead && tied == Some(true);
+        let unused_head = layer.kind == Kind::LmHead && tied;
         if !unused_head {
             layers.insert((layer.block.unwrap_or(usize::MAX), layer.kind, layer.name.clone()), layer);
         }

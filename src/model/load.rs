@@ -191,7 +191,7 @@ impl Loader<'_> {
     fn head(&self, weights: &mut [Option<Arc<CompressedLinear>>]) -> Result<Head, ModelError> {
         let stem = self.family.names.head;
         let stored = self.layers.iter().any(|layer| layer.kind == Kind::LmHead);
-        let tied = self.architecture.tied.unwrap_or(self.architecture.tied_by_default || !stored);
+        let tied = self.architecture.tied.unwrap_or(self.family.tied_by_default || !stored);
         if tied {
             return Ok(Head::Tied);
         }

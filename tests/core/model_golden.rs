@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use rankscope::checkpoint::Checkpoint;
 use rankscope::control::Control;
-use rankscope::model::{Generation, HiddenSink, Model, Sampling};
+use rankscope::model::{Generation, HiddenSink, Kind, Model, Sampling};
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 
 const FOLDERS: [&str; 12] = [
     "gpt_neo",
@@ -128,4 +129,23 @@ fn a_text_longer_than_the_context_is_refused_and_the_cache_kept() {
     assert_eq!(cache.len(), 3);
     assert!(model.forward(&[256], &mut cache, &control).is_err());
     assert!(model.forward(&[], &mut cache, &control).is_err());
+}
+
+#[test]
+fn a_stored_head_that_the_family_ties_is_no_layer_and_changes_nothing() {
+    let (source, target) = (folder("gpt2_original"), tempfile::tempdir().unwrap());
+    let bytes = std::fs::read(source.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let embedding = file.tensor("wte.weight").unwrap();
+    let zeros = vec![0; embedding.data().len()];
+    let head = TensorView::new(embedding.dtype(), embedding.shape().to_vec(), &zeros).unwrap();
+    let mut tensors = file.tensors();
+    tensors.push(("lm_head.weight".to_owned(), head));
+    safetensors::serialize_to_file(tensors, None, &target.path().join("model.safetensors")).unwrap();
+    std::fs::copy(source.join("config.json"), target.path().join("config.json")).unwrap();
+    let model = Model::load(&Checkpoint::open(target.path()).unwrap()).unwrap();
+    assert!(model.layers().iter().all(|layer| layer.kind != Kind::LmHead));
+    let golden = golden("gpt2_original");
+    let logits = model.forward_all(&golden.ids, &mut model.cache(), None, &Control::new()).unwrap();
+    assert!(distance(&logits, &golden.logits) < TOLERANCE);
 }

@@ -24,6 +24,7 @@ pub(in crate::model) static GPT2: Family = Family {
         head: "lm_head",
         transposed: true,
     },
+    tied_by_default: true,
     describe,
 };
 
@@ -55,7 +56,6 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         activation: Activation::parse(config.word_or("activation_function", "gelu_new")?)?,
         biased: &[Kind::Qkv, Kind::O, Kind::Up, Kind::Down],
         tied: config.flag("tie_word_embeddings")?,
-        tied_by_default: true,
         eos: config.ids("eos_token_id", &[50256])?,
     })
 }

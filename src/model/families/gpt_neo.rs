@@ -28,6 +28,7 @@ pub(in crate::model) static GPT_NEO: Family = Family {
         head: "lm_head",
         transposed: false,
     },
+    tied_by_default: true,
     describe,
 };
 
@@ -53,7 +54,6 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         activation: Activation::parse(config.word_or("activation_function", "gelu_new")?)?,
         biased: &[Kind::O, Kind::Up, Kind::Down],
         tied: config.flag("tie_word_embeddings")?,
-        tied_by_default: true,
         eos: config.ids("eos_token_id", &[50256])?,
     })
 }

@@ -6,7 +6,8 @@ use crate::model::family::{Architecture, Attention, Family, Names, NormKind, Pos
 use crate::model::rope::RopeSpec;
 use crate::model::{Kind, ModelError};
 
-pub(in crate::model) static LLAMA: Family = Family { model_type: "llama", names: NAMES, describe };
+pub(in crate::model) static LLAMA: Family =
+    Family { model_type: "llama", names: NAMES, tied_by_default: false, describe };
 
 /// Names that LLaMA and its descendants share.
 pub(super) const NAMES: Names = Names {
@@ -85,7 +86,6 @@ pub(super) fn describe_like(
         activation: Activation::parse(config.word_or("hidden_act", "silu")?)?,
         biased: biased(config)?,
         tied: config.flag("tie_word_embeddings")?,
-        tied_by_default: false,
         eos: config.ids("eos_token_id", &[2])?,
     })
 }

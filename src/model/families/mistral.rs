@@ -5,7 +5,8 @@ use crate::model::ModelError;
 use crate::model::config::Config;
 use crate::model::family::{Architecture, Family};
 
-pub(in crate::model) static MISTRAL: Family = Family { model_type: "mistral", names: NAMES, describe };
+pub(in crate::model) static MISTRAL: Family =
+    Family { model_type: "mistral", names: NAMES, tied_by_default: false, describe };
 
 fn describe(config: &Config) -> Result<Architecture, ModelError> {
     let defaults =
