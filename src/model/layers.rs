@@ -108,7 +108,7 @@ pub(super) fn float_matrix(tensor: &Tensor, rows: usize, cols: usize, transposed
     Matrix::new(rows, cols, order, values).ok()
 }
 
-/// Every layer, in the model's order: by block, then q k v (qkv) o gate up (gate_up) down, `lm_head` last.
+/// Every layer, in the model's order: by block, then q k v (qkv) o gate up (`gate_up`) down, `lm_head` last.
 /// Works on any checkpoint: where the family is unknown, every 2-D floating-point tensor that is no embedding is a layer of
 /// kind `other` or as its name tells. Compressed layers that cannot be read are left out (running them says why).
 pub fn layers_of(checkpoint: &Checkpoint) -> Vec<Layer> {
