@@ -1,4 +1,4 @@
-//! The tensors that stand for a compressed layer (INTERFACE: compressed checkpoint).
+//! The tensors that stand for a compressed layer (README, "Compressed checkpoints").
 
 use std::collections::BTreeMap;
 

@@ -19,9 +19,9 @@ pub struct BenchOptions {
     pub runs: usize,
 }
 
-/// One model's figures (INTERFACE `bench`), medians over runs.
+/// One model's figures, as `bench` prints them, medians over runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "named as in INTERFACE")]
+#[expect(missing_docs, reason = "named as the command prints it")]
 pub struct Timing {
     pub load_s: f64,
     pub prefill_tokens_per_s: f64,
@@ -38,7 +38,7 @@ pub struct Timing {
 
 /// `bench`'s JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "named as in INTERFACE")]
+#[expect(missing_docs, reason = "named as the command prints it")]
 pub struct BenchReport {
     pub threads: usize,
     pub bandwidth_bytes_per_s: f64,

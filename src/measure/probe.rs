@@ -17,7 +17,7 @@ pub struct Probe {
 
 /// `compare`'s JSON `probes`: how many, and the shares continued as expected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "named as in INTERFACE")]
+#[expect(missing_docs, reason = "named as the command prints it")]
 pub struct ProbeReport {
     pub count: usize,
     pub original: f64,

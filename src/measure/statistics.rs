@@ -6,7 +6,7 @@ use super::PositionStats;
 
 /// `compare`'s JSON `kld`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "percentiles in nats, named as in INTERFACE")]
+#[expect(missing_docs, reason = "percentiles in nats, named as the command prints it")]
 pub struct Kld {
     pub mean: f64,
     pub mean_se: f64,
@@ -19,7 +19,7 @@ pub struct Kld {
 
 /// `compare`'s JSON `perplexity`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "named as in INTERFACE")]
+#[expect(missing_docs, reason = "named as the command prints it")]
 pub struct Perplexity {
     pub original: f64,
     pub compressed: f64,
