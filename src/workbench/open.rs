@@ -62,7 +62,7 @@ pub(super) fn open(request: &Request, task: &Task) -> Result<Loaded, End> {
     let stored = stored_layers(&opened).map_err(|error| End::Failed(error.to_string()))?;
     step()?;
     let mut notices = Vec::new();
-    let (checkpoint, folder) = match original(request, &stored, &mut notices)? {
+    let (checkpoint, folder) = match original(request, &opened, &stored, &mut notices)? {
         Some(original) => (original, Some(opened)),
         None => (opened, None),
     };
@@ -81,7 +81,12 @@ pub(super) fn open(request: &Request, task: &Task) -> Result<Loaded, End> {
 }
 
 /// The original of a compressed folder, where one was named.
-fn original(request: &Request, stored: &[StoredLayer], notices: &mut Vec<Notice>) -> Result<Option<Checkpoint>, End> {
+fn original(
+    request: &Request,
+    folder: &Checkpoint,
+    stored: &[StoredLayer],
+    notices: &mut Vec<Notice>,
+) -> Result<Option<Checkpoint>, End> {
     let Some(source) = &request.original else { return Ok(None) };
     if stored.is_empty() {
         notices.push((
@@ -90,7 +95,16 @@ fn original(request: &Request, stored: &[StoredLayer], notices: &mut Vec<Notice>
         ));
         return Ok(None);
     }
-    source.open(&request.locations).map(Some).map_err(|error| End::Failed(format!("original: {error}")))
+    let original = source.open(&request.locations).map_err(|error| End::Failed(format!("original: {error}")))?;
+    let made_from = folder.metadata().get("source_fingerprint");
+    if made_from.is_some_and(|fingerprint| *fingerprint != original.fingerprint()) {
+        let (folder, original) = (request.source.name(), source.name());
+        notices.push((
+            Severity::Warning,
+            format!("{folder} was not made from {original}: the fingerprints differ, so errors compare unlike weights"),
+        ));
+    }
+    Ok(Some(original))
 }
 
 impl Loaded {

@@ -43,6 +43,7 @@ fn a_folder_is_exported_opened_fixed_and_gone_on_from() {
         assert_eq!((row.plan, &row.measured), (plan, &before.measured));
     }
     assert!(!on.workbench.unsaved());
+    assert!(!on.said("was not made from"));
     on.workbench.set_plans("rank 3", &[(key, Plan::low_rank(3))]);
     on.encoded();
     assert_eq!(on.workbench.rows()[key].plan, Plan::low_rank(3));
@@ -50,6 +51,32 @@ fn a_folder_is_exported_opened_fixed_and_gone_on_from() {
     bench.workbench.export(kind, &out, false);
     bench.until("refused", |bench| bench.messages().iter().any(|message| message.severity == Severity::Error));
     assert!(bench.said("exists"));
+}
+
+/// The demo with one bit of its weights turned, as a folder.
+fn another_demo(folder: &std::path::Path) {
+    let mut weights = DEMO.weights.to_vec();
+    *weights.last_mut().unwrap() ^= 1;
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("model.safetensors"), weights).unwrap();
+    std::fs::write(folder.join("config.json"), DEMO.config).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), DEMO.tokenizer).unwrap();
+}
+
+#[test]
+fn an_original_that_a_folder_was_not_made_from_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, other) = (folder.path().join("out"), folder.path().join("other"));
+    let mut bench = Bench::demo();
+    let key = bench.layer(Kind::K);
+    bench.workbench.set_plans("rank 4", &[(key, Plan::low_rank(4))]);
+    bench.encoded();
+    bench.workbench.export(ExportKind::Compressed(Layout::Native), &out, false);
+    bench.until("exported", |bench| bench.messages().iter().any(|message| message.text.contains("exported")));
+    another_demo(&other);
+    let mut wrong = Bench::new(Locations::default());
+    wrong.open(Source::Path(out), None, Some(Source::Path(other)));
+    assert!(wrong.said("was not made from"), "{:?}", wrong.workbench.messages());
 }
 
 #[test]
