@@ -9,7 +9,7 @@ use super::args::LogitsArgs;
 use super::output;
 use super::session::Session;
 use crate::checkpoint::{Dtype, replace_file};
-use crate::model::HiddenSink;
+use crate::model::Observer;
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {
@@ -22,7 +22,7 @@ struct Document<'a> {
 #[derive(Debug, Default)]
 struct States(Vec<Vec<f32>>);
 
-impl HiddenSink for States {
+impl Observer for States {
     fn hidden(&mut self, _index: usize, state: &[f32]) {
         self.0.push(state.to_vec());
     }
@@ -41,7 +41,7 @@ pub fn run(args: &LogitsArgs, session: &Session) -> anyhow::Result<()> {
     let (ids, _) = opened.prompt(&model, &args.prompt)?;
     let control = session.interrupt.control();
     let mut states = States::default();
-    let sink: Option<&mut dyn HiddenSink> = if args.hidden { Some(&mut states) } else { None };
+    let sink: Option<&mut dyn Observer> = if args.hidden { Some(&mut states) } else { None };
     let logits = model.forward_all(&ids, &mut model.cache(), sink, &control)?;
     let vocabulary = logits.len() / ids.len();
     let mut tensors = vec![("logits", vec![ids.len(), vocabulary], logits)];

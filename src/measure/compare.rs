@@ -9,7 +9,7 @@ use super::logits::cosine;
 use super::statistics::{mean_and_error, share_and_error};
 use super::{Kld, MeasureError, Perplexity, PositionStats, compare_position};
 use crate::control::Control;
-use crate::model::{HiddenSink, Model, ModelError};
+use crate::model::{Model, ModelError, Observer};
 
 /// Longest window, in tokens.
 const WINDOW: usize = 512;
@@ -76,11 +76,11 @@ pub fn windows(ids: usize, context: usize, bos: bool) -> Vec<Range<usize>> {
 pub struct WindowPass {
     /// Logits [scored, vocabulary] of the scored positions.
     pub logits: Vec<f32>,
-    /// Hidden states as [`HiddenSink`] receives them, each [scored, hidden].
+    /// Hidden states as [`Observer`] receives them, each [scored, hidden].
     pub states: Vec<Vec<f32>>,
 }
 
-impl HiddenSink for Vec<Vec<f32>> {
+impl Observer for Vec<Vec<f32>> {
     fn hidden(&mut self, _index: usize, state: &[f32]) {
         self.push(state.to_vec());
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rankscope::checkpoint::Checkpoint;
 use rankscope::control::Control;
-use rankscope::model::{Generation, HiddenSink, Kind, Model, Sampling};
+use rankscope::model::{Generation, Kind, Model, Observer, Sampling};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
@@ -59,7 +59,7 @@ fn golden(name: &str) -> Golden {
 #[derive(Default)]
 struct States(Vec<f32>);
 
-impl HiddenSink for States {
+impl Observer for States {
     fn hidden(&mut self, _index: usize, state: &[f32]) {
         self.0.extend_from_slice(state);
     }
