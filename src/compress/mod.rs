@@ -2,6 +2,7 @@
 
 mod cache;
 mod cache_files;
+mod calibration;
 mod codec;
 mod export;
 mod export_encode;
@@ -25,6 +26,7 @@ mod words;
 
 pub use cache::FactorCache;
 pub use cache_files::CacheError;
+pub use calibration::Calibration;
 pub use codec::{Classic, CompressError, Encoded, Layout, encode};
 pub use export::{ExportError, ExportKind, ExportOptions, ExportPlan, Exported, ExportedLayer, export, plan_export};
 pub use layer::compressed_weight;

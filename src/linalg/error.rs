@@ -24,6 +24,9 @@ pub enum NumericError {
     /// NaN or infinity among the elements.
     #[error("the matrix holds {0} values that are NaN or infinite; it cannot be decomposed")]
     NonFinite(usize),
+    /// Input statistics that cannot be used.
+    #[error("the input statistics are unusable: {0}; calibrate anew")]
+    Statistics(String),
     /// A singular value beyond the largest f32.
     #[error("the matrix's largest singular value is {0:e}, beyond f32; scale the matrix down")]
     Range(f64),

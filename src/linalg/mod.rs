@@ -7,9 +7,11 @@ mod kernels;
 mod matrix;
 mod product;
 mod quantize;
+mod statistics;
 
 pub use decompose::{Decomposition, decompose};
 pub use error::NumericError;
 pub use kernels::{axpy, kernel_family, row_dots, row_sum};
 pub use matrix::{Matrix, Order, Values};
 pub use quantize::{quantize_groups, quantize_rows, quantize_whole};
+pub use statistics::{InputStatistics, Moments};
