@@ -1,5 +1,6 @@
 //! Plans, the policy, the codec, the factor cache and export. This room knows no screen.
 
+mod allocate;
 mod cache;
 mod cache_files;
 mod calibration;
@@ -24,6 +25,7 @@ mod resolve;
 mod testing;
 mod words;
 
+pub use allocate::{Allocation, BudgetError, Choice, allocate, hull};
 pub use cache::FactorCache;
 pub use cache_files::CacheError;
 pub use calibration::Calibration;
