@@ -3,6 +3,7 @@
 mod bandwidth;
 mod bench;
 mod compare;
+mod damage;
 mod error;
 mod logits;
 mod probe;
@@ -14,6 +15,7 @@ mod statistics;
 pub use bandwidth::read_bandwidth;
 pub use bench::{BenchOptions, BenchReport, Loader, Timing, bench};
 pub use compare::{CompareOptions, Comparison, Drift, WindowPass, compare, run_window, windows};
+pub use damage::DamageCurve;
 pub use error::MeasureError;
 pub use logits::{PositionStats, compare_position, cosine};
 pub use probe::{Probe, ProbeReport, parse_probes, probe};
