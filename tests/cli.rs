@@ -354,6 +354,10 @@ fn wrong_use_is_2_and_failure_is_1() {
     }
     let (_, reason) = place.failure(&[]);
     assert_eq!(reason, "error: the workbench needs a terminal; see 'rankscope help' for commands without a screen\n");
+    for mistyped in [&["inspct"][..], &["inspct", "demo", "--json"]] {
+        let (status, reason) = place.failure(mistyped);
+        assert!(status == Some(2) && reason.contains("did you mean 'rankscope inspect'?"), "{reason}");
+    }
     for failing in [&["inspect", "./nope"][..], &["generate", "--ids", "99999"], &["compare", "--policy", "nope.json"]]
     {
         let (status, reason) = place.failure(failing);

@@ -14,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod locations;
 mod logits;
+mod mistyped;
 mod output;
 mod plan_json;
 mod policy;
@@ -41,6 +42,11 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let word = std::env::args().nth(1).unwrap_or_default();
+            if let Some(meant) = mistyped::meant(&word).filter(|_| error.use_stderr()) {
+                failure::say(format!("error: {}", mistyped::advice(&word, &meant)));
+                return ExitCode::from(2);
+            }
             // Help and version come this way too; a closed pipe is no error.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -85,6 +91,10 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
 }
 
 fn workbench(args: WorkbenchArgs, json: bool) -> anyhow::Result<()> {
+    let word = args.model.as_deref().unwrap_or_default();
+    if let Some(meant) = mistyped::meant(word) {
+        return Err(Usage(mistyped::advice(word, &meant)).into());
+    }
     if json {
         return Err(Usage("--json needs a command; see 'rankscope help'".into()).into());
     }
