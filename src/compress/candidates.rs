@@ -1,0 +1,69 @@
+//! The plans among which a budget chooses for a layer.
+
+use super::{Base, Plan, Weighting};
+
+/// Group lengths of an INT4 base that are tried: 5, 4.5, 4.25 and 4.125 bits a weight.
+const INT4_GROUPS: [usize; 4] = [16, 32, 64, 128];
+/// Bits a weight that a low-rank corrector of an INT4 base takes.
+const CORRECTOR_BITS: [f64; 7] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
+/// Bits a weight that a layer takes which is low-rank alone.
+const LOW_RANK_BITS: [f64; 7] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0];
+
+/// Plans of a layer [rows, cols] that takes `dense` bytes as it is, dense first: INT8, INT4 in groups, INT4 corrected by a
+/// low rank, and a low rank alone, factors INT8. With `activations` the factors are weighted by them, and U is refitted. Only
+/// plans that are smaller than the layer as it is, each once.
+pub fn candidates(rows: usize, cols: usize, dense: u64, activations: bool) -> Vec<Plan> {
+    let weighting = if activations { Weighting::Activations } else { Weighting::Plain };
+    let base = |base, group| Plan { base, group, ..Plan::dense() };
+    let corrected = |plan: Plan, bits: f64| {
+        let rank = rank_of_bits(rows, cols, bits);
+        (rank > 0 && rank <= rows.min(cols)).then_some(Plan { rank, weighting, refit: true, ..plan })
+    };
+    let int4 =
+        || INT4_GROUPS.iter().filter(|group| **group <= cols.max(32)).map(|group| base(Base::Int4, Some(*group)));
+    let mut plans = vec![base(Base::Int8, None), base(Base::Int8, Some(64))];
+    plans.extend(int4());
+    plans.extend(int4().flat_map(|plan| CORRECTOR_BITS.iter().filter_map(move |bits| corrected(plan, *bits))));
+    plans.extend(LOW_RANK_BITS.iter().filter_map(|bits| corrected(base(Base::None, None), *bits)));
+    plans.retain(|plan| plan.bytes(rows, cols, dense) < dense);
+    plans.insert(0, Plan::dense());
+    plans.dedup();
+    plans
+}
+
+/// The rank at which INT8 factors of a layer take `bits` a weight.
+fn rank_of_bits(rows: usize, cols: usize, bits: f64) -> usize {
+    (bits * (rows as f64 * cols as f64) / (8.0 * (rows + cols).max(1) as f64)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_is_possible_smaller_and_there_once() {
+        for (rows, cols) in [(1, 1), (8, 8), (128, 128), (512, 128), (128, 512), (2048, 8192)] {
+            let dense = 2 * (rows * cols) as u64;
+            let plans = candidates(rows, cols, dense, true);
+            assert_eq!(plans.first(), Some(&Plan::dense()));
+            for (index, plan) in plans.iter().enumerate().skip(1) {
+                assert!(
+                    plan.bytes(rows, cols, dense) < dense && plan.rank <= rows.min(cols),
+                    "{rows} x {cols}: {plan}"
+                );
+                assert_eq!(plan.meaningless(), None);
+                assert!(!plans[..index].contains(plan), "{plan} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_layer_has_every_kind_of_plan() {
+        let plans = candidates(2048, 2048, 2 << 22, true);
+        let bits = |plan: &Plan| 8.0 * plan.bytes(2048, 2048, 2 << 22) as f64 / f64::from(1 << 22);
+        let has = |base: Base, rank: bool| plans.iter().any(|plan| plan.base == base && (plan.rank > 0) == rank);
+        assert!(has(Base::Int8, false) && has(Base::Int4, false) && has(Base::Int4, true) && has(Base::None, true));
+        assert!(plans.iter().map(bits).fold(16.0, f64::min) < 1.1);
+        assert!(plans.iter().all(|plan| plan.rank == 0 || (plan.refit && plan.weighting == Weighting::Activations)));
+    }
+}
