@@ -51,7 +51,8 @@ pub struct WorkbenchArgs {
     /// For a compressed folder: the model that it came from
     #[arg(long, value_name = "MODEL")]
     pub original: Option<String>,
-    /// The colours: dark, light, high-contrast, monochrome, or one of your own
+    /// The colours: dark, light, high-contrast, monochrome, catppuccin, gruvbox, nord, solarized-dark, solarized-light,
+    /// tokyo-night, or one of your own
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// A theme of the program (`dark`, `light`, `high-contrast`, `monochrome`) or of the folder `themes` beside this file.
+    /// A theme of the program (`dark`, `light`, `high-contrast`, `monochrome`, `catppuccin`, `gruvbox`, `nord`,
+    /// `solarized-dark`, `solarized-light`, `tokyo-night`) or of the folder `themes` beside this file.
     pub theme: Option<String>,
     /// Whether the mouse is used (default true).
     pub mouse: Option<bool>,

@@ -21,6 +21,7 @@ macro_rules! roles {
 }
 
 roles! {
+    Ground "ground" "Ink and paper of the whole screen; plain: the terminal's own.";
     Text "text" "Ordinary text.";
     Dim "dim" "What matters less: rules, units, column heads.";
     Accent "accent" "The one accent: the focused pane, the program's name.";
@@ -92,11 +93,17 @@ struct StyleText {
 }
 
 /// The themes that are part of the program: name and text.
-pub const EMBEDDED: [(&str, &str); 4] = [
+pub const EMBEDDED: [(&str, &str); 10] = [
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
     ("high-contrast", include_str!("../../themes/high-contrast.toml")),
     ("monochrome", include_str!("../../themes/monochrome.toml")),
+    ("catppuccin", include_str!("../../themes/catppuccin.toml")),
+    ("gruvbox", include_str!("../../themes/gruvbox.toml")),
+    ("nord", include_str!("../../themes/nord.toml")),
+    ("solarized-dark", include_str!("../../themes/solarized-dark.toml")),
+    ("solarized-light", include_str!("../../themes/solarized-light.toml")),
+    ("tokyo-night", include_str!("../../themes/tokyo-night.toml")),
 ];
 
 impl Theme {
@@ -166,6 +173,8 @@ impl StyleText {
 
 #[cfg(test)]
 mod tests {
+    use ratatui::style::Color;
+
     use super::*;
 
     #[test]
@@ -177,8 +186,40 @@ mod tests {
                 assert!(file.contains_key(*key), "{name} lacks {key}");
                 assert!(
                     theme.style(*role).bg.is_none()
-                        || matches!(role, Role::Cursor | Role::CursorAway | Role::Input | Role::First)
+                        || matches!(role, Role::Ground | Role::Cursor | Role::CursorAway | Role::Input | Role::First)
                 );
+            }
+        }
+    }
+
+    /// Relative luminance (WCAG 2.2).
+    fn luminance(colour: Color) -> f64 {
+        let Color::Rgb(r, g, b) = colour else { panic!("{colour:?} is not exact") };
+        let [r, g, b] = [r, g, b].map(|c| {
+            let c = f64::from(c) / 255.0;
+            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    fn contrast(ink: Color, paper: Color) -> f64 {
+        let (ink, paper) = (luminance(ink), luminance(paper));
+        (ink.max(paper) + 0.05) / (ink.min(paper) + 0.05)
+    }
+
+    #[test]
+    fn text_stands_out_from_its_paper() {
+        for (name, text) in EMBEDDED.iter().filter(|(name, _)| !["high-contrast", "monochrome"].contains(name)) {
+            let theme = Theme::parse(name, text, Depth::True).unwrap();
+            // Ours leave the terminal's background as it is; this is what they are made for.
+            let usual = if *name == "light" { Color::Rgb(255, 255, 255) } else { Color::Rgb(13, 17, 23) };
+            let paper = theme.style(Role::Ground).bg.unwrap_or(usual);
+            // What lies beyond the cut is bars, not text.
+            for (role, key) in Role::ALL.iter().filter(|(role, _)| *role != Role::Beyond) {
+                let style = theme.style(*role);
+                let Some(ink) = style.fg else { continue };
+                let found = contrast(ink, style.bg.unwrap_or(paper));
+                assert!(found >= 4.5, "{name} {key}: {found:.2}");
             }
         }
     }

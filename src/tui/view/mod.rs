@@ -40,6 +40,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
     let mut view = View { scene, ui, buffer, facts };
     let Some(regions) = layout::regions(area, ui.pane, ui.lower, ui.zoomed) else {
         too_small(&mut view, area);
+        view.paint_ground();
         return;
     };
     header::render(&mut view, regions.header);
@@ -56,6 +57,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
     if let Some(toast) = &ui.toast {
         toast::render(&mut view, over, toast);
     }
+    view.paint_ground();
 }
 
 fn too_small(view: &mut View<'_>, area: Rect) {

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -71,6 +71,19 @@ impl View<'_> {
         for position in area.positions() {
             if let Some(cell) = self.buffer.cell_mut(position) {
                 cell.reset();
+            }
+        }
+    }
+
+    /// Gives the theme's ink and paper to every cell that has none of its own.
+    pub fn paint_ground(&mut self) {
+        let ground = self.style(Role::Ground);
+        for cell in &mut self.buffer.content {
+            if cell.fg == Color::Reset {
+                cell.fg = ground.fg.unwrap_or(Color::Reset);
+            }
+            if cell.bg == Color::Reset {
+                cell.bg = ground.bg.unwrap_or(Color::Reset);
             }
         }
     }
