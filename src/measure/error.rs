@@ -1,5 +1,6 @@
 //! Why something could not be measured.
 
+use crate::compress::{BudgetError, CompressError};
 use crate::control::Cancelled;
 use crate::model::ModelError;
 
@@ -28,6 +29,17 @@ pub enum MeasureError {
         /// Of the compressed model.
         compressed: usize,
     },
+    /// A layer could not be compressed.
+    #[error("layer {layer}: {source}")]
+    Layer {
+        /// Its name.
+        layer: String,
+        /// Why.
+        source: CompressError,
+    },
+    /// No policy fits.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     /// Cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
