@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::CompressError;
 use super::cache_files::CacheFolder;
 use super::codec::quantized_base;
+use super::{Base, CompressError, Plan};
 use crate::checkpoint::{Bytes, Tensor};
 use crate::control::Control;
 use crate::linalg::{Decomposition, Matrix, Order, decompose};
@@ -94,7 +94,7 @@ impl FactorCache {
         self.whole(tensor, matrix, Keep::Memory, control)
     }
 
-    /// As [`FactorCache::get`], of W - base, where the base is W in INT8 with one scale a row or a `group` of columns.
+    /// As [`FactorCache::get`], of W - base, where the base is W quantized as `plan` says.
     ///
     /// # Errors
     /// As [`FactorCache::get`].
@@ -102,10 +102,10 @@ impl FactorCache {
         &self,
         tensor: &Tensor,
         matrix: &Matrix,
-        group: Option<usize>,
+        plan: &Plan,
         control: &Control,
     ) -> Result<Arc<Decomposition>, CompressError> {
-        self.residual(tensor, matrix, group, Keep::Memory, control)
+        self.residual(tensor, matrix, plan, Keep::Memory, control)
     }
 
     pub(super) fn whole(
@@ -123,12 +123,12 @@ impl FactorCache {
         &self,
         tensor: &Tensor,
         matrix: &Matrix,
-        group: Option<usize>,
+        plan: &Plan,
         keep: Keep,
         control: &Control,
     ) -> Result<Arc<Decomposition>, CompressError> {
         let compute = || {
-            let base = quantized_base(matrix, group)?;
+            let base = quantized_base(matrix, plan)?;
             let mut rest = matrix.to_f32();
             let mut row = vec![0.0; matrix.cols()];
             for (index, rest) in rest.chunks_exact_mut(matrix.cols().max(1)).enumerate() {
@@ -137,8 +137,9 @@ impl FactorCache {
             }
             Ok(decompose(&rest, matrix.rows(), matrix.cols(), control)?)
         };
-        let group = group.map_or(String::new(), |group| format!("-g{group}"));
-        let key = format!("{}-int8{group}", self.key(tensor, matrix));
+        let base = if plan.base == Base::Int4 { "int4" } else { "int8" };
+        let group = plan.base_group().map_or(String::new(), |group| format!("-g{group}"));
+        let key = format!("{}-{base}{group}", self.key(tensor, matrix));
         self.fetch(&key, matrix, keep, &compute, control)
     }
 
@@ -344,10 +345,12 @@ mod tests {
         let whole = cache.get(&tensor, &plain, &control).unwrap();
         assert_eq!((whole.rows, whole.cols), (2, 3));
         assert_eq!(cache.get(&tensor, &turned, &control).unwrap().rows, 3);
-        let rest = cache.get_residual(&tensor, &plain, None, &control).unwrap();
-        let grouped = cache.get_residual(&tensor, &plain, Some(1), &control).unwrap();
+        let int8 = Plan { base: Base::Int8, ..Plan::dense() };
+        let rest = cache.get_residual(&tensor, &plain, &int8, &control).unwrap();
+        let grouped = cache.get_residual(&tensor, &plain, &Plan { group: Some(1), ..int8 }, &control).unwrap();
         assert!(rest.energy < whole.energy * 1e-4 && grouped.energy < rest.energy);
-        assert_eq!(cache.state().held.len(), 4);
+        cache.get_residual(&tensor, &plain, &Plan { base: Base::Int4, ..int8 }, &control).unwrap();
+        assert_eq!(cache.state().held.len(), 5);
         assert!(Arc::ptr_eq(&whole, &cache.get(&tensor, &plain, &control).unwrap()));
     }
 }

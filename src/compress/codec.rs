@@ -6,7 +6,7 @@ use half::f16;
 
 use super::{Base, Factors, Plan};
 use crate::control::{Cancelled, Control};
-use crate::linalg::{Decomposition, Matrix, NumericError, quantize_groups, quantize_rows, quantize_whole};
+use crate::linalg::{Decomposition, Matrix, NumericError, quantize_groups, quantize_rows, quantize_whole, quantize4};
 use crate::model::{CompressedLinear, LowRank};
 
 /// Which layout the factors are coded for.
@@ -76,7 +76,7 @@ pub fn encode(
     let base = match plan.base {
         Base::None => None,
         Base::Dense => Some(matrix.clone()),
-        Base::Int8 | Base::Int4 => Some(quantized_base(matrix, plan.group)?),
+        Base::Int8 | Base::Int4 => Some(quantized_base(matrix, plan)?),
     };
     if plan.rank == 0 {
         return Ok(Encoded { weight: CompressedLinear { base, low_rank: None }, classic: None });
@@ -120,8 +120,11 @@ pub(super) fn fits_classic(plan: &Plan) -> bool {
     plan.is_dense() || (plan.base == Base::None && plan.factors == Factors::Int8)
 }
 
-/// W in INT8, with one scale a row or a group of columns.
-pub(super) fn quantized_base(matrix: &Matrix, group: Option<usize>) -> Result<Matrix, CompressError> {
+/// Largest magnitude that an INT4 base holds: -8 times the largest scale.
+const INT4_MOST: f32 = 8.0 * 65504.0;
+
+/// W in INT8 or INT4, with one scale a row or a group of columns.
+pub(super) fn quantized_base(matrix: &Matrix, plan: &Plan) -> Result<Matrix, CompressError> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
     let (nan, infinite) = matrix.non_finite();
     if nan + infinite > 0 {
@@ -130,6 +133,14 @@ pub(super) fn quantized_base(matrix: &Matrix, group: Option<usize>) -> Result<Ma
         return Err(CompressError::Plan(reason));
     }
     let w = matrix.to_f32();
+    let group = plan.base_group();
+    if let (Base::Int4, Some(group)) = (plan.base, group) {
+        if w.iter().any(|x| x.abs() > INT4_MOST) {
+            let reason = "the matrix reaches beyond what INT4 holds (524032); use int8 or leave the layer dense";
+            return Err(CompressError::Plan(reason.into()));
+        }
+        return Ok(quantize4(&w, rows, cols, group, None)?);
+    }
     let (quant, scales) = match group {
         None => quantize_rows(&w, rows, cols),
         Some(group) => quantize_groups(&w, rows, cols, group),
@@ -239,8 +250,8 @@ mod tests {
         let control = Control::new();
         let mut decomposition = || {
             let mut rest = w.to_f32();
-            if plan.base == Base::Int8 {
-                let base = quantized_base(w, plan.group)?.to_f32();
+            if plan.base != Base::None {
+                let base = quantized_base(w, plan)?.to_f32();
                 rest.iter_mut().zip(base).for_each(|(w, base)| *w -= base);
             }
             Ok(Arc::new(decompose(&rest, w.rows(), w.cols(), &control)?))
@@ -273,6 +284,10 @@ mod tests {
         let groups = error(&w, &Plan { group: Some(4), ..int8 }, Layout::Native);
         let corrected = error(&w, &Plan { rank: 5, ..int8 }, Layout::Native);
         assert!(groups < rows && corrected < rows / 2.0, "{groups} {corrected} {rows}");
+        let int4 = Plan { base: Base::Int4, group: Some(5), ..Plan::dense() };
+        let alone = error(&w, &int4, Layout::Native);
+        let corrected = error(&w, &Plan { rank: 5, ..int4 }, Layout::Native);
+        assert!(alone > groups && alone < 0.1 && corrected < alone / 2.0, "{alone} {corrected}");
     }
 
     #[test]
@@ -317,13 +332,14 @@ mod tests {
         assert!(refused(Plan::low_rank(5), Layout::Native).contains("min(4, 6) = 4"));
         assert!(refused(Plan::low_rank(0), Layout::Native).contains("stores nothing"));
         assert!(refused(Plan { rank: 1, ..Plan::dense() }, Layout::Native).contains("leave out"));
-        assert!(refused(Plan { base: Base::Int4, ..int8 }, Layout::Native).contains("not supported"));
         assert!(refused(Plan { refit: true, ..Plan::low_rank(1) }, Layout::Native).contains("not supported"));
         assert!(refused(int8, Layout::Classic).contains("classic layout holds"));
         assert!(refused(Plan { factors: Factors::F16, ..Plan::low_rank(1) }, Layout::Classic).contains("classic"));
         let huge = matrix(1, 1, &[f32::MAX]);
         let f16 = Plan { factors: Factors::F16, ..Plan::low_rank(1) };
         assert!(encoded(&huge, &f16, Layout::Native).unwrap_err().to_string().contains("f16"));
+        let int4 = Plan { base: Base::Int4, ..int8 };
+        assert!(encoded(&huge, &int4, Layout::Native).unwrap_err().to_string().contains("beyond what INT4 holds"));
         let broken = matrix(1, 2, &[f32::NAN, 1.0]);
         assert!(encoded(&broken, &int8, Layout::Native).unwrap_err().to_string().contains("1 values"));
         assert!(matches!(encoded(&broken, &f16, Layout::Native), Err(CompressError::Numeric(_))));

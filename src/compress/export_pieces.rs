@@ -58,6 +58,8 @@ impl Piece {
         match (matrix.values(), self.content) {
             (Values::I8 { quant, .. }, Content::Quant) => Some(quant.bytes()),
             (Values::I8 { scales, .. }, Content::Scale) => Some(scales.bytes()),
+            (Values::I4 { quant, .. }, Content::Quant) => Some(quant.bytes()),
+            (Values::I4 { scales, .. }, Content::Scale) => Some(scales.bytes()),
             (Values::F32(w), Content::Whole) => Some(w.bytes()),
             (Values::F16(w), Content::Whole) => Some(w.bytes()),
             _ => None,
@@ -69,10 +71,12 @@ impl Piece {
 pub(super) fn pieces(plan: &Plan, layout: Layout, rows: usize, cols: usize) -> Vec<(Piece, Dtype, Vec<usize>)> {
     let rank = plan.rank;
     let mut found = Vec::new();
-    if plan.base == Base::Int8 {
-        let scales = plan.group.map_or(vec![rows], |group| vec![rows, cols.div_ceil(group.max(1))]);
-        found.push((Piece::new(Part::Base, Content::Quant), Dtype::I8, vec![rows, cols]));
-        found.push((Piece::new(Part::Base, Content::Scale), Dtype::F32, scales));
+    let (quant, scale) = (Piece::new(Part::Base, Content::Quant), Piece::new(Part::Base, Content::Scale));
+    let scales = plan.base_group().map_or(vec![rows], |group| vec![rows, cols.div_ceil(group.max(1))]);
+    match plan.base {
+        Base::None | Base::Dense => {}
+        Base::Int8 => found.extend([(quant, Dtype::I8, vec![rows, cols]), (scale, Dtype::F32, scales)]),
+        Base::Int4 => found.extend([(quant, Dtype::U8, vec![rows, cols.div_ceil(2)]), (scale, Dtype::F16, scales)]),
     }
     if rank == 0 {
         return found;
@@ -115,13 +119,15 @@ pub(super) fn part_metas(
 ) -> Vec<(&'static str, PartMeta)> {
     let pieces = pieces(plan, layout, rows, cols).into_iter();
     let of_parts = pieces.filter(|(piece, _, _)| piece.content != Content::Scale);
-    let meta = |(piece, _, original_shape): (Piece, Dtype, Vec<usize>)| {
+    let meta = |(piece, _, shape): (Piece, Dtype, Vec<usize>)| {
+        // INT4 lies packed.
+        let original_shape = if piece.part == Part::Base { vec![rows, cols] } else { shape };
         let meta = PartMeta {
             scale: scales.get(&piece.part).map(|scale| f64::from(*scale)),
             zero_point: 0,
             original_shape,
             original_dtype: "float32".to_owned(),
-            group: plan.group.filter(|_| piece.part == Part::Base),
+            group: plan.base_group().filter(|_| piece.part == Part::Base),
         };
         (piece.part.name(), meta)
     };

@@ -34,7 +34,7 @@ pub(super) fn encoded_layer(
     let found = checkpoint.tensor(&layer.name).zip(layer.matrix(checkpoint));
     let (tensor, matrix) = found.ok_or_else(|| CompressError::Plan(unreadable(layer)))?;
     let mut decomposition = || match plan.base {
-        Base::Int8 => cache.residual(tensor, &matrix, plan.group, keep, control),
+        Base::Int8 | Base::Int4 => cache.residual(tensor, &matrix, plan, keep, control),
         _ => cache.whole(tensor, &matrix, keep, control),
     };
     encode(&matrix, plan, layout, &mut decomposition, control)

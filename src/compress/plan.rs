@@ -19,7 +19,7 @@ pub enum Base {
     Dense,
     /// INT8, one scale a row (or a group).
     Int8,
-    /// INT4 in groups; read and checked, but refused with the reason when it is to be used.
+    /// INT4 in groups of 32 (or others), each with the scale of least error.
     Int4,
 }
 
@@ -56,7 +56,7 @@ pub struct Plan {
     pub rank: usize,
     /// Format of the factors.
     pub factors: Factors,
-    /// Group length of a quantized base along the input; `None`: one scale a row.
+    /// Group length of a quantized base along the input; `None`: one scale a row for INT8, groups of 32 for INT4.
     pub group: Option<usize>,
     /// What is minimised.
     pub weighting: Weighting,
@@ -90,10 +90,19 @@ impl Plan {
         let base = match self.base {
             Base::None => 0,
             Base::Dense => dense,
-            Base::Int8 => m * n + 4 * m * self.group.map_or(1, groups),
-            Base::Int4 => m * n.div_ceil(2) + 2 * m * groups(self.group.unwrap_or(INT4_GROUP)),
+            Base::Int8 => m * n + 4 * m * self.base_group().map_or(1, groups),
+            Base::Int4 => m * n.div_ceil(2) + 2 * m * self.base_group().map_or(1, groups),
         };
         base + self.factor_bytes(m, n)
+    }
+
+    /// Group length of the base's scales along the input; `None`: one a row, or a base without scales.
+    pub fn base_group(&self) -> Option<usize> {
+        match self.base {
+            Base::None | Base::Dense => None,
+            Base::Int8 => self.group,
+            Base::Int4 => Some(self.group.unwrap_or(INT4_GROUP)),
+        }
     }
 
     /// Bytes of U and Vh.
@@ -108,18 +117,17 @@ impl Plan {
     }
 
     /// This plan without the settings that change nothing: those of factors where there are none, the group of a base that
-    /// is not quantized.
+    /// is not quantized, a group that is what is meant without one.
     #[must_use]
     pub fn normalized(self) -> Self {
-        let group = self.group.filter(|_| matches!(self.base, Base::Int8 | Base::Int4));
+        let usual = |group: &usize| self.base == Base::Int4 && *group == INT4_GROUP;
+        let group = self.group.filter(|group| matches!(self.base, Base::Int8 | Base::Int4) && !usual(group));
         if self.rank > 0 { Self { group, ..self } } else { Self { base: self.base, group, ..Self::default() } }
     }
 
     /// Why this version cannot store a layer so, in one line that says what to do; `None` where it can.
     pub fn unsupported(&self) -> Option<&'static str> {
-        if self.base == Base::Int4 {
-            Some("base int4 is not supported by this version; use int8")
-        } else if self.weighting == Weighting::Activations {
+        if self.weighting == Weighting::Activations {
             Some("weighting activations is not supported by this version; use plain")
         } else if self.refit {
             Some("refit is not supported by this version; leave it out")
@@ -213,5 +221,8 @@ mod tests {
         let used = Plan { base: Base::Int8, ..idle };
         assert_eq!(used.normalized(), Plan { base: Base::Int8, group: Some(8), ..Plan::dense() });
         assert_eq!(Plan { rank: 3, ..used }.normalized(), Plan { rank: 3, ..used });
+        let int4 = Plan { base: Base::Int4, ..Plan::dense() };
+        assert_eq!(Plan { group: Some(32), ..int4 }.normalized(), int4);
+        assert_eq!(Plan { group: Some(64), ..int4 }.normalized().group, Some(64));
     }
 }

@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused() {
-        for rule in [r#""base": "int4""#, r#""rank": 2, "weighting": "activations""#, r#""rank": 2, "refit": true"#] {
+        for rule in [r#""rank": 2, "weighting": "activations""#, r#""rank": 2, "refit": true"#] {
             let found = errors(&format!("{{\"match\": \"*\", {rule}}}"), &layers());
             assert!(found[0].contains("not supported by this version"), "{found:?}");
         }

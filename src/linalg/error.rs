@@ -18,8 +18,8 @@ pub enum NumericError {
         /// Elements found.
         found: usize,
     },
-    /// INT8 elements are read row by row, with at least one column to a scale.
-    #[error("INT8 with {0} cannot be read; store it row by row with one scale a row or a group")]
+    /// INT8 and INT4 elements are read row by row, with at least one column to a scale.
+    #[error("INT8 or INT4 with {0} cannot be read; store it row by row with one scale a row or a group")]
     Layout(&'static str),
     /// NaN or infinity among the elements.
     #[error("the matrix holds {0} values that are NaN or infinite; it cannot be decomposed")]

@@ -35,6 +35,16 @@ pub enum Values {
         /// Group length along the columns; `None`: one scale a row.
         group: Option<usize>,
     },
+    /// INT4, x = q * scale with q in -8..=7 in two's complement: each row begins with a byte of its own, which holds two
+    /// numbers, the low half first.
+    I4 {
+        /// ceil(cols / 2) bytes a row.
+        quant: View<u8>,
+        /// ceil(cols / group) a row; they may be negative.
+        scales: View<f16>,
+        /// Group length along the columns.
+        group: usize,
+    },
 }
 
 /// W [rows, cols] = [out, in]; y = W x. Elements stay as stored: kernels widen them in registers.
@@ -50,16 +60,23 @@ impl Matrix {
     /// Checks that the counts fit.
     ///
     /// # Errors
-    /// [`NumericError::Size`] for a count (of elements or of scales) that does not, [`NumericError::Layout`] for INT8 that is
-    /// stored column by column or has groups of 0 columns.
+    /// [`NumericError::Size`] for a count (of elements, bytes or scales) that does not, [`NumericError::Layout`] for INT8 or
+    /// INT4 that is stored column by column or has groups of 0 columns.
     pub fn new(rows: usize, cols: usize, order: Order, values: Values) -> Result<Self, NumericError> {
-        let found = match &values {
-            Values::F32(w) => w.len(),
-            Values::F16(w) => w.len(),
-            Values::Bf16(w) => w.len(),
-            Values::I8 { quant, .. } => quant.len(),
-        };
-        check_count(rows, cols, found)?;
+        match &values {
+            Values::F32(w) => check_count(rows, cols, w.len())?,
+            Values::F16(w) => check_count(rows, cols, w.len())?,
+            Values::Bf16(w) => check_count(rows, cols, w.len())?,
+            Values::I8 { quant, .. } => check_count(rows, cols, quant.len())?,
+            Values::I4 { quant, .. } => check_count(rows, cols.div_ceil(2), quant.len())?,
+        }
+        if let Values::I4 { scales, group, .. } = &values {
+            match group {
+                _ if order == Order::ColumnMajor => return Err(NumericError::Layout("columns first")),
+                0 => return Err(NumericError::Layout("groups of 0 columns")),
+                group => check_count(rows, cols.div_ceil(*group), scales.len())?,
+            }
+        }
         if let Values::I8 { scales, group, .. } = &values {
             match group {
                 _ if order == Order::ColumnMajor => return Err(NumericError::Layout("columns first")),
@@ -129,6 +146,7 @@ impl Matrix {
             Values::F16(w) => w.bytes().len(),
             Values::Bf16(w) => w.bytes().len(),
             Values::I8 { quant, scales, .. } => quant.bytes().len() + scales.bytes().len(),
+            Values::I4 { quant, scales, .. } => quant.bytes().len() + scales.bytes().len(),
         };
         bytes as u64
     }
@@ -178,6 +196,17 @@ impl Matrix {
                     }
                 }
             }
+            Values::I4 { quant, scales, group } => {
+                let scales = scales.iter().skip(i * self.cols.div_ceil(*group));
+                let stride = self.cols.div_ceil(2);
+                let row = quant.get(i * stride..(i + 1) * stride).unwrap_or_default();
+                let mut numbers = row.iter().flat_map(|byte| [byte << 4, *byte].map(|top| top.cast_signed() >> 4));
+                for (out, scale) in out.chunks_mut(*group).zip(scales) {
+                    for (out, number) in out.iter_mut().zip(&mut numbers) {
+                        *out = f32::from(number) * scale.to_f32();
+                    }
+                }
+            }
         }
     }
 
@@ -199,11 +228,11 @@ impl Matrix {
         all
     }
 
-    /// How many elements are NaN and how many infinite (of the scales for INT8).
+    /// How many elements are NaN and how many infinite (of the scales for INT8 and INT4).
     pub fn non_finite(&self) -> (u64, u64) {
         match &self.values {
             Values::F32(w) | Values::I8 { scales: w, .. } => count(w, |x| x.to_bits() & 0x7fff_ffff, 0x7f80_0000),
-            Values::F16(w) => count(w, |x| u32::from(x.to_bits() & 0x7fff), 0x7c00),
+            Values::F16(w) | Values::I4 { scales: w, .. } => count(w, |x| u32::from(x.to_bits() & 0x7fff), 0x7c00),
             Values::Bf16(w) => count(w, |x| u32::from(x.to_bits() & 0x7fff), 0x7f80),
         }
     }
@@ -240,6 +269,12 @@ mod tests {
         out
     }
 
+    fn nibbles(rows: usize, cols: usize, quant: &[u8], scales: &[f32], group: usize) -> Result<Matrix, NumericError> {
+        let scales: Vec<f16> = scales.iter().map(|scale| f16::from_f32(*scale)).collect();
+        let values = Values::I4 { quant: View::copied(quant), scales: View::copied(&scales), group };
+        Matrix::new(rows, cols, Order::RowMajor, values)
+    }
+
     #[test]
     fn rows_are_the_same_in_every_format() {
         let w = [1.0_f32, -2.0, 0.5, 4.0, 0.25, -8.0];
@@ -251,13 +286,15 @@ mod tests {
             Matrix::new(2, 3, Order::ColumnMajor, Values::Bf16(View::copied(&turned))).unwrap(),
             Matrix::from_i8(2, 3, &[4, -8, 2, 16, 1, -32], &[0.25; 2], None).unwrap(),
             Matrix::from_i8(2, 3, &[4, -8, 1, 8, 1, -64], &[0.25, 0.5, 0.5, 0.125], Some(2)).unwrap(),
+            nibbles(2, 3, &[0xe1, 0x02, 0x12, 0x08], &[1.0, 0.25, 2.0, 1.0], 2).unwrap(),
         ];
         for matrix in &formats[..4] {
             assert_eq!((row(matrix, 0), row(matrix, 1)), (w[..3].to_vec(), w[3..].to_vec()), "{matrix:?}");
             assert_eq!(matrix.to_f32(), w);
         }
         assert_eq!(formats[4].to_f32(), [1.0, -2.0, 0.5, 4.0, 0.5, -8.0]);
-        assert_eq!(formats.each_ref().map(Matrix::bytes), [24, 12, 12, 14, 22]);
+        assert_eq!(formats[5].to_f32(), [1.0, -2.0, 0.5, 4.0, 2.0, -8.0]);
+        assert_eq!(formats.each_ref().map(Matrix::bytes), [24, 12, 12, 14, 22, 12]);
     }
 
     #[test]
@@ -270,6 +307,9 @@ mod tests {
         assert!(matches!(Matrix::from_i8(2, 3, &[0; 6], &[], Some(0)), Err(NumericError::Layout(_))));
         let values = Values::I8 { quant: View::copied(&[0]), scales: View::copied(&[1.0]), group: None };
         assert!(matches!(Matrix::new(1, 1, Order::ColumnMajor, values), Err(NumericError::Layout(_))));
+        assert!(size(nibbles(2, 3, &[0; 3], &[1.0; 2], 4)));
+        assert!(size(nibbles(2, 3, &[0; 4], &[1.0; 2], 2)));
+        assert!(matches!(nibbles(2, 3, &[0; 4], &[], 0), Err(NumericError::Layout(_))));
     }
 
     #[test]
@@ -282,5 +322,6 @@ mod tests {
         assert_eq!(Matrix::new(2, 3, Order::ColumnMajor, brain).unwrap().non_finite(), (2, 3));
         let quantized = Matrix::from_i8(2, 1, &[1, 2], &[f32::NAN, 1.0], None).unwrap();
         assert_eq!(quantized.non_finite(), (1, 0));
+        assert_eq!(nibbles(2, 1, &[1, 2], &[1.0, f32::INFINITY], 1).unwrap().non_finite(), (0, 1));
     }
 }

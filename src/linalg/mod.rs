@@ -7,6 +7,7 @@ mod kernels;
 mod matrix;
 mod product;
 mod quantize;
+mod quantize4;
 mod statistics;
 
 pub use decompose::{Decomposition, decompose};
@@ -14,4 +15,5 @@ pub use error::NumericError;
 pub use kernels::{axpy, kernel_family, row_dots, row_sum};
 pub use matrix::{Matrix, Order, Values};
 pub use quantize::{quantize_groups, quantize_rows, quantize_whole};
+pub use quantize4::quantize4;
 pub use statistics::{InputStatistics, Moments};

@@ -30,6 +30,7 @@ pub fn apply(family: Family, matrix: &Matrix, x: &[f32], y: &mut [f32], add: boo
         Values::Bf16(w) => call.run(w, Scales::None),
         Values::I8 { quant, scales, group: None } => call.run(quant, Scales::Rows(scales)),
         Values::I8 { quant, scales, group: Some(group) } => call.run(quant, Scales::Groups(scales, *group)),
+        Values::I4 { quant, scales, group } => call.run(quant, Scales::HalfGroups(scales, *group)),
     }
 }
 
@@ -85,7 +86,7 @@ mod tests {
     use half::{bf16, f16};
     use proptest::prelude::*;
 
-    use super::super::{axpy, quantize_groups, quantize_rows, row_dots, row_sum};
+    use super::super::{axpy, quantize_groups, quantize_rows, quantize4, row_dots, row_sum};
     use super::*;
     use crate::checkpoint::View;
 
@@ -113,6 +114,7 @@ mod tests {
         all.push(Matrix::from_i8(rows, cols, &quant, &scales, None).unwrap());
         let (quant, scales) = quantize_groups(&w, rows, cols, group);
         all.push(Matrix::from_i8(rows, cols, &quant, &scales, Some(group)).unwrap());
+        all.push(quantize4(&w, rows, cols, group, None).unwrap());
         all
     }
 
@@ -128,7 +130,9 @@ mod tests {
 
     #[test]
     fn every_family_agrees_with_f64() {
-        for (rows, cols, group) in [(1, 1, 1), (9, 5, 2), (21, 67, 32), (16, 64, 32), (70, 131, 24), (150, 48, 16)] {
+        for (rows, cols, group) in
+            [(1, 1, 1), (9, 5, 2), (21, 67, 32), (16, 64, 32), (70, 131, 24), (17, 131, 19), (150, 48, 16)]
+        {
             let x = random(7 * cols, 2);
             for matrix in formats(rows, cols, group) {
                 let w = matrix.to_f32();

@@ -35,7 +35,7 @@ pub fn round_trip(
         (0, _) => plan.is_dense().then_some(0.0),
         (_, Base::None) => Some(predicted(cache.get(tensor, &matrix, control)?.as_ref(), &matrix.to_f32(), plan)),
         _ => {
-            let rest = cache.get_residual(tensor, &matrix, plan.group, control)?;
+            let rest = cache.get_residual(tensor, &matrix, plan, control)?;
             Some(predicted(rest.as_ref(), &matrix.to_f32(), plan))
         }
     };

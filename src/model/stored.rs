@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 use super::{CompressedLinear, LowRank, ModelError};
 use crate::checkpoint::{Checkpoint, Dtype, Tensor, View, escaped};
 use crate::linalg::{Matrix, Order, Values};
+
+/// Group length of INT4 where nothing tells it.
+const USUAL_GROUP: usize = 32;
 
 /// Key of the JSON text in `__metadata__`.
 pub const CLASSIC_META_KEY: &str = "compression_meta";
@@ -184,6 +188,9 @@ impl Reader<'_> {
     fn quantized(&self, part: Part, quant: &Tensor) -> Result<Matrix, ModelError> {
         let name = quant.name.as_str();
         let [rows, cols] = *quant.shape.as_slice() else { return Err(trouble(name, "it is not two-dimensional")) };
+        if quant.dtype == Dtype::U8 && part == Part::Base {
+            return self.packed(quant, (rows, cols));
+        }
         if quant.dtype != Dtype::I8 {
             return Err(trouble(name, &format!("it is stored as {:?}; I8 is needed", quant.dtype)));
         }
@@ -211,6 +218,34 @@ impl Reader<'_> {
             Values::F32(View::copied(&q.iter().enumerate().map(shift).collect::<Vec<f32>>()))
         };
         Ok(Matrix::new(rows, cols, Order::RowMajor, values)?)
+    }
+
+    /// An INT4 base, two numbers a byte. Its width is told by `compression_meta`, else by Vh, else it is even.
+    fn packed(&self, quant: &Tensor, (rows, bytes): (usize, usize)) -> Result<Matrix, ModelError> {
+        let name = quant.name.as_str();
+        let meta = self.metas.get(&format!("{}.{}", self.owner, Part::Base.name()));
+        let told = meta.map(|meta| meta.original_shape.clone());
+        let vh = self.tensor("Vh.quant").or_else(|| self.tensor("Vh")).and_then(|vh| vh.shape.last());
+        let shape = told.unwrap_or_else(|| vec![rows, vh.copied().unwrap_or(bytes.saturating_mul(2))]);
+        let cols = match *shape.as_slice() {
+            [found, cols] if found == rows && cols.div_ceil(2) == bytes => cols,
+            _ => return Err(trouble(name, &format!("{rows} rows of {bytes} bytes do not hold INT4 of {shape:?}"))),
+        };
+        if meta.is_some_and(|meta| meta.zero_point != 0) {
+            return Err(trouble(name, "INT4 with a zero point other than 0 cannot be read"));
+        }
+        let scale = self.tensor("base.scale").ok_or_else(|| trouble(name, "there is no base.scale beside it"))?;
+        let [found, groups] = *scale.shape.as_slice() else {
+            return Err(trouble(&scale.name, "it is not two-dimensional"));
+        };
+        let scales: Option<View<f16>> = scale.data.view().filter(|_| scale.dtype == Dtype::F16 && found == rows);
+        let scales = scales.ok_or_else(|| trouble(&scale.name, &format!("F16 with {rows} rows is needed")))?;
+        if scales.iter().any(|scale| !scale.is_finite()) {
+            return Err(trouble(&scale.name, "it holds a scale that is not finite"));
+        }
+        let group = self.group(cols, groups, meta.and_then(|meta| meta.group).or(Some(USUAL_GROUP)))?;
+        let quant: View<u8> = quant.data.view().ok_or_else(|| trouble(name, "its size is wrong"))?;
+        Ok(Matrix::new(rows, cols, Order::RowMajor, Values::I4 { quant, scales, group })?)
     }
 
     /// Scales [rows], or [rows, groups] with the group length `told` or found.

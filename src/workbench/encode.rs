@@ -74,12 +74,12 @@ impl Encode {
         };
         let tensor = self.checkpoint.tensor(&layer.name).filter(|_| given.is_none());
         let residual = match tensor {
-            Some(tensor) if plan.base == Base::Int8 && plan.rank > 0 => {
+            Some(tensor) if matches!(plan.base, Base::Int8 | Base::Int4) && plan.rank > 0 => {
                 // In the factor cache by now.
-                let rest = self.cache.get_residual(tensor, &matrix, plan.group, control)?;
+                let rest = self.cache.get_residual(tensor, &matrix, plan, control)?;
                 let whole = matrix.to_f32().iter().map(|w| f64::from(*w).powi(2)).sum();
                 let (values, energy) = (rest.s.clone(), rest.energy);
-                Some(Arc::new(Residual { base: plan.base, group: plan.group, values, energy, whole }))
+                Some(Arc::new(Residual { base: plan.base, group: plan.base_group(), values, energy, whole }))
             }
             _ => None,
         };

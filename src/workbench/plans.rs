@@ -51,7 +51,7 @@ pub(super) struct Residual {
 impl Residual {
     /// Whether it is what the base of `plan` leaves.
     pub(super) fn fits(&self, plan: &Plan) -> bool {
-        (self.base, self.group) == (plan.base, plan.group)
+        (self.base, self.group) == (plan.base, plan.base_group())
     }
 
     /// `||E - c E_r|| / ||W||` for the rank of `plan`, c being 1 or with norm correction `||E|| / ||E_r||`.
@@ -65,13 +65,11 @@ impl Residual {
 
 /// The plan that a stored layer shows.
 pub(super) fn stored_plan(weight: &CompressedLinear) -> Plan {
-    let group = |matrix: &Matrix| match matrix.values() {
-        Values::I8 { group, .. } => Some(*group),
-        _ => None,
-    };
-    let (base, group) = match &weight.base {
+    let (base, group) = match weight.base.as_ref().map(Matrix::values) {
         None => (Base::None, None),
-        Some(matrix) => group(matrix).map_or((Base::Dense, None), |group| (Base::Int8, group)),
+        Some(Values::I8 { group, .. }) => (Base::Int8, *group),
+        Some(Values::I4 { group, .. }) => (Base::Int4, Some(*group)),
+        Some(Values::F32(_) | Values::F16(_) | Values::Bf16(_)) => (Base::Dense, None),
     };
     let factors = match weight.low_rank.as_ref().map(|low| low.u.values()) {
         Some(Values::F32(_)) => Factors::F32,
@@ -79,7 +77,7 @@ pub(super) fn stored_plan(weight: &CompressedLinear) -> Plan {
         _ => Factors::Int8,
     };
     let rank = weight.low_rank.as_ref().map_or(0, |low| low.vh.rows());
-    Plan { base, rank, factors, group, ..Plan::dense() }
+    Plan { base, rank, factors, group, ..Plan::dense() }.normalized()
 }
 
 #[cfg(test)]
@@ -110,7 +108,6 @@ mod tests {
         assert_eq!(admissible(&Plan::low_rank(0), &layer()), Ok(Plan::low_rank(1)));
         let int8 = Plan { base: Base::Int8, ..Plan::dense() };
         assert_eq!(admissible(&int8, &layer()), Ok(int8));
-        assert!(admissible(&Plan { base: Base::Int4, ..int8 }, &layer()).is_err());
         assert!(admissible(&Plan { weighting: Weighting::Activations, ..int8 }, &layer()).is_err());
         assert!(admissible(&Plan { rank: 2, ..Plan::dense() }, &layer()).is_err());
         assert!(admissible(&int8, &Layer { fixed: true, ..layer() }).unwrap_err().contains("--original"));

@@ -44,13 +44,15 @@ fn opened(path: &Path, plan: impl Fn(usize, &Layer) -> Plan) -> Opened {
 fn mixed(index: usize, layer: &Layer) -> Plan {
     let rank = layer.max_rank() / 2;
     let int8 = Plan { base: Base::Int8, ..Plan::dense() };
-    match index % 7 {
+    match index % 9 {
         0 => Plan::low_rank(rank),
         1 => int8,
         2 => Plan { group: Some(16), ..int8 },
         3 => Plan { rank: 3, factors: Factors::F16, ..int8 },
         4 => Plan { factors: Factors::F32, norm_correction: true, ..Plan::low_rank(rank) },
         5 => Plan { factors: Factors::F16, ..Plan::low_rank(1) },
+        6 => Plan { base: Base::Int4, ..int8 },
+        7 => Plan { base: Base::Int4, group: Some(9), rank: 2, ..int8 },
         _ => Plan::dense(),
     }
 }
@@ -140,7 +142,7 @@ fn parts_have_the_names_types_and_shapes_of_the_interface() {
         let part = |suffix: &str| shape(format!("{stem}.{suffix}"));
         let (m, n, r) = (layer.rows, layer.cols, plan.rank);
         assert_eq!(part("weight").is_some(), plan.is_dense());
-        match index % 7 {
+        match index % 9 {
             0 => {
                 assert_eq!(part("U.quant"), Some((Dtype::I8, vec![m, r])));
                 assert_eq!(part("U.scale"), Some((Dtype::F32, vec![m])));
@@ -154,6 +156,11 @@ fn parts_have_the_names_types_and_shapes_of_the_interface() {
             }
             3 => assert_eq!((part("U"), part("Vh").is_some()), (Some((Dtype::F16, vec![m, 3])), true)),
             4 => assert_eq!(part("Vh"), Some((Dtype::F32, vec![r, n]))),
+            6 => {
+                assert_eq!(part("base.quant"), Some((Dtype::U8, vec![m, n.div_ceil(2)])));
+                assert_eq!(part("base.scale"), Some((Dtype::F16, vec![m, n.div_ceil(32)])));
+            }
+            7 => assert_eq!(part("base.scale"), Some((Dtype::F16, vec![m, n.div_ceil(9)]))),
             _ => {}
         }
     }

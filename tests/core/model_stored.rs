@@ -115,3 +115,36 @@ fn parts_that_disagree_are_refused_by_name() {
     let negative = format!("{{{}}}", entry("U", -1.0, 0, "[3, 2]"));
     assert!(told(&negative, 2).contains("not a number above 0"));
 }
+
+/// An INT4 base [2, 5] in groups of 4, low half first, as another program may write it.
+fn int4(folder: &Path, meta: &str, extra: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> Result<Vec<f32>, String> {
+    let scales: Vec<u8> = [1.0, -0.5, 2.0, 0.25].iter().flat_map(|x| half::f16::from_f32(*x).to_le_bytes()).collect();
+    let mut tensors = vec![
+        ("base.quant", Dtype::U8, vec![2, 3], vec![0x21, 0x8f, 0x07, 0x10, 0x32, 0x0c]),
+        ("base.scale", Dtype::F16, vec![2, 2], scales),
+    ];
+    tensors.extend_from_slice(extra);
+    write(folder, &tensors, meta);
+    let checkpoint = Checkpoint::open(folder).unwrap();
+    let found = stored_layers(&checkpoint).map_err(|error| error.to_string())?;
+    Ok(found[0].weight.base.as_ref().unwrap().to_f32())
+}
+
+#[test]
+fn an_int4_base_is_read_with_the_width_that_the_metadata_or_the_factors_tell() {
+    let home = tempfile::tempdir().unwrap();
+    let wanted = [1.0, 2.0, -1.0, -8.0, -3.5, 0.0, 2.0, 4.0, 6.0, -1.0];
+    let meta = |more: &str| {
+        format!(r#"{{"{NAME}.base": {{"scale": null, "original_shape": [2, 5], "original_dtype": "float32"{more}}}}}"#)
+    };
+    assert_eq!(int4(home.path(), &meta(r#", "group": 4"#), &[]).unwrap(), wanted);
+    let factors = [("U", Dtype::F16, vec![2, 1], vec![0; 4]), ("Vh", Dtype::F16, vec![1, 5], vec![0; 10])];
+    assert_eq!(int4(home.path(), "{}", &factors).unwrap(), wanted);
+    for (meta, reason) in [
+        (meta("").replace("[2, 5]", "[2, 7]"), "do not hold INT4"),
+        (meta(r#", "zero_point": 8"#), "zero point"),
+        (meta("").replace("[2, 5]", "[5, 2]"), "do not hold INT4"),
+    ] {
+        assert!(int4(home.path(), &meta, &[]).unwrap_err().contains(reason), "{reason}");
+    }
+}

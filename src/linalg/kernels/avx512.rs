@@ -2,15 +2,15 @@
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256, _mm512_add_ps,
-    _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
-    _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
-    _mm512_slli_epi32, _mm512_storeu_ps,
+    __m128i, __m256i, __m512, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256, _mm256_set1_epi16,
+    _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
+    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
+    _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
 use half::{bf16, f16};
 
-use super::avx2::{Avx2, sum8};
+use super::avx2::{Avx2, sum8, unpack_i4};
 use super::simd::{Kernel, Simd};
 
 /// AVX-512 (F and DQ). Only [`Avx512::detect`] makes one.
@@ -43,6 +43,12 @@ impl Simd for Avx512 {
     fn splat(self, value: f32) -> Self::V {
         // SAFETY: `self` proves the features.
         unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn splat_f16(self, value: f16) -> Self::V {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_cvtph_ps(_mm256_set1_epi16(value.to_bits().cast_signed())) }
     }
 
     #[inline(always)]
@@ -106,5 +112,10 @@ impl Simd for Avx512 {
     unsafe fn load_i8(self, from: *const i8) -> Self::V {
         // SAFETY: `self` proves the features, the caller vouches for 16 elements of 1 byte.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast::<__m128i>()))) }
+    }
+    #[inline(always)]
+    unsafe fn load_i4(self, from: *const u8) -> Self::V {
+        // SAFETY: `self` proves the features, of AVX2 too; the caller vouches for 8 bytes.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(unpack_i4(_mm_loadl_epi64(from.cast::<__m128i>())))) }
     }
 }

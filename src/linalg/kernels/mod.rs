@@ -20,14 +20,13 @@ use std::sync::OnceLock;
 pub use columns::{ColumnKernel, ColumnProduct, OUTPUT_GRANULE};
 pub use output::Output;
 pub use rows::{RowKernel, RowProduct, Scales};
-pub use simd::{Element, Kernel};
+pub use simd::{Element, Kernel, Simd};
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use avx512::Avx512;
 use portable::Portable;
-use simd::Simd;
 use vectors::{Axpy, RowDots, RowSum};
 
 /// A vector unit of this machine.

@@ -46,6 +46,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn splat_f16(self, value: f16) -> Self::V {
+        [widened(value); LANES]
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         each(|i| a[i] * b[i])
     }
@@ -101,6 +106,14 @@ impl Simd for Portable {
         // SAFETY: the caller vouches for LANES elements.
         let stored = unsafe { from.cast::<[i8; LANES]>().read_unaligned() };
         each(|i| f32::from(stored[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i4(self, from: *const u8) -> Self::V {
+        // SAFETY: the caller vouches for LANES / 2 bytes.
+        let stored = unsafe { from.cast::<[u8; LANES / 2]>().read_unaligned() };
+        // The wanted half goes to the top, and back down with its sign.
+        each(|i| f32::from((stored[i / 2] << (4 * (1 - i % 2))).cast_signed() >> 4))
     }
 }
 

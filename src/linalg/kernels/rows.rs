@@ -6,10 +6,12 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use super::output::Output;
 use super::simd::{Element, Kernel, Simd};
 
-/// The scales of INT8 elements.
+/// The scales of INT8 and INT4 elements.
 #[derive(Debug, Clone, Copy)]
 pub enum Scales<'a> {
     /// There are none: floats.
@@ -18,12 +20,31 @@ pub enum Scales<'a> {
     Rows(&'a [f32]),
     /// One per `group` columns of each row.
     Groups(&'a [f32], usize),
+    /// The same in half precision.
+    HalfGroups(&'a [f16], usize),
+}
+
+impl Scales<'_> {
+    /// The scale of a group in every lane.
+    ///
+    /// # Safety
+    /// There are more than `index` scales.
+    #[inline(always)]
+    unsafe fn of_group<S: Simd>(self, s: S, index: usize) -> S::V {
+        match self {
+            // SAFETY: the caller vouches for the index.
+            Scales::Groups(scales, _) => s.splat(unsafe { *scales.get_unchecked(index) }),
+            // SAFETY: the caller vouches for the index.
+            Scales::HalfGroups(scales, _) => s.splat_f16(unsafe { *scales.get_unchecked(index) }),
+            Scales::None | Scales::Rows(_) => s.splat(1.0),
+        }
+    }
 }
 
 /// What is multiplied: x [tokens, cols], w [rows, cols].
 #[derive(Debug, Clone, Copy)]
 pub struct RowProduct<'a, E> {
-    /// Stored elements.
+    /// Stored elements; a row begins with a whole one.
     pub w: &'a [E],
     /// Their scales.
     pub scales: Scales<'a>,
@@ -50,16 +71,19 @@ const PANEL_BYTES: usize = 512 << 10;
 impl<'a, E: Element> RowKernel<'a, E> {
     /// `None` where a slice is too short for the sizes: after this, every access of the kernel is inside.
     pub fn new(product: RowProduct<'a, E>, rows: Range<usize>) -> Option<Self> {
-        let elements = rows.end.checked_mul(product.cols)?;
+        let elements = rows.end.checked_mul(product.cols.div_ceil(E::PACKED))?;
         let inputs = product.tokens.checked_mul(product.cols)?;
         let groups = match product.scales {
             Scales::None => 0,
             Scales::Rows(_) => 1,
-            Scales::Groups(_, group) => product.cols.div_ceil((group > 0).then_some(group)?),
+            Scales::Groups(_, group) | Scales::HalfGroups(_, group) => {
+                product.cols.div_ceil((group > 0).then_some(group)?)
+            }
         };
         let scales = match product.scales {
             Scales::None => 0,
             Scales::Rows(scales) | Scales::Groups(scales, _) => scales.len(),
+            Scales::HalfGroups(scales, _) => scales.len(),
         };
         let fits = product.w.len() >= elements
             && product.x.len() >= inputs
@@ -74,7 +98,7 @@ impl<E: Element> Kernel for RowKernel<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        if matches!(self.product.scales, Scales::Groups(..)) {
+        if matches!(self.product.scales, Scales::Groups(..) | Scales::HalfGroups(..)) {
             self.panels::<S, true>(s);
         } else {
             self.panels::<S, false>(s);
@@ -97,7 +121,7 @@ impl<E: Element> RowKernel<'_, E> {
     /// All tokens, for as many rows at a time as stay in the cache.
     #[inline(always)]
     fn panels_of<S: Simd, const R: usize, const GROUPED: bool>(&self, s: S) {
-        let row_bytes = (self.product.cols * size_of::<E>()).max(1);
+        let row_bytes = (self.product.cols.div_ceil(E::PACKED) * size_of::<E>()).max(1);
         let height = (PANEL_BYTES / row_bytes / R * R).max(R);
         for first in self.rows.clone().step_by(height) {
             let panel = first..self.rows.end.min(first + height);
@@ -146,7 +170,7 @@ impl<E: Element> RowKernel<'_, E> {
     fn tile<S: Simd, const R: usize, const T: usize, const GROUPED: bool>(&self, s: S, row: usize, token: usize) {
         let RowProduct { cols, scales, .. } = self.product;
         let mut sums = [[s.splat(0.0); T]; R];
-        if let Scales::Groups(scales, group) = scales
+        if let Scales::Groups(_, group) | Scales::HalfGroups(_, group) = scales
             && GROUPED
         {
             let groups = cols.div_ceil(group);
@@ -154,7 +178,7 @@ impl<E: Element> RowKernel<'_, E> {
                 let mut scale = [s.splat(0.0); R];
                 for (r, scale) in scale.iter_mut().enumerate() {
                     // SAFETY: `new` has seen that there are rows.end * groups scales.
-                    *scale = s.splat(unsafe { *scales.get_unchecked((row + r) * groups + g) });
+                    *scale = unsafe { scales.of_group(s, (row + r) * groups + g) };
                 }
                 let columns = g * group..cols.min(g * group + group);
                 self.add_span::<S, R, T, true>(s, (row, token), columns, scale, &mut sums);
@@ -166,7 +190,7 @@ impl<E: Element> RowKernel<'_, E> {
             let scale = match scales {
                 // SAFETY: `new` has seen that there are rows.end scales.
                 Scales::Rows(scales) => unsafe { *scales.get_unchecked(row + r) },
-                Scales::None | Scales::Groups(..) => 1.0,
+                Scales::None | Scales::Groups(..) | Scales::HalfGroups(..) => 1.0,
             };
             for (t, sum) in sums.iter().enumerate() {
                 // SAFETY: `new` has seen that y holds tokens x rows.end, and no other kernel has these rows.
@@ -186,9 +210,24 @@ impl<E: Element> RowKernel<'_, E> {
         sums: &mut [[S::V; T]; R],
     ) {
         let RowProduct { cols, w, x, .. } = self.product;
-        let (w, x) = (w.as_ptr().wrapping_add(row * cols), x.as_ptr().wrapping_add(token * cols));
+        let stride = cols.div_ceil(E::PACKED);
+        let (w, x) = (w.as_ptr().wrapping_add(row * stride), x.as_ptr().wrapping_add(token * cols));
         let mut sum = *sums;
         let mut k = span.start;
+        if E::PACKED == 2 && k % 2 == 1 && k < span.end {
+            // A group that begins within a byte: its first number alone, beside one that counts 0 times.
+            for (r, sum) in sum.iter_mut().enumerate() {
+                // SAFETY: row + r < rows.end and k < cols, and `new` has seen rows.end * stride elements.
+                let weight = unsafe { E::load_tail(s, w.add(r * stride + k / 2), 2) };
+                let weight = if SCALED { s.mul(weight, scale[r]) } else { weight };
+                for (t, sum) in sum.iter_mut().enumerate() {
+                    // SAFETY: token + t < tokens and k < cols, and `new` has seen tokens * cols inputs.
+                    let input = unsafe { f32::load_tail(s, [0.0, *x.add(t * cols + k)].as_ptr(), 2) };
+                    *sum = s.fma(weight, input, *sum);
+                }
+            }
+            k += 1;
+        }
         while k + S::LANES <= span.end {
             let mut inputs = [s.splat(0.0); T];
             for (t, input) in inputs.iter_mut().enumerate() {
@@ -196,8 +235,9 @@ impl<E: Element> RowKernel<'_, E> {
                 *input = unsafe { f32::load(s, x.add(t * cols + k)) };
             }
             for (r, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: row + r < rows.end and k + LANES <= cols, and `new` has seen rows.end * cols elements.
-                let mut weight = unsafe { E::load(s, w.add(r * cols + k)) };
+                // SAFETY: row + r < rows.end and k + LANES <= cols, and `new` has seen rows.end * stride elements; k is a
+                // whole number of elements.
+                let mut weight = unsafe { E::load(s, w.add(r * stride + k / E::PACKED)) };
                 if SCALED {
                     weight = s.mul(weight, scale[r]);
                 }
@@ -211,12 +251,12 @@ impl<E: Element> RowKernel<'_, E> {
             let rest = span.end - k;
             for (r, sum) in sum.iter_mut().enumerate() {
                 // SAFETY: as above, with k + rest <= cols, and rest < LANES.
-                let mut weight = unsafe { E::load_tail(s, w.add(r * cols + k), rest) };
+                let mut weight = unsafe { E::load_tail(s, w.add(r * stride + k / E::PACKED), rest) };
                 if SCALED {
                     weight = s.mul(weight, scale[r]);
                 }
                 for (t, sum) in sum.iter_mut().enumerate() {
-                    // SAFETY: as above.
+                    // SAFETY: as above. The inputs' other lanes are 0, whatever the weights' hold.
                     let input = unsafe { f32::load_tail(s, x.add(t * cols + k), rest) };
                     *sum = s.fma(weight, input, *sum);
                 }

@@ -19,6 +19,8 @@ pub trait Simd: Copy + Send + Sync {
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::V;
+    /// `value` widened, in every lane.
+    fn splat_f16(self, value: f16) -> Self::V;
     /// a * b.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a + b.
@@ -54,6 +56,11 @@ pub trait Simd: Copy + Send + Sync {
     /// # Safety
     /// As [`Simd::load_f32`].
     unsafe fn load_i8(self, from: *const i8) -> Self::V;
+    /// Reads and widens INT4, two a byte, the low half first.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of `LANES / 2` bytes.
+    unsafe fn load_i4(self, from: *const u8) -> Self::V;
 }
 
 /// A computation that is compiled once for each unit. `run` and all it calls must be inlined.
@@ -64,46 +71,50 @@ pub trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// A stored element that widens to f32.
+/// Stored elements that widen to f32: one number each, or (u8) two INT4 numbers.
 pub trait Element: Copy + Send + Sync {
     /// Zero, which pads tails.
     const ZERO: Self;
+    /// Numbers in an element.
+    const PACKED: usize;
 
     /// Reads and widens one vector.
     ///
     /// # Safety
-    /// `from` is valid for reads of `S::LANES` elements.
+    /// `from` is valid for reads of `S::LANES` numbers.
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V;
 
-    /// Reads and widens `count` elements; the other lanes are 0.
+    /// Reads and widens `count` numbers; the other lanes are 0, except that of what else the last element holds.
     ///
     /// # Safety
-    /// `from` is valid for reads of `count` elements, and `count <= S::LANES`.
+    /// `from` is valid for reads of `count` numbers, and `count <= S::LANES`.
     #[inline(always)]
     unsafe fn load_tail<S: Simd>(s: S, from: *const Self, count: usize) -> S::V {
         let mut padded = [Self::ZERO; MOST_LANES];
-        // SAFETY: the caller vouches for `count <= LANES <= MOST_LANES` elements; the buffer is another allocation.
-        unsafe { std::ptr::copy_nonoverlapping(from, padded.as_mut_ptr(), count) };
-        // SAFETY: the buffer holds MOST_LANES >= LANES elements.
+        // SAFETY: the caller vouches for `count <= LANES <= MOST_LANES` numbers; the buffer is another allocation.
+        unsafe { std::ptr::copy_nonoverlapping(from, padded.as_mut_ptr(), count.div_ceil(Self::PACKED)) };
+        // SAFETY: the buffer holds MOST_LANES >= LANES numbers.
         unsafe { Self::load(s, padded.as_ptr()) }
     }
 }
 
 macro_rules! element {
-    ($type:ty, $zero:expr, $load:ident) => {
+    ($type:ty, $zero:expr, $packed:expr, $load:ident) => {
         impl Element for $type {
             const ZERO: Self = $zero;
+            const PACKED: usize = $packed;
 
             #[inline(always)]
             unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
-                // SAFETY: the caller vouches for LANES elements.
+                // SAFETY: the caller vouches for LANES numbers.
                 unsafe { s.$load(from) }
             }
         }
     };
 }
 
-element!(f32, 0.0, load_f32);
-element!(f16, f16::ZERO, load_f16);
-element!(bf16, bf16::ZERO, load_bf16);
-element!(i8, 0, load_i8);
+element!(f32, 0.0, 1, load_f32);
+element!(f16, f16::ZERO, 1, load_f16);
+element!(bf16, bf16::ZERO, 1, load_bf16);
+element!(i8, 0, 1, load_i8);
+element!(u8, 0, 2, load_i4);

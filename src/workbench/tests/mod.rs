@@ -181,8 +181,9 @@ fn every_rank_on_a_quantized_base_is_predicted_after_the_first() {
 #[test]
 fn impossible_plans_are_refused_with_a_message() {
     let mut bench = Bench::demo();
-    bench.workbench.set_plans("int4", &[(0, Plan { base: Base::Int4, ..Plan::dense() })]);
-    assert!(bench.said("int4"));
+    let refit = Plan { refit: true, ..Plan::low_rank(2) };
+    bench.workbench.set_plans("refit", &[(0, refit)]);
+    assert!(bench.said("refit"));
     assert!(bench.workbench.history().done.is_empty() && bench.workbench.rows()[0].plan.is_dense());
 }
 

@@ -1,0 +1,237 @@
+//! INT4 in groups, each with the scale that errs least.
+//!
+//! The largest number of a group, with its sign, goes to -8, the level that stands alone (as llama.cpp's `Q4_0` has it), or to
+//! a little more or less than that; of these scales the best is taken, and improved by least squares. Scales are tried as
+//! the f16 that they are stored as. The same bytes on every machine.
+
+#![expect(clippy::inline_always, reason = "everything must be inlined into the function compiled for the vector unit")]
+
+use half::f16;
+
+use super::kernels::{Family, Kernel, Simd};
+use super::{Matrix, NumericError, Order, Values};
+use crate::checkpoint::View;
+
+/// Where the largest number of a group goes: -FIRST, then on by quarters.
+const FIRST: f32 = 6.0;
+/// How many such places are tried: up to -12, where the largest numbers are cut off.
+const PLACES: u16 = 25;
+/// Least squares steps from the best of them.
+const STEPS: usize = 3;
+/// Numbers taken at once; groups are padded to whole ones.
+const LANES: usize = 16;
+/// Largest magnitude held: level -8 of the largest scale.
+const MOST: f32 = 8.0 * 65504.0;
+/// Added and taken away again, rounds to whole numbers, half to even, without a call.
+const ROUND: f32 = 12_582_912.0;
+
+/// The INT4 matrix of w [rows, cols], row-major, with a scale per `group` columns of a row (a last group may be short; 0 is
+/// taken as 1) that makes the sum of `weights[column] (w - q scale)^2` least; `None`: all columns count the same. A group of
+/// zeros has scale 1. NaN becomes 0, and numbers beyond 8 x 65504 are cut off.
+///
+/// # Errors
+/// [`NumericError::Size`] where `w` has not rows * cols elements or the weights are not `cols`.
+pub fn quantize4(
+    w: &[f32],
+    rows: usize,
+    cols: usize,
+    group: usize,
+    weights: Option<&[f32]>,
+) -> Result<Matrix, NumericError> {
+    let needed = rows.saturating_mul(cols);
+    if needed != w.len() {
+        return Err(NumericError::Size { rows, cols, needed, found: w.len() });
+    }
+    if let Some(weights) = weights.filter(|weights| weights.len() != cols) {
+        return Err(NumericError::Size { rows: 1, cols, needed: cols, found: weights.len() });
+    }
+    let group = group.clamp(1, cols.max(1));
+    let (quant, scales) = Family::best().run(Quantize { w, cols, group, weights });
+    let values = Values::I4 { quant: View::copied(&quant), scales: View::copied(&scales), group };
+    Matrix::new(rows, cols, Order::RowMajor, values)
+}
+
+/// All rows. Compiled for the vector unit, in plain arithmetic, so that every unit gives the same.
+struct Quantize<'a> {
+    w: &'a [f32],
+    cols: usize,
+    group: usize,
+    weights: Option<&'a [f32]>,
+}
+
+impl Kernel for Quantize<'_> {
+    type Output = (Vec<u8>, Vec<f16>);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Self::Output {
+        let (mut quant, mut scales) = (Vec::new(), Vec::new());
+        let mut numbers = Vec::with_capacity(self.cols);
+        let mut group = Group::default();
+        for row in self.w.chunks_exact(self.cols.max(1)) {
+            numbers.clear();
+            for (index, part) in row.chunks(self.group).enumerate() {
+                group.set(part, self.weights.and_then(|weights| weights.chunks(self.group).nth(index)));
+                let scale = group.best_scale();
+                numbers.extend(part.iter().map(|x| level(*x, scale.to_f32().recip()) as i8));
+                scales.push(scale);
+            }
+            quant.extend(numbers.chunks(2).map(|pair| match *pair {
+                [low, high] => low.cast_unsigned() & 15 | high.cast_unsigned() << 4,
+                [low] => low.cast_unsigned() & 15,
+                _ => 0,
+            }));
+        }
+        (quant, scales)
+    }
+}
+
+/// The level of x, as a whole number in -8..=7; 0 for NaN.
+#[inline(always)]
+fn level(x: f32, per_scale: f32) -> f32 {
+    (x * per_scale).clamp(-8.0, 7.0) + ROUND - ROUND
+}
+
+/// The numbers of a group and what each counts, padded with zeros.
+#[derive(Default)]
+struct Group {
+    x: Vec<[f32; LANES]>,
+    weights: Vec<[f32; LANES]>,
+    /// That of the largest magnitude.
+    largest: f32,
+}
+
+impl Group {
+    #[inline(always)]
+    fn set(&mut self, x: &[f32], weights: Option<&[f32]>) {
+        let finite = |x: &f32| if x.is_nan() { 0.0 } else { x.clamp(-MOST, MOST) };
+        padded(&mut self.x, x.iter().map(finite));
+        match weights {
+            Some(weights) => padded(&mut self.weights, weights.iter().copied()),
+            None => padded(&mut self.weights, x.iter().map(|_| 1.0)),
+        }
+        self.largest = x.iter().map(finite).fold(0.0, |most: f32, x| if x.abs() > most.abs() { x } else { most });
+    }
+
+    /// The stored scale of least error.
+    #[inline(always)]
+    fn best_scale(&self) -> f16 {
+        let mut best = (f32::INFINITY, f16::ONE, 1.0);
+        for place in 0..PLACES {
+            let tried = self.tried(self.largest / -(FIRST + 0.25 * f32::from(place)));
+            best = if tried.0 < best.0 { tried } else { best };
+        }
+        for _ in 0..STEPS {
+            let tried = self.tried(best.2);
+            best = if tried.0 < best.0 { tried } else { break };
+        }
+        best.1
+    }
+
+    /// A scale as stored, its error, and the scale of least error for the levels that it gives: (error, stored, better).
+    #[inline(always)]
+    fn tried(&self, scale: f32) -> (f32, f16, f32) {
+        let stored = f16::from_f32(scale.clamp(-f16::MAX.to_f32(), f16::MAX.to_f32()));
+        if stored == f16::ZERO {
+            return (f32::INFINITY, f16::ONE, 0.0);
+        }
+        let scale = stored.to_f32();
+        let per_scale = scale.recip();
+        let (mut error, mut with_x, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
+        for (x, weight) in self.x.iter().zip(&self.weights) {
+            for i in 0..LANES {
+                let q = level(x[i], per_scale);
+                let rest = x[i] - q * scale;
+                let counted = weight[i] * q;
+                error[i] += weight[i] * rest * rest;
+                with_x[i] += counted * x[i];
+                squares[i] += counted * q;
+            }
+        }
+        let sum = |lanes: [f32; LANES]| lanes.iter().sum::<f32>();
+        let better = sum(with_x) / sum(squares);
+        (sum(error), stored, if better.is_finite() { better } else { scale })
+    }
+}
+
+fn padded(blocks: &mut Vec<[f32; LANES]>, numbers: impl ExactSizeIterator<Item = f32>) {
+    blocks.clear();
+    blocks.resize(numbers.len().div_ceil(LANES), [0.0; LANES]);
+    blocks.as_flattened_mut().iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(matrix: &Matrix) -> (Vec<u8>, Vec<f32>) {
+        match matrix.values() {
+            Values::I4 { quant, scales, .. } => (quant.to_vec(), scales.iter().map(|scale| scale.to_f32()).collect()),
+            _ => panic!("not INT4"),
+        }
+    }
+
+    fn error(w: &[f32], found: &[f32], weights: &[f32]) -> f64 {
+        let terms = w.iter().zip(found).zip(weights.iter().cycle());
+        terms.map(|((w, x), weight)| f64::from(*weight) * (f64::from(*w) - f64::from(*x)).powi(2)).sum()
+    }
+
+    #[test]
+    fn the_largest_with_its_sign_is_minus_eight() {
+        let w = [8.0, -7.0, 3.0, 0.0, -16.0, 14.0];
+        let matrix = quantize4(&w, 2, 3, 3, None).unwrap();
+        assert_eq!(parts(&matrix), (vec![0x78, 0x0d, 0x80, 0x07], vec![-1.0, 2.0]));
+        assert_eq!(matrix.to_f32(), w);
+    }
+
+    #[test]
+    fn zeros_have_scale_one_and_a_last_group_may_be_short() {
+        let matrix = quantize4(&[0.0, 0.0, -4.0], 1, 3, 2, None).unwrap();
+        let (quant, scales) = parts(&matrix);
+        assert_eq!((quant[0], scales[0], scales.len()), (0, 1.0, 2));
+        assert_eq!(matrix.to_f32()[..2], [0.0; 2]);
+        assert!((matrix.to_f32()[2] + 4.0).abs() < 2e-3);
+    }
+
+    #[test]
+    fn columns_that_count_more_err_less() {
+        let w: Vec<f32> = (0..64).map(|i| (i as f32 * 0.71).sin() + (i as f32 * 0.13).cos()).collect();
+        let weights: Vec<f32> = (0..32).map(|i| if i % 5 == 0 { 100.0 } else { 0.01 }).collect();
+        let plain = quantize4(&w, 2, 32, 32, None).unwrap().to_f32();
+        let weighted = quantize4(&w, 2, 32, 32, Some(&weights)).unwrap().to_f32();
+        assert!(error(&w, &weighted, &weights) < error(&w, &plain, &weights));
+        assert!(error(&w, &plain, &[1.0]) < error(&w, &weighted, &[1.0]));
+    }
+
+    #[test]
+    fn what_cannot_be_held_is_cut_off_or_zero() {
+        let cut = quantize4(&[f32::NAN, f32::INFINITY, -1e30, 1.0], 1, 4, 2, None).unwrap().to_f32();
+        assert_eq!((cut[0], cut[2]), (0.0, -8.0 * 65504.0));
+        assert_eq!(quantize4(&[1e-9; 4], 1, 4, 4, None).unwrap().to_f32(), [0.0; 4]);
+        assert!(quantize4(&[0.0; 3], 2, 2, 2, None).is_err());
+        assert!(quantize4(&[0.0; 4], 2, 2, 2, Some(&[1.0; 3])).is_err());
+        assert_eq!(quantize4(&[], 0, 5, 0, None).unwrap().bytes(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_plain_scale_is_better(
+            w in proptest::collection::vec(-100.0_f32..100.0, 1..80), group in 1_usize..40, levels in 7.0_f32..9.0,
+        ) {
+            let matrix = quantize4(&w, 1, w.len(), group, None).unwrap();
+            let found = matrix.to_f32();
+            for (part, found) in w.chunks(group).zip(found.chunks(group)) {
+                let largest = part.iter().fold(0.0_f32, |most, x| if x.abs() > most.abs() { *x } else { most });
+                // Up to a quarter of a level lies between the places tried; -8 is one of them.
+                for (levels, slack) in [(levels, 1.1), (8.0, 1.0)] {
+                    let scale = f16::from_f32(largest / -levels).to_f32();
+                    let plain: Vec<f32> =
+                        part.iter().map(|x| (x / scale).round_ties_even().clamp(-8.0, 7.0) * scale).collect();
+                    let (ours, theirs) = (error(part, found, &[1.0]), error(part, &plain, &[1.0]));
+                    prop_assert!(ours <= theirs * slack + 1e-6 * part.len() as f64, "{ours} {theirs}");
+                }
+            }
+        }
+    }
+}
