@@ -100,7 +100,7 @@ pub(super) fn read(name: &str, content: &Bytes) -> Result<(Vec<Tensor>, BTreeMap
         let data = content
             .slice(entry.range.clone())
             .ok_or_else(|| refuse(format!("tensor {} lies outside the file", escaped(&entry.name, 200))))?;
-        Ok(Tensor { name: entry.name, dtype: entry.dtype, shape: entry.shape, data })
+        Ok(Tensor::new(entry.name, entry.dtype, entry.shape, data))
     };
     let tensors = header.tensors.into_iter().map(tensor).collect::<Result<_, _>>()?;
     Ok((tensors, header.metadata))

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::file::{self, is_there, plain_name};
 use super::folder::{self, Weights};
 use super::json::{kind_of, words};
+use super::remembered::Remembered;
 use super::{Bytes, CheckpointError, Tensor, Tokenizer, tensor};
 
 const CONFIG: &str = "config.json";
@@ -53,6 +54,7 @@ pub struct Checkpoint {
     weights: Weights,
     config: OnceLock<Map<String, Value>>,
     fingerprint: OnceLock<String>,
+    remembered: Option<Remembered>,
 }
 
 impl Checkpoint {
@@ -82,7 +84,26 @@ impl Checkpoint {
     }
 
     fn new(place: Place, label: String, weights: Weights) -> Self {
-        Self { place, label, weights, config: OnceLock::new(), fingerprint: OnceLock::new() }
+        Self { place, label, weights, config: OnceLock::new(), fingerprint: OnceLock::new(), remembered: None }
+    }
+
+    /// Knows the tensors' digests that `folder` remembers of these very files (by path, size, time of change and inode), and
+    /// has those found from now on kept there by [`Checkpoint::keep_digests`]. What is broken there is ignored.
+    #[must_use]
+    pub fn remembering(mut self, folder: &Path) -> Self {
+        self.remembered = Remembered::new(folder, &self.weights.files);
+        if let Some(remembered) = &self.remembered {
+            remembered.recall(&self.weights.tensors);
+        }
+        self
+    }
+
+    /// Keeps the digests that are known by now, where [`Checkpoint::remembering`] told a folder: the files are then not read
+    /// again to find them in the caches. A disk that cannot be written only costs that.
+    pub fn keep_digests(&self) {
+        if let Some(remembered) = &self.remembered {
+            remembered.keep(&self.weights.tensors);
+        }
     }
 
     /// A short name for the screen and for JSON's `model`: the folder's name, the file's name, `demo`; `owner/name` for a
@@ -197,10 +218,15 @@ impl Checkpoint {
         self.weights.tensors.iter().map(|t| t.data.len() as u64).sum()
     }
 
-    /// BLAKE3 over the sorted (name, dtype, shape, data) of all tensors, hex. The first call reads everything: make it
-    /// from a job.
+    /// BLAKE3 over the sorted (name, dtype, shape, data) of all tensors, hex. The first call reads all that is not
+    /// remembered: make it from a job.
     pub fn fingerprint(&self) -> String {
-        self.fingerprint.get_or_init(|| tensor::fingerprint(&self.weights.tensors)).clone()
+        let compute = || {
+            let found = tensor::fingerprint(&self.weights.tensors);
+            self.keep_digests();
+            found
+        };
+        self.fingerprint.get_or_init(compute).clone()
     }
 }
 

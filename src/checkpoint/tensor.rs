@@ -1,5 +1,7 @@
 //! One tensor of a checkpoint.
 
+use std::sync::{Arc, OnceLock};
+
 use super::{Bytes, Dtype};
 
 /// A tensor of a checkpoint: its description and its bytes, shared with the file. Clones are cheap.
@@ -13,34 +15,57 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// The elements' bytes, little endian, row-major.
     pub data: Bytes,
+    /// The digest, once known; clones share it.
+    digest: Arc<OnceLock<String>>,
 }
 
 impl Tensor {
+    /// A tensor of that description and content.
+    pub fn new(name: String, dtype: Dtype, shape: Vec<usize>, data: Bytes) -> Self {
+        Self { name, dtype, shape, data, digest: Arc::default() }
+    }
+
     /// Number of elements.
     pub fn elements(&self) -> usize {
         // Cannot overflow for a tensor that was opened: its header's check multiplied the same numbers.
         self.shape.iter().product()
     }
 
-    /// BLAKE3 of dtype, shape and data, hex: the key of caches. Reads the data, on rayon's threads.
+    /// BLAKE3 of dtype, shape and data, hex: the key of caches. The first call reads the data, on rayon's threads.
     pub fn digest(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.dtype.to_string().as_bytes());
-        hasher.update(format!("{:?}", self.shape).as_bytes());
-        hasher.update_rayon(&self.data);
-        hasher.finalize().to_hex().to_string()
+        let compute = || {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(self.dtype.to_string().as_bytes());
+            hasher.update(format!("{:?}", self.shape).as_bytes());
+            hasher.update_rayon(&self.data);
+            hasher.finalize().to_hex().to_string()
+        };
+        self.digest.get_or_init(compute).clone()
+    }
+
+    /// The digest, if it is known without reading the data.
+    pub(super) fn known_digest(&self) -> Option<&str> {
+        self.digest.get().map(String::as_str)
+    }
+
+    /// Takes `digest` over, which was found before.
+    pub(super) fn recall_digest(&self, digest: String) {
+        let _ = self.digest.set(digest);
     }
 }
 
 /// BLAKE3 over name and digest of every tensor, in the order given, hex. Only one tensor at a time stays in memory.
-pub(super) fn fingerprint(tensors: &[Tensor]) -> String {
+pub fn fingerprint(tensors: &[Tensor]) -> String {
     let mut hasher = blake3::Hasher::new();
     for tensor in tensors {
         // The length first, so that no two lists of names run together alike.
         hasher.update(&(tensor.name.len() as u64).to_le_bytes());
         hasher.update(tensor.name.as_bytes());
+        let read = tensor.known_digest().is_none();
         hasher.update(tensor.digest().as_bytes());
-        tensor.data.release();
+        if read {
+            tensor.data.release();
+        }
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -29,5 +29,5 @@ pub(super) fn matrix(rows: usize, cols: usize, w: &[f32]) -> Matrix {
 /// An f32 tensor of its own.
 pub(super) fn tensor(name: &str, shape: &[usize], w: &[f32]) -> Tensor {
     let data = Bytes::copied(bytemuck::cast_slice(w));
-    Tensor { name: name.into(), dtype: Dtype::F32, shape: shape.to_vec(), data }
+    Tensor::new(name.into(), Dtype::F32, shape.to_vec(), data)
 }

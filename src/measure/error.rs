@@ -1,6 +1,7 @@
 //! Why something could not be measured.
 
-use crate::compress::{BudgetError, CompressError};
+use crate::checkpoint::WriteError;
+use crate::compress::{BudgetError, CalibrationError, CompressError};
 use crate::control::Cancelled;
 use crate::model::ModelError;
 
@@ -11,8 +12,14 @@ pub enum MeasureError {
     /// The model could not be run.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Statistics could not be kept, or read back.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// What is known so far could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// Nothing can be scored on so short a text.
-    #[error("the text has {tokens} tokens, too few to score any of them; give at least {least}")]
+    #[error("the text has {tokens} tokens, too few to measure on; give at least {least}")]
     TooShort {
         /// Tokens of the text.
         tokens: usize,

@@ -2,6 +2,8 @@
 
 mod bandwidth;
 mod bench;
+mod calibrate;
+mod calibrate_run;
 mod compare;
 mod damage;
 mod error;
@@ -15,6 +17,7 @@ mod statistics;
 
 pub use bandwidth::read_bandwidth;
 pub use bench::{BenchOptions, BenchReport, Loader, Timing, bench};
+pub use calibrate::{CalibrateOptions, Calibrated, WIDEST_INPUT, calibrate};
 pub use compare::{CompareOptions, Comparison, Drift, WindowPass, compare, run_window, windows};
 pub use damage::DamageCurve;
 pub use error::MeasureError;

@@ -303,7 +303,7 @@ impl Reader<'_> {
             let q: View<i8> = tensor.data.view().ok_or_else(|| trouble(&tensor.name, "its size is wrong"))?;
             return Ok(Some(q.iter().map(|q| (i64::from(*q).saturating_sub(zero) as f64 * scale) as f32).collect()));
         }
-        let flat = Tensor { shape: vec![rank, 1], ..tensor.clone() };
+        let flat = Tensor::new(tensor.name.clone(), tensor.dtype, vec![rank, 1], tensor.data.clone());
         Ok(Some(Self::float(&flat)?.to_f32()))
     }
 }
