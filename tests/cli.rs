@@ -431,3 +431,29 @@ fn an_interrupt_ends_with_130() {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((status.code(), said.as_str()), (Some(130), "interrupted\n"));
 }
+
+#[test]
+fn calibrate_writes_the_statistics_of_every_layer() {
+    let place = Place::new();
+    let text = place.file("text.txt", &"Once upon a time there was a little red fox. It lived in a wood. ".repeat(40));
+    let out = place.path("c.safetensors").display().to_string();
+    let args = ["calibrate", "demo", "--text", &text, "--tokens", "300", "--out", &out];
+    let document = place.json(&args);
+    assert_eq!(keys(&document)[..4], ["text", "tokens", "inputs", "fingerprint"]);
+    assert_eq!(document["text"], text.as_str());
+    let inputs = document["inputs"].as_array().unwrap();
+    assert_eq!(keys(&inputs[0])[..4], ["name", "width", "layers", "kind"]);
+    assert_eq!((inputs.len(), inputs[0]["layers"].as_array().unwrap().len()), (4 * 6, 3));
+    assert_eq!((&inputs[0]["kind"], &inputs[0]["width"]), (&"gram".into(), &128.into()));
+    let (status, reason) = place.failure(&args);
+    assert!(status == Some(1) && reason.contains("--force"), "{reason}");
+    let first = std::fs::read(&out).unwrap();
+    let again = place.json(&[args.as_slice(), &["--force", "--threads", "1"]].concat());
+    assert_eq!((again["fingerprint"] == document["fingerprint"], std::fs::read(&out).unwrap() == first), (true, true));
+    let (status, reason) = place.failure(&["calibrate", "demo", "--text", &text, "--force", "--out", &text]);
+    assert!(status == Some(1) && reason.contains("is an input"), "{reason}");
+    let empty = place.file("empty.txt", "");
+    let elsewhere = place.path("e.safetensors").display().to_string();
+    let (status, reason) = place.failure(&["calibrate", "demo", "--text", &empty, "--out", &elsewhere]);
+    assert!(status == Some(1) && reason.contains("0 tokens"), "{reason}");
+}

@@ -72,6 +72,8 @@ pub enum Command {
     Logits(LogitsArgs),
     /// Compare original and compressed, position by position over a text
     Compare(CompareArgs),
+    /// Compute the input statistics of every layer over a text, for plans weighted by activations
+    Calibrate(CalibrateArgs),
     /// Write the compressed checkpoint, or a dense one that any tool loads
     Compress(CompressArgs),
     /// Measure load, prefill, decode and memory
@@ -257,6 +259,25 @@ pub struct CompareArgs {
     /// JSON Lines of "prompt" and "expected": also count how many are continued as expected
     #[arg(long, value_name = "FILE")]
     pub probes: Option<PathBuf>,
+}
+
+/// `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// The text to calibrate on [default: the calibration text in the program]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Use at most this many tokens of the text
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub tokens: Option<usize>,
+    /// The safetensors file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Write over an existing file
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `compress`.

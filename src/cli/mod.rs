@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod calibrate;
 mod compare;
 mod compress;
 mod extras;
@@ -81,6 +82,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Generate(args) => generate::run(args, &session),
         Command::Logits(args) => logits::run(args, &session),
         Command::Compare(args) => compare::run(args, &session),
+        Command::Calibrate(args) => calibrate::run(args, &session),
         Command::Compress(args) => compress::run(args, &session),
         Command::Bench(args) => bench::run(args, &session),
         Command::Policy(command) => policy::run(command, &session),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tracing::warn;
 
+use super::{Plan, Weighting};
 use crate::checkpoint::{Tensor, View};
 use crate::linalg::{InputStatistics, Moments};
 
@@ -29,6 +30,11 @@ pub(super) struct Stored {
     pub(super) tokens: u64,
     pub(super) gram: bool,
     pub(super) used: Mutex<Weak<InputStatistics>>,
+}
+
+/// Whether one of these plans needs input statistics.
+pub fn needs_statistics(plans: &[Plan]) -> bool {
+    plans.iter().any(|plan| plan.weighting == Weighting::Activations && !plan.is_dense())
 }
 
 impl Calibration {

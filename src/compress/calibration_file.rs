@@ -1,7 +1,7 @@
 //! Input statistics as a safetensors file (README, "The calibration file").
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
 use serde::{Deserialize, Serialize};
@@ -159,13 +159,14 @@ impl CalibratedInput {
 }
 
 impl CalibrationFile {
-    /// Writes statistics: the same ones give the same bytes. `tensors` are those of `about.inputs`.
+    /// Writes statistics, over none of `inputs`: the same ones give the same bytes. `tensors` are those of `about.inputs`.
     ///
     /// # Errors
     /// The target's: it exists and `force` is not given, or the system's.
     pub fn write(
         path: &Path,
         force: bool,
+        inputs: &[PathBuf],
         about: &CalibrationAbout,
         mut tensors: Vec<Tensor>,
     ) -> Result<(), CalibrationError> {
@@ -183,7 +184,7 @@ impl CalibrationFile {
         ]);
         let spec = |t: &Tensor| TensorSpec { name: t.name.clone(), dtype: t.dtype, shape: t.shape.clone() };
         let parts: Vec<(TensorSpec, &[u8])> = tensors.iter().map(|t| (spec(t), &t.data[..])).collect();
-        Ok(replace_file(path, force, &[], |out| write_safetensors(out, &parts, &metadata))?)
+        Ok(replace_file(path, force, inputs, |out| write_safetensors(out, &parts, &metadata))?)
     }
 
     /// Opens a file and checks that it holds what it was written with; `source` is the fingerprint of the model that it
@@ -214,8 +215,8 @@ impl CalibrationFile {
     ///
     /// # Errors
     /// As [`replace_file`].
-    pub fn copy_to(&self, path: &Path, force: bool) -> Result<(), CalibrationError> {
-        Self::write(path, force, &self.about, self.tensors.clone())
+    pub fn copy_to(&self, path: &Path, force: bool, inputs: &[PathBuf]) -> Result<(), CalibrationError> {
+        Self::write(path, force, inputs, &self.about, self.tensors.clone())
     }
 }
 
@@ -291,7 +292,7 @@ mod tests {
             inputs: vec![q, o],
             left_out: vec!["up".into()],
         };
-        CalibrationFile::write(path, true, &about, vec![q_tensor, o_tensor]).unwrap();
+        CalibrationFile::write(path, true, &[], &about, vec![q_tensor, o_tensor]).unwrap();
         [gram, diagonal]
     }
 
@@ -308,9 +309,9 @@ mod tests {
         assert_eq!(of("up"), None);
         assert_eq!((file.about.left_out.as_slice(), file.about.tokens), (["up".to_owned()].as_slice(), 7));
         let copy = folder.path().join("copy.safetensors");
-        file.copy_to(&copy, false).unwrap();
+        file.copy_to(&copy, false, &[]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), fs::read(&copy).unwrap());
-        assert!(matches!(file.copy_to(&copy, false), Err(CalibrationError::Write(WriteError::Exists(_)))));
+        assert!(matches!(file.copy_to(&copy, false, &[]), Err(CalibrationError::Write(WriteError::Exists(_)))));
     }
 
     #[test]

@@ -76,28 +76,23 @@ pub fn calibrate(
     let path = folder.join(format!("{key}.safetensors"));
     let mut notes = Vec::new();
     fs::create_dir_all(folder).map_err(|source| WriteError::Io { path: folder.to_owned(), source })?;
-    let lock = folder.join(format!("{key}.lock"));
-    let file = match cached(&path, source, digests, &mut notes) {
-        Some(file) => file,
-        None => {
-            let held = turn(&lock, control)?;
-            let file = match cached(&path, source, digests, &mut notes) {
-                Some(file) => file,
-                None => {
-                    let work = folder.join(format!("{key}.part"));
-                    let run = Run::new(model, source, &key, &windows, options.widest, &work, control)?;
-                    let (inputs, tensors) = run.all()?;
-                    let about = about(model, (source, &text), &windows, inputs);
-                    CalibrationFile::write(&path, true, &about, tensors)?;
-                    let file = CalibrationFile::open(&path, source, digests)?;
-                    let _ = fs::remove_dir_all(work);
-                    file
-                }
-            };
-            let _ = fs::remove_file(&lock);
-            drop(held);
-            file
+    let mut kept = cached(&path, source, digests, &mut notes);
+    if kept.is_none() {
+        let lock = folder.join(format!("{key}.lock"));
+        let _turn = turn(&lock, control)?;
+        kept = cached(&path, source, digests, &mut notes);
+        if kept.is_none() {
+            let work = folder.join(format!("{key}.part"));
+            let (inputs, tensors) = Run::new(model, source, &key, &windows, options.widest, &work, control)?.all()?;
+            let about = about(model, (source, &text), &windows, inputs);
+            CalibrationFile::write(&path, true, &[], &about, tensors)?;
+            let _ = fs::remove_dir_all(work);
         }
+        let _ = fs::remove_file(&lock);
+    }
+    let file = match kept {
+        Some(file) => file,
+        None => CalibrationFile::open(&path, source, digests)?,
     };
     notes.extend(rough(model, &file.about));
     notes.extend(file.about.notes());

@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
             ..CalibrationAbout::default()
         };
         let path = self.step_place(step);
-        CalibrationFile::write(&path, true, &about, tensors)?;
+        CalibrationFile::write(&path, true, &[], &about, tensors)?;
         let kept = CalibrationFile::open(&path, self.source, None)?;
         Ok((kept.about.inputs, kept.tensors))
     }

@@ -27,6 +27,18 @@ pub struct Locations {
     pub hub: Option<PathBuf>,
 }
 
+impl Locations {
+    /// Where input statistics are kept.
+    pub fn calibrations(&self) -> Option<PathBuf> {
+        self.cache.as_ref().map(|cache| cache.join("calibration"))
+    }
+
+    /// Where digests of tensors are remembered.
+    pub fn digests(&self) -> Option<PathBuf> {
+        self.cache.as_ref().map(|cache| cache.join("digests"))
+    }
+}
+
 impl Source {
     /// `demo`, an existing path, `owner/name`, in this order of preference: an existing path wins over a repository; the word
     /// `demo` always means the embedded model (`./demo` a folder of that name).
@@ -45,7 +57,7 @@ impl Source {
     /// # Errors
     /// As [`Checkpoint::open`] and `locate`.
     pub fn open(&self, locations: &Locations) -> Result<Checkpoint, CheckpointError> {
-        match self {
+        let found = match self {
             Self::Demo => Checkpoint::embedded(DEMO),
             Self::Path(path) => match path.to_str() {
                 // Says what is near where nothing lies there.
@@ -53,7 +65,11 @@ impl Source {
                 _ => Checkpoint::open(path),
             },
             Self::Repository(name) => Checkpoint::open(&locate(name, locations.hub.as_deref())?),
-        }
+        }?;
+        Ok(match locations.digests() {
+            Some(folder) => found.remembering(&folder),
+            None => found,
+        })
     }
 
     /// As it was given.
