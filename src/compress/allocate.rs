@@ -24,13 +24,24 @@ pub struct Allocation {
 }
 
 /// No allocation fits.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("the budget leaves {budget} bytes to the layers, but they take at least {least}; raise it")]
-pub struct BudgetError {
-    /// Bytes that there are.
-    pub budget: u64,
-    /// Bytes of the smallest choices.
-    pub least: u64,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetError {
+    /// The layers do not fit.
+    #[error("the budget leaves {budget} bytes to the layers, but they take at least {least}; raise it")]
+    Layers {
+        /// Bytes that there are.
+        budget: u64,
+        /// Bytes of the smallest choices.
+        least: u64,
+    },
+    /// What is no layer does not fit.
+    #[error("the budget is {budget} bytes, but what is no layer (embeddings, norms, biases) takes {others}; raise it")]
+    Others {
+        /// Bytes of the budget.
+        budget: u64,
+        /// Bytes of what is no layer.
+        others: u64,
+    },
 }
 
 /// Shares out `budget` bytes. From every layer's smallest choice, the steps along the lower convex hulls of (bytes, damage)
@@ -44,7 +55,7 @@ pub fn allocate(layers: &[Vec<Choice>], budget: u64) -> Result<Allocation, Budge
     let hulls: Vec<Vec<usize>> = layers.iter().map(|choices| hull(choices)).collect();
     let mut state = State::smallest(layers, &hulls);
     if state.bytes > budget {
-        return Err(BudgetError { budget, least: state.bytes });
+        return Err(BudgetError::Layers { budget, least: state.bytes });
     }
     state.climb(&hulls, budget);
     // Every round lowers the damage; the bound only keeps rounding from going round in circles.
@@ -253,7 +264,7 @@ mod tests {
     #[test]
     fn a_budget_that_is_too_small_is_told_with_the_least() {
         let layers = [choices(&[(5, 1.0), (9, 0.0)]), choices(&[(4, 1.0)])];
-        assert_eq!(allocate(&layers, 8), Err(BudgetError { budget: 8, least: 9 }));
+        assert_eq!(allocate(&layers, 8), Err(BudgetError::Layers { budget: 8, least: 9 }));
         assert_eq!(allocate(&layers, 9).unwrap().chosen, [0, 0]);
         assert_eq!(allocate(&[], 0).unwrap().bytes, 0);
     }
@@ -268,7 +279,8 @@ mod tests {
             let best = exhaustive(&layers, budget);
             match allocate(&layers, budget) {
                 Err(error) => {
-                    prop_assert!(error.least > budget);
+                    let told = matches!(error, BudgetError::Layers { least, .. } if least > budget);
+                    prop_assert!(told, "{}", error);
                     prop_assert!(best.is_none());
                 }
                 Ok(found) => {

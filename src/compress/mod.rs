@@ -1,6 +1,7 @@
 //! Plans, the policy, the codec, the factor cache and export. This room knows no screen.
 
 mod allocate;
+mod budget;
 mod cache;
 mod cache_files;
 mod calibration;
@@ -28,6 +29,7 @@ mod testing;
 mod words;
 
 pub use allocate::{Allocation, BudgetError, Choice, allocate, hull};
+pub use budget::{Budget, NoBudget, Sizes};
 pub use cache::FactorCache;
 pub use cache_files::CacheError;
 pub use calibration::{Calibration, needs_statistics};
