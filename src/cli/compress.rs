@@ -99,7 +99,8 @@ fn written<'a>(
 ) -> anyhow::Result<Document<'a>> {
     let (plans, checkpoint) = (planned.plans(), &opened.checkpoint);
     let (control, progress) = session.phase("compressing");
-    let exported = export(checkpoint, &opened.layers, &plans, &planned.policy, &session.cache, options, &control)?;
+    let exported =
+        export(checkpoint, &opened.layers, &plans, &planned.policy, (&session.cache, None), options, &control)?;
     drop(progress);
     let coarser = args.dense || args.layout == LayoutArg::Classic;
     let rows = exported.layers.iter().map(|layer| (layer.index, layer.bytes, Some(layer.error)));

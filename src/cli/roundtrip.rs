@@ -28,7 +28,6 @@ struct Row {
     layout: &'static str,
     predicted_error: Option<f64>,
     error: f64,
-    /// Need the statistics of a calibration, which this version does not take.
     predicted_output_error: Option<f64>,
     output_error: Option<f64>,
     bytes: u64,
@@ -62,7 +61,7 @@ fn row(
 ) -> anyhow::Result<Row> {
     let weighting = args.weighting.into();
     let plan = Plan { base: args.base.into(), rank, factors: args.factors.into(), weighting, ..Plan::dense() };
-    let result = round_trip(&opened.checkpoint, layer, &plan, args.layout.into(), &session.cache, control)
+    let result = round_trip(&opened.checkpoint, layer, &plan, args.layout.into(), &session.cache, None, control)
         .with_context(|| output::name(&layer.name))?;
     control.advance(1);
     Ok(Row {
@@ -73,19 +72,23 @@ fn row(
         factors: (rank > 0).then_some(plan.factors),
         weighting,
         layout: args.layout.name(),
-        predicted_error: result.predicted_error,
-        error: result.error,
-        predicted_output_error: None,
-        output_error: None,
+        predicted_error: result.predicted.map(|errors| errors.weight),
+        error: result.measured.weight,
+        predicted_output_error: result.predicted.and_then(|errors| errors.output),
+        output_error: result.measured.output,
         bytes: result.bytes,
         original_bytes: layer.bytes,
     })
 }
 
 fn text(document: &Document) -> String {
-    let mut table = Table::new(&["layer", ">shape", ">rank", ">predicted", ">error", ">bytes", ">original", ">share"]);
+    let outputs = document.results.iter().any(|row| row.output_error.is_some());
+    let output_heads: &[&'static str] = if outputs { &[">predicted out", ">error out"] } else { &[] };
+    let heads = ["layer", ">shape", ">rank", ">predicted", ">error", ">bytes", ">original", ">share"];
+    let mut table = Table::new(&[&heads[..], output_heads].concat());
     for row in &document.results {
-        table.row(vec![
+        let output = [row.predicted_output_error, row.output_error].map(output::maybe);
+        let mut cells = vec![
             output::name(&row.layer),
             output::shape(&row.shape),
             row.rank.to_string(),
@@ -94,7 +97,9 @@ fn text(document: &Document) -> String {
             output::bytes(row.bytes),
             output::bytes(row.original_bytes),
             output::percent(row.bytes as f64 / row.original_bytes as f64),
-        ]);
+        ];
+        cells.extend(output.into_iter().filter(|_| outputs));
+        table.row(cells);
     }
     table.text()
 }

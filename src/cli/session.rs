@@ -160,7 +160,8 @@ impl Session {
         control.set_total(changed.len() as u64);
         let encode = |(index, plan): &(usize, &Plan)| {
             let layer = opened.layers.get(*index).context("the policy names a layer that is not there")?;
-            let weight = compressed_weight(&opened.checkpoint, layer, plan, Layout::Native, &self.cache, &control);
+            let weight =
+                compressed_weight(&opened.checkpoint, layer, plan, Layout::Native, &self.cache, None, &control);
             control.advance(1);
             anyhow::Ok((*index, Arc::new(weight.with_context(|| output::name(&layer.name))?)))
         };

@@ -6,11 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::cache_files::CacheFolder;
-use super::codec::quantized_base;
-use super::{Base, CompressError, Plan};
+use super::{CompressError, Plan, Subject};
 use crate::checkpoint::{Bytes, Tensor};
 use crate::control::Control;
-use crate::linalg::{Decomposition, Matrix, Order, decompose};
+use crate::linalg::{Decomposition, Matrix, Order, OutputErrors};
 
 /// Bytes of decompositions kept in memory unless told.
 const MEMORY: u64 = 512 << 20;
@@ -20,6 +19,8 @@ const DISK: u64 = 8 << 30;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Most digests remembered; each keeps its tensor's file mapped.
 const DIGESTS: usize = 4096;
+/// Most errors in outputs remembered.
+const ERRORS: usize = 4096;
 
 /// Decompositions of W and of W - base, kept in memory (those used last) and on disk, by the content of the tensor. Clones
 /// share it. Files that cannot be read, or hold something else, are ignored and written anew; a disk that cannot be written
@@ -44,6 +45,8 @@ struct State {
     /// Keys that are being computed.
     running: BTreeSet<String>,
     digests: HashMap<(usize, usize), Digest>,
+    /// Errors in outputs, by what they are of.
+    errors: HashMap<String, Arc<OutputErrors>>,
 }
 
 #[derive(Debug)]
@@ -91,60 +94,11 @@ impl FactorCache {
         matrix: &Matrix,
         control: &Control,
     ) -> Result<Arc<Decomposition>, CompressError> {
-        self.whole(tensor, matrix, Keep::Memory, control)
-    }
-
-    /// As [`FactorCache::get`], of W - base, where the base is W quantized as `plan` says.
-    ///
-    /// # Errors
-    /// As [`FactorCache::get`].
-    pub fn get_residual(
-        &self,
-        tensor: &Tensor,
-        matrix: &Matrix,
-        plan: &Plan,
-        control: &Control,
-    ) -> Result<Arc<Decomposition>, CompressError> {
-        self.residual(tensor, matrix, plan, Keep::Memory, control)
-    }
-
-    pub(super) fn whole(
-        &self,
-        tensor: &Tensor,
-        matrix: &Matrix,
-        keep: Keep,
-        control: &Control,
-    ) -> Result<Arc<Decomposition>, CompressError> {
-        let compute = || Ok(decompose(&matrix.to_f32(), matrix.rows(), matrix.cols(), control)?);
-        self.fetch(&self.key(tensor, matrix), matrix, keep, &compute, control)
-    }
-
-    pub(super) fn residual(
-        &self,
-        tensor: &Tensor,
-        matrix: &Matrix,
-        plan: &Plan,
-        keep: Keep,
-        control: &Control,
-    ) -> Result<Arc<Decomposition>, CompressError> {
-        let compute = || {
-            let base = quantized_base(matrix, plan)?;
-            let mut rest = matrix.to_f32();
-            let mut row = vec![0.0; matrix.cols()];
-            for (index, rest) in rest.chunks_exact_mut(matrix.cols().max(1)).enumerate() {
-                base.row(index, &mut row);
-                rest.iter_mut().zip(&row).for_each(|(w, base)| *w -= base);
-            }
-            Ok(decompose(&rest, matrix.rows(), matrix.cols(), control)?)
-        };
-        let base = if plan.base == Base::Int4 { "int4" } else { "int8" };
-        let group = plan.base_group().map_or(String::new(), |group| format!("-g{group}"));
-        let key = format!("{}-{base}{group}", self.key(tensor, matrix));
-        self.fetch(&key, matrix, keep, &compute, control)
+        self.factors(&Subject { tensor, matrix, inputs: None }, &Plan::low_rank(0), control)
     }
 
     /// What names the matrix of a tensor: the content, and how it is read.
-    fn key(&self, tensor: &Tensor, matrix: &Matrix) -> String {
+    pub(super) fn key(&self, tensor: &Tensor, matrix: &Matrix) -> String {
         let place = (tensor.data.as_ptr().addr(), tensor.data.len());
         let order = if matrix.order() == Order::ColumnMajor { "-t" } else { "" };
         // Bytes at one address are the same as long as something holds them there, and may be read as other shapes.
@@ -162,7 +116,7 @@ impl FactorCache {
         named
     }
 
-    fn fetch(
+    pub(super) fn fetch(
         &self,
         key: &str,
         matrix: &Matrix,
@@ -191,6 +145,24 @@ impl FactorCache {
         }
         drop(turn);
         Ok(found)
+    }
+
+    /// Errors in an output, remembered in memory alone.
+    pub(super) fn remembered(
+        &self,
+        key: &str,
+        compute: &dyn Fn() -> Result<OutputErrors, CompressError>,
+    ) -> Result<Arc<OutputErrors>, CompressError> {
+        if let Some(known) = self.state().errors.get(key) {
+            return Ok(Arc::clone(known));
+        }
+        let fresh = Arc::new(compute()?);
+        let mut state = self.state();
+        if state.errors.len() == ERRORS {
+            state.errors.clear();
+        }
+        state.errors.insert(key.to_owned(), Arc::clone(&fresh));
+        Ok(fresh)
     }
 
     /// What is held under `key`, or the right to make it, once nobody else does.
@@ -251,7 +223,8 @@ impl State {
 
 /// Bytes of a decomposition in memory.
 fn size(decomposition: &Decomposition) -> u64 {
-    4 * (decomposition.s.len() + decomposition.ut.len() + decomposition.vt.len()) as u64
+    let terms = decomposition.output.as_ref().map_or(0, |errors| errors.terms.len());
+    (4 * (decomposition.s.len() + decomposition.ut.len() + decomposition.vt.len()) + 8 * terms) as u64
 }
 
 /// The right to compute what a key names; given back when dropped, however the work ended.
@@ -272,11 +245,21 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::compress::Base;
     use crate::compress::testing::{matrix, tensor};
 
     fn shape(rank: usize) -> Decomposition {
         let energy = rank as f64;
-        Decomposition { rows: rank, cols: rank, s: vec![1.0; rank], ut: vec![], vt: vec![], energy }
+        Decomposition {
+            rows: rank,
+            cols: rank,
+            s: vec![1.0; rank],
+            ut: vec![],
+            vt: vec![],
+            energy,
+            rest: 0.0,
+            output: None,
+        }
     }
 
     /// Counts how often it had to compute.
@@ -345,11 +328,12 @@ mod tests {
         let whole = cache.get(&tensor, &plain, &control).unwrap();
         assert_eq!((whole.rows, whole.cols), (2, 3));
         assert_eq!(cache.get(&tensor, &turned, &control).unwrap().rows, 3);
-        let int8 = Plan { base: Base::Int8, ..Plan::dense() };
-        let rest = cache.get_residual(&tensor, &plain, &int8, &control).unwrap();
-        let grouped = cache.get_residual(&tensor, &plain, &Plan { group: Some(1), ..int8 }, &control).unwrap();
+        let int8 = Plan { base: Base::Int8, ..Plan::low_rank(1) };
+        let subject = Subject { tensor: &tensor, matrix: &plain, inputs: None };
+        let rest = cache.factors(&subject, &int8, &control).unwrap();
+        let grouped = cache.factors(&subject, &Plan { group: Some(1), ..int8 }, &control).unwrap();
         assert!(rest.energy < whole.energy * 1e-4 && grouped.energy < rest.energy);
-        cache.get_residual(&tensor, &plain, &Plan { base: Base::Int4, ..int8 }, &control).unwrap();
+        cache.factors(&subject, &Plan { base: Base::Int4, ..int8 }, &control).unwrap();
         assert_eq!(cache.state().held.len(), 5);
         assert!(Arc::ptr_eq(&whole, &cache.get(&tensor, &plain, &control).unwrap()));
     }

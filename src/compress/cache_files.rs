@@ -7,11 +7,11 @@ use std::time::SystemTime;
 
 use tracing::debug;
 
-use crate::checkpoint::{Checkpoint, Dtype, TensorSpec, View, WriteError, replace_file, write_safetensors};
-use crate::linalg::Decomposition;
+use crate::checkpoint::{Checkpoint, Dtype, Tensor, TensorSpec, View, WriteError, replace_file, write_safetensors};
+use crate::linalg::{Decomposition, OutputErrors};
 
 /// Version of the way in which decompositions are computed and stored.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// Largest difference between the energy told and that of the singular values, as a share.
 const ENERGY_TOLERANCE: f64 = 1e-3;
 
@@ -20,8 +20,8 @@ const ENERGY_TOLERANCE: f64 = 1e-3;
 #[error("factors are not kept: {0}")]
 pub struct CacheError(#[from] WriteError);
 
-/// A folder of decompositions, one safetensors file each: `s` [k], `ut` [k, m], `vt` [k, n] in f32, the energy in the
-/// metadata.
+/// A folder of decompositions, one safetensors file each: `s` [k], `ut` [k, m], `vt` [k, n] in f32, of a weighted one `output`
+/// [k] in f64; the energy and what no rank holds in the metadata.
 #[derive(Debug)]
 pub(super) struct CacheFolder {
     folder: PathBuf,
@@ -66,15 +66,21 @@ impl CacheFolder {
     fn try_write(&self, key: &str, decomposition: &Decomposition) -> Result<(), CacheError> {
         let rank = decomposition.s.len();
         let spec = |name: &str, shape| TensorSpec { name: name.to_owned(), dtype: Dtype::F32, shape };
-        let tensors = [
+        let mut tensors = vec![
             (spec("s", vec![rank]), bytemuck::cast_slice(&decomposition.s)),
             (spec("ut", vec![rank, decomposition.rows]), bytemuck::cast_slice(&decomposition.ut)),
             (spec("vt", vec![rank, decomposition.cols]), bytemuck::cast_slice(&decomposition.vt)),
         ];
-        let metadata = BTreeMap::from([
+        let mut metadata = BTreeMap::from([
             ("rankscope_factors".to_owned(), VERSION.to_owned()),
             ("energy".to_owned(), decomposition.energy.to_string()),
+            ("rest".to_owned(), decomposition.rest.to_string()),
         ]);
+        if let Some(output) = &decomposition.output {
+            let spec = TensorSpec { dtype: Dtype::F64, ..spec("output", vec![rank]) };
+            tensors.insert(0, (spec, bytemuck::cast_slice(&output.terms)));
+            metadata.insert("output_rest".to_owned(), output.rest.to_string());
+        }
         Ok(replace_file(&self.path(key), true, &[], |out| write_safetensors(out, &tensors, &metadata))?)
     }
 
@@ -122,10 +128,22 @@ fn decoded(file: &Checkpoint, (rows, cols): (usize, usize)) -> Option<Decomposit
         view.iter().all(|x| x.is_finite()).then(|| view.to_vec())
     };
     let (s, ut, vt) = (part("s", &[rank])?, part("ut", &[rank, rows])?, part("vt", &[rank, cols])?);
-    let energy: f64 = file.metadata().get("energy")?.parse().ok()?;
-    let found: f64 = s.iter().map(|s| f64::from(*s).powi(2)).sum();
-    let sound = (found - energy).abs() <= ENERGY_TOLERANCE * energy && s.is_sorted_by(|a, b| a >= b);
-    sound.then_some(Decomposition { rows, cols, s, ut, vt, energy })
+    let number = |name: &str| file.metadata().get(name)?.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    let (energy, rest) = (number("energy")?, number("rest")?);
+    let output = match file.tensor("output") {
+        Some(tensor) => Some(OutputErrors { terms: terms(tensor, rank)?, rest: number("output_rest")? }),
+        None => None,
+    };
+    let found: f64 = s.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() + rest;
+    let ordered = output.is_some() || s.is_sorted_by(|a, b| a >= b);
+    let sound = (found - energy).abs() <= ENERGY_TOLERANCE * energy && ordered;
+    sound.then_some(Decomposition { rows, cols, s, ut, vt, energy, rest, output })
+}
+
+/// Errors in the output, by rank.
+fn terms(tensor: &Tensor, rank: usize) -> Option<Vec<f64>> {
+    let view: View<f64> = tensor.data.view().filter(|_| tensor.dtype == Dtype::F64 && tensor.shape == [rank])?;
+    view.iter().all(|x| x.is_finite() && *x >= 0.0).then(|| view.to_vec())
 }
 
 #[cfg(test)]
@@ -143,6 +161,8 @@ mod tests {
             ut: vec![1.0, 0.0, 0.0, 1.0],
             vt: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
             energy,
+            rest: 0.0,
+            output: None,
         }
     }
 
@@ -158,6 +178,13 @@ mod tests {
         folder.write(&key('a'), &decomposition());
         assert_eq!(folder.read(&key('a'), (2, 3)), Some(decomposition()));
         assert_eq!(folder.read(&key('a'), (3, 2)), None);
+        assert_eq!(folder.read(&key('b'), (2, 3)), None);
+        let output = Some(OutputErrors { terms: vec![0.1, 0.7], rest: 1e-17 });
+        let weighted = Decomposition { s: vec![1.0, 2.0], rest: 1e-9, output, ..decomposition() };
+        folder.write(&key('b'), &weighted);
+        assert_eq!(folder.read(&key('b'), (2, 3)), Some(weighted.clone()));
+        let output = Some(OutputErrors { terms: vec![0.1, f64::NAN], rest: 0.0 });
+        folder.write(&key('b'), &Decomposition { output, ..weighted });
         assert_eq!(folder.read(&key('b'), (2, 3)), None);
     }
 

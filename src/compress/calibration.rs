@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tracing::warn;
 
-use super::{Plan, Weighting};
+use super::Plan;
 use crate::checkpoint::{Tensor, View};
 use crate::linalg::{InputStatistics, Moments};
 
@@ -34,7 +34,7 @@ pub(super) struct Stored {
 
 /// Whether one of these plans needs input statistics.
 pub fn needs_statistics(plans: &[Plan]) -> bool {
-    plans.iter().any(|plan| plan.weighting == Weighting::Activations && !plan.is_dense())
+    plans.iter().any(Plan::needs_statistics)
 }
 
 impl Calibration {

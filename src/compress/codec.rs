@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use half::f16;
 
-use super::{Base, Factors, Plan};
+use super::predict::correction;
+use super::{Base, Factors, Plan, Weighting};
 use crate::control::{Cancelled, Control};
-use crate::linalg::{Decomposition, Matrix, NumericError, quantize_groups, quantize_rows, quantize_whole, quantize4};
+use crate::linalg::{
+    DAMPING, Decomposition, InputStatistics, Matrix, NumericError, quantize_groups, quantize_rows, quantize_whole,
+    quantize4, refit,
+};
 use crate::model::{CompressedLinear, LowRank};
 
 /// Which layout the factors are coded for.
@@ -19,6 +23,13 @@ pub enum Layout {
     Classic,
 }
 
+/// What to do where statistics are missing.
+const CALIBRATE: &str = "make them with `rankscope calibrate` and pass --calibration FILE, or use weighting plain";
+
+/// What is said where statistics are missing and no layer is known.
+pub(super) const UNCALIBRATED: &str =
+    "weighting activations needs statistics of the layer's inputs; pass --calibration FILE, or use weighting plain";
+
 /// Why a layer cannot be compressed as planned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +37,12 @@ pub enum CompressError {
     /// The plan asks for what is not there.
     #[error("{0}")]
     Plan(String),
+    /// The plan is weighted by activations, and nothing is known of the layer's inputs.
+    #[error("weighting activations needs statistics of the inputs of {layer}, and there are none; {CALIBRATE}")]
+    Uncalibrated {
+        /// The layer's name, escaped.
+        layer: String,
+    },
     /// Numbers.
     #[error(transparent)]
     Numeric(#[from] NumericError),
@@ -58,25 +75,31 @@ pub struct Classic {
 }
 
 /// Encodes `matrix` as `plan` says. `decomposition` is asked for that of E = W - base, and only where the plan has a rank:
-/// of W itself where there is no base (that one is cached).
+/// of W itself where there is no base. `statistics` are those of the layer's inputs, which weighting by activations needs:
+/// for the factors (they are in the decomposition), for the scales of an INT4 base, and for refitting U.
 ///
 /// # Errors
-/// [`CompressError::Plan`] for a plan that makes no sense, that this version does not know, that the matrix is too small
-/// for, or that the classic layout cannot hold; [`CompressError::Numeric`] for a matrix with NaN or infinities; what
+/// [`CompressError::Plan`] for a plan that makes no sense, that needs statistics where there are none, that the matrix is too
+/// small for, or that the classic layout cannot hold; [`CompressError::Numeric`] for a matrix with NaN or infinities; what
 /// `decomposition` says; cancelled.
 pub fn encode(
     matrix: &Matrix,
     plan: &Plan,
     layout: Layout,
+    statistics: Option<&InputStatistics>,
     decomposition: &mut dyn FnMut() -> Result<Arc<Decomposition>, CompressError>,
     control: &Control,
 ) -> Result<Encoded, CompressError> {
     admit(matrix, plan, layout)?;
+    let statistics = statistics.filter(|_| plan.needs_statistics());
+    if plan.needs_statistics() && statistics.is_none() {
+        return Err(CompressError::Plan(UNCALIBRATED.into()));
+    }
     control.check()?;
     let base = match plan.base {
         Base::None => None,
         Base::Dense => Some(matrix.clone()),
-        Base::Int8 | Base::Int4 => Some(quantized_base(matrix, plan)?),
+        Base::Int8 | Base::Int4 => Some(quantized_base(matrix, plan, statistics)?),
     };
     if plan.rank == 0 {
         return Ok(Encoded { weight: CompressedLinear { base, low_rank: None }, classic: None });
@@ -85,6 +108,10 @@ pub fn encode(
     control.check()?;
     let slice = Slice::new(&decomposition, matrix, plan)?;
     let (low_rank, classic) = match layout {
+        Layout::Native if plan.refit => {
+            let rest = residual(matrix, base.as_ref());
+            (slice.refitted(&rest, statistics, plan.factors, control)?, None)
+        }
         Layout::Native => (slice.native(plan.factors)?, None),
         Layout::Classic => {
             let (low_rank, classic) = slice.classic()?;
@@ -97,7 +124,7 @@ pub fn encode(
 /// Whether a matrix can be stored so.
 fn admit(matrix: &Matrix, plan: &Plan, layout: Layout) -> Result<(), CompressError> {
     let refused = |reason: &str| Err(CompressError::Plan(reason.to_owned()));
-    if let Some(reason) = plan.meaningless().or(plan.unsupported()) {
+    if let Some(reason) = plan.meaningless() {
         return refused(reason);
     }
     if layout == Layout::Classic && !fits_classic(plan) {
@@ -112,19 +139,36 @@ fn admit(matrix: &Matrix, plan: &Plan, layout: Layout) -> Result<(), CompressErr
 }
 
 /// What is said to a plan that the classic layout cannot hold.
-pub(super) const NOT_CLASSIC: &str =
-    "the classic layout holds plain svd + int8 alone (base none, a rank, factors int8); use the native layout";
+pub(super) const NOT_CLASSIC: &str = "the classic layout holds plain svd + int8 alone (base none, a rank, factors int8, weighting plain, no refit); use the native layout";
 
 /// Whether the classic layout holds layers of this plan.
 pub(super) fn fits_classic(plan: &Plan) -> bool {
-    plan.is_dense() || (plan.base == Base::None && plan.factors == Factors::Int8)
+    let plain = plan.weighting == Weighting::Plain && !plan.refit;
+    plan.is_dense() || (plan.base == Base::None && plan.factors == Factors::Int8 && plain)
 }
 
 /// Largest magnitude that an INT4 base holds: -8 times the largest scale.
 const INT4_MOST: f32 = 8.0 * 65504.0;
 
-/// W in INT8 or INT4, with one scale a row or a group of columns.
-pub(super) fn quantized_base(matrix: &Matrix, plan: &Plan) -> Result<Matrix, CompressError> {
+/// E = W - base in f32, row by row; W without a base.
+pub(super) fn residual(matrix: &Matrix, base: Option<&Matrix>) -> Vec<f32> {
+    let mut rest = matrix.to_f32();
+    let Some(base) = base else { return rest };
+    let mut row = vec![0.0; matrix.cols()];
+    for (index, rest) in rest.chunks_exact_mut(matrix.cols().max(1)).enumerate() {
+        base.row(index, &mut row);
+        rest.iter_mut().zip(&row).for_each(|(w, base)| *w -= base);
+    }
+    rest
+}
+
+/// W in INT8 or INT4, with one scale a row or a group of columns. Scales of INT4 err least where the inputs are large, if the
+/// plan is weighted by activations.
+pub(super) fn quantized_base(
+    matrix: &Matrix,
+    plan: &Plan,
+    statistics: Option<&InputStatistics>,
+) -> Result<Matrix, CompressError> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
     let (nan, infinite) = matrix.non_finite();
     if nan + infinite > 0 {
@@ -139,13 +183,24 @@ pub(super) fn quantized_base(matrix: &Matrix, plan: &Plan) -> Result<Matrix, Com
             let reason = "the matrix reaches beyond what INT4 holds (524032); use int8 or leave the layer dense";
             return Err(CompressError::Plan(reason.into()));
         }
-        return Ok(quantize4(&w, rows, cols, group, None)?);
+        let statistics = statistics.filter(|_| plan.weighting == Weighting::Activations);
+        statistics.map(|statistics| statistics.check(cols)).transpose()?;
+        let weights = statistics.map(importance);
+        return Ok(quantize4(&w, rows, cols, group, weights.as_deref())?);
     }
     let (quant, scales) = match group {
         None => quantize_rows(&w, rows, cols),
         Some(group) => quantize_groups(&w, rows, cols, group),
     };
     Ok(Matrix::from_i8(rows, cols, &quant, &scales, group)?)
+}
+
+/// What a column counts in the search for scales: E\[x^2\] as a share of its mean, damped as the factors' metric is.
+fn importance(statistics: &InputStatistics) -> Vec<f32> {
+    let squares = statistics.mean_squares();
+    let mean = squares.iter().map(|square| f64::from(*square)).sum::<f64>() / squares.len().max(1) as f64;
+    let share = |square: &f32| if mean > 0.0 { (f64::from(*square) / mean + DAMPING) as f32 } else { 1.0 };
+    squares.iter().map(share).collect()
 }
 
 /// The first r singular triples.
@@ -170,8 +225,7 @@ impl<'a> Slice<'a> {
             all.get(..needed).filter(|_| (whole.rows, whole.cols) == (rows, cols)).ok_or(wrong)
         };
         let s = part(&whole.s, rank)?;
-        let kept: f64 = s.iter().map(|s| f64::from(*s).powi(2)).sum();
-        let correction = if plan.norm_correction && kept > 0.0 { (whole.energy / kept).sqrt() } else { 1.0 };
+        let correction = correction(plan, whole);
         Ok(Self {
             rank,
             rows,
@@ -183,14 +237,37 @@ impl<'a> Slice<'a> {
         })
     }
 
+    /// sqrt(S), which both factors take.
+    fn fold(&self) -> Vec<f64> {
+        self.s.iter().map(|s| (f64::from(*s) * self.correction).sqrt()).collect()
+    }
+
     /// sqrt(S) folded into both, then the factors' format.
     fn native(&self, factors: Factors) -> Result<LowRank, CompressError> {
-        let fold: Vec<f64> = self.s.iter().map(|s| (f64::from(*s) * self.correction).sqrt()).collect();
-        let u = transposed(self.ut, self.rows, &fold);
+        let u = transposed(self.ut, self.rows, &self.fold());
+        Ok(LowRank { u: stored(&u, self.rows, self.rank, factors)?, vh: self.vh(factors)? })
+    }
+
+    fn vh(&self, factors: Factors) -> Result<Matrix, CompressError> {
+        let fold = self.fold();
         let rows = self.vt.chunks_exact(self.cols.max(1)).zip(&fold);
         let vh: Vec<f32> =
             rows.flat_map(|(row, fold)| row.iter().map(move |v| (f64::from(*v) * fold) as f32)).collect();
-        Ok(LowRank { u: stored(&u, self.rows, self.rank, factors)?, vh: stored(&vh, self.rank, self.cols, factors)? })
+        stored(&vh, self.rank, self.cols, factors)
+    }
+
+    /// As [`Slice::native`], with the U that fits E best beside Vh as it is stored.
+    fn refitted(
+        &self,
+        rest: &[f32],
+        statistics: Option<&InputStatistics>,
+        factors: Factors,
+        control: &Control,
+    ) -> Result<LowRank, CompressError> {
+        let vh = self.vh(factors)?;
+        let mut u = refit(rest, (self.rows, self.cols), &vh.to_f32(), self.rank, statistics, control)?;
+        u.iter_mut().for_each(|u| *u = (f64::from(*u) * self.correction) as f32);
+        Ok(LowRank { u: stored(&u, self.rows, self.rank, factors)?, vh })
     }
 
     /// Each of U, S, Vh by one scale.
@@ -249,14 +326,10 @@ mod tests {
     fn encoded(w: &Matrix, plan: &Plan, layout: Layout) -> Result<Encoded, CompressError> {
         let control = Control::new();
         let mut decomposition = || {
-            let mut rest = w.to_f32();
-            if plan.base != Base::None {
-                let base = quantized_base(w, plan)?.to_f32();
-                rest.iter_mut().zip(base).for_each(|(w, base)| *w -= base);
-            }
-            Ok(Arc::new(decompose(&rest, w.rows(), w.cols(), &control)?))
+            let base = (plan.base != Base::None).then(|| quantized_base(w, plan, None)).transpose()?;
+            Ok(Arc::new(decompose(&residual(w, base.as_ref()), w.rows(), w.cols(), &control)?))
         };
-        encode(w, plan, layout, &mut decomposition, &control)
+        encode(w, plan, layout, None, &mut decomposition, &control)
     }
 
     fn error(w: &Matrix, plan: &Plan, layout: Layout) -> f64 {
@@ -332,7 +405,9 @@ mod tests {
         assert!(refused(Plan::low_rank(5), Layout::Native).contains("min(4, 6) = 4"));
         assert!(refused(Plan::low_rank(0), Layout::Native).contains("stores nothing"));
         assert!(refused(Plan { rank: 1, ..Plan::dense() }, Layout::Native).contains("leave out"));
-        assert!(refused(Plan { refit: true, ..Plan::low_rank(1) }, Layout::Native).contains("not supported"));
+        assert!(refused(Plan { refit: true, ..Plan::low_rank(1) }, Layout::Classic).contains("no refit"));
+        let weighted = Plan { weighting: Weighting::Activations, ..Plan::low_rank(1) };
+        assert!(refused(weighted, Layout::Native).contains("--calibration"));
         assert!(refused(int8, Layout::Classic).contains("classic layout holds"));
         assert!(refused(Plan { factors: Factors::F16, ..Plan::low_rank(1) }, Layout::Classic).contains("classic"));
         let huge = matrix(1, 1, &[f32::MAX]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::export_encode::Encoder;
 use super::export_layout::{Manifest, Origin, lost};
-use super::{CompressError, FactorCache, Layout, Plan, Policy};
+use super::{Calibration, CompressError, FactorCache, Layout, Plan, Policy};
 use crate::checkpoint::{Checkpoint, FolderWriter, TensorSpec, WriteError};
 use crate::control::{Cancelled, Control};
 use crate::model::{Layer, ModelError};
@@ -149,7 +149,7 @@ pub fn export(
     layers: &[Layer],
     plans: &[Plan],
     policy: &Policy,
-    cache: &FactorCache,
+    (cache, calibration): (&FactorCache, Option<&Calibration>),
     options: &ExportOptions,
     control: &Control,
 ) -> Result<Exported, ExportError> {
@@ -157,7 +157,7 @@ pub fn export(
     let bytes = manifest.tensors.iter().map(|(_, tensor)| tensor.bytes).sum();
     let coded: u64 = manifest.changed.iter().filter_map(|layer| layers.get(*layer)).map(|layer| layer.bytes).sum();
     control.set_total(bytes + coded);
-    let mut encoder = Encoder::new(checkpoint, layers, plans, &manifest, cache, control);
+    let mut encoder = Encoder::new(checkpoint, layers, plans, &manifest, (cache, calibration), control);
     // What stands in the header must be known before anything is written.
     let metas = encoder.part_metas(checkpoint)?;
     let text = policy_text(checkpoint, policy, &manifest);

@@ -8,7 +8,7 @@ use super::cache::Keep;
 use super::export_layout::{Manifest, Origin, Planned, lost};
 use super::export_pieces::{Piece, classic_scales, coded_bytes, part_metas};
 use super::layer::encoded_layer;
-use super::{Encoded, ExportError, ExportKind, FactorCache, Layout, Plan, measured_error};
+use super::{Calibration, Encoded, ExportError, ExportKind, FactorCache, Layout, Plan, measured_error};
 use crate::checkpoint::{Bytes, Checkpoint, Dtype, escaped};
 use crate::control::Control;
 use crate::linalg::{Matrix, Order, Values};
@@ -26,6 +26,7 @@ pub(super) struct Encoder<'a> {
     plans: &'a [Plan],
     manifest: &'a Manifest,
     cache: &'a FactorCache,
+    calibration: Option<&'a Calibration>,
     control: &'a Control,
     /// Bytes that coding, and layers kept, may take.
     budget: u64,
@@ -43,7 +44,7 @@ impl<'a> Encoder<'a> {
         layers: &'a [Layer],
         plans: &'a [Plan],
         manifest: &'a Manifest,
-        cache: &'a FactorCache,
+        (cache, calibration): (&'a FactorCache, Option<&'a Calibration>),
         control: &'a Control,
     ) -> Self {
         let mut left = BTreeMap::new();
@@ -55,7 +56,7 @@ impl<'a> Encoder<'a> {
         let largest = checkpoint.tensors().iter().map(|tensor| tensor.data.len() as u64).max().unwrap_or(0);
         let budget = 3 * largest + SPARE;
         let (ready, errors) = (BTreeMap::new(), BTreeMap::new());
-        Self { checkpoint, layers, plans, manifest, cache, control, budget, ready, left, errors }
+        Self { checkpoint, layers, plans, manifest, cache, calibration, control, budget, ready, left, errors }
     }
 
     /// The entries of `compression_meta`: those of the input's own compressed layers, and those of the changed ones. The
@@ -152,7 +153,7 @@ impl<'a> Encoder<'a> {
         let found = self.layers.get(index).zip(self.plans.get(index));
         let (layer, plan) = found.ok_or_else(|| lost("of a layer"))?;
         let fail = |source| ExportError::Layer { layer: escaped(&layer.name, 200), source };
-        let cache = (self.cache, Keep::Disk);
+        let cache = (self.cache, Keep::Disk, self.calibration);
         let layout = self.manifest.layout();
         let encoded = encoded_layer(self.checkpoint, layer, plan, layout, cache, self.control).map_err(fail)?;
         let measured = self.manifest.kind == ExportKind::Dense || self.errors.contains_key(&index);

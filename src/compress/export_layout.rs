@@ -151,7 +151,7 @@ fn admit(layer: &Layer, plan: &Plan, kind: ExportKind) -> Result<(), ExportError
         format!("rank {rank} is above the largest possible, min({m}, {n}) = {}; lower it", layer.max_rank())
     });
     let not_classic = kind == ExportKind::Compressed(Layout::Classic) && !fits_classic(plan);
-    let known = plan.meaningless().or(plan.unsupported()).or(not_classic.then_some(NOT_CLASSIC));
+    let known = plan.meaningless().or(not_classic.then_some(NOT_CLASSIC));
     match known.map(str::to_owned).or(too_high) {
         Some(reason) => Err(ExportError::Layer { layer: name, source: CompressError::Plan(reason) }),
         None => Ok(()),

@@ -2,25 +2,28 @@
 
 use super::cache::Keep;
 use super::codec::{CompressError, Encoded, Layout, encode};
-use super::{Base, FactorCache, Plan};
-use crate::checkpoint::Checkpoint;
+use super::{Calibration, FactorCache, LayerInputs, Plan, Subject};
+use crate::checkpoint::{Checkpoint, escaped};
 use crate::control::Control;
 use crate::model::{CompressedLinear, Layer};
 
 /// The weight of `layer` as `plan` stores and runs it; its decomposition, or that of what a quantized base leaves over,
-/// comes from `cache`.
+/// comes from `cache`, the statistics that weighting by activations needs from `calibration`.
 ///
 /// # Errors
-/// As [`encode`](super::encode); a layer that the file stores compressed already, or in a type that has no kernel.
+/// As [`encode`](super::encode); a layer that the file stores compressed already, or in a type that has no kernel;
+/// [`CompressError::Uncalibrated`].
 pub fn compressed_weight(
     checkpoint: &Checkpoint,
     layer: &Layer,
     plan: &Plan,
     layout: Layout,
     cache: &FactorCache,
+    calibration: Option<&Calibration>,
     control: &Control,
 ) -> Result<CompressedLinear, CompressError> {
-    Ok(encoded_layer(checkpoint, layer, plan, layout, (cache, Keep::Memory), control)?.weight)
+    let source = (cache, Keep::Memory, calibration);
+    Ok(encoded_layer(checkpoint, layer, plan, layout, source, control)?.weight)
 }
 
 pub(super) fn encoded_layer(
@@ -28,16 +31,29 @@ pub(super) fn encoded_layer(
     layer: &Layer,
     plan: &Plan,
     layout: Layout,
-    (cache, keep): (&FactorCache, Keep),
+    (cache, keep, calibration): (&FactorCache, Keep, Option<&Calibration>),
     control: &Control,
 ) -> Result<Encoded, CompressError> {
     let found = checkpoint.tensor(&layer.name).zip(layer.matrix(checkpoint));
     let (tensor, matrix) = found.ok_or_else(|| CompressError::Plan(unreadable(layer)))?;
-    let mut decomposition = || match plan.base {
-        Base::Int8 | Base::Int4 => cache.residual(tensor, &matrix, plan, keep, control),
-        _ => cache.whole(tensor, &matrix, keep, control),
-    };
-    encode(&matrix, plan, layout, &mut decomposition, control)
+    let inputs = needed_inputs(plan, layer, calibration)?;
+    let subject = Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() };
+    let mut decomposition = || cache.cut_from(&subject, plan, keep, control);
+    let statistics = inputs.as_ref().map(|inputs| inputs.statistics.as_ref());
+    encode(&matrix, plan, layout, statistics, &mut decomposition, control)
+}
+
+/// The statistics of a layer's inputs where its plan needs them.
+fn needed_inputs(
+    plan: &Plan,
+    layer: &Layer,
+    calibration: Option<&Calibration>,
+) -> Result<Option<LayerInputs>, CompressError> {
+    if !plan.needs_statistics() {
+        return Ok(None);
+    }
+    let missing = || CompressError::Uncalibrated { layer: escaped(&layer.name, 200) };
+    LayerInputs::of(calibration, &layer.name).ok_or_else(missing).map(Some)
 }
 
 /// Why a layer has no matrix.

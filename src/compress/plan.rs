@@ -96,6 +96,11 @@ impl Plan {
         base + self.factor_bytes(m, n)
     }
 
+    /// Whether its base is stored in INT8 or INT4.
+    pub fn base_is_quantized(&self) -> bool {
+        matches!(self.base, Base::Int8 | Base::Int4)
+    }
+
     /// Group length of the base's scales along the input; `None`: one a row, or a base without scales.
     pub fn base_group(&self) -> Option<usize> {
         match self.base {
@@ -121,19 +126,17 @@ impl Plan {
     #[must_use]
     pub fn normalized(self) -> Self {
         let usual = |group: &usize| self.base == Base::Int4 && *group == INT4_GROUP;
-        let group = self.group.filter(|group| matches!(self.base, Base::Int8 | Base::Int4) && !usual(group));
-        if self.rank > 0 { Self { group, ..self } } else { Self { base: self.base, group, ..Self::default() } }
+        let group = self.group.filter(|group| self.base_is_quantized() && !usual(group));
+        if self.rank > 0 {
+            return Self { group, ..self };
+        }
+        let weighting = if self.needs_statistics() { self.weighting } else { Weighting::Plain };
+        Self { base: self.base, group, weighting, ..Self::default() }
     }
 
-    /// Why this version cannot store a layer so, in one line that says what to do; `None` where it can.
-    pub fn unsupported(&self) -> Option<&'static str> {
-        if self.weighting == Weighting::Activations {
-            Some("weighting activations is not supported by this version; use plain")
-        } else if self.refit {
-            Some("refit is not supported by this version; leave it out")
-        } else {
-            None
-        }
+    /// Whether it needs the statistics of a layer's inputs: factors or INT4 scales weighted by activations.
+    pub fn needs_statistics(&self) -> bool {
+        self.weighting == Weighting::Activations && (self.rank > 0 || self.base == Base::Int4)
     }
 
     /// Why no layer can be stored so, in one line that says what to do; `None` where it can.
@@ -224,5 +227,9 @@ mod tests {
         let int4 = Plan { base: Base::Int4, ..Plan::dense() };
         assert_eq!(Plan { group: Some(32), ..int4 }.normalized(), int4);
         assert_eq!(Plan { group: Some(64), ..int4 }.normalized().group, Some(64));
+        // The search for INT4 scales is weighted too.
+        let weighted = Plan { weighting: Weighting::Activations, ..int4 };
+        assert_eq!(weighted.normalized(), weighted);
+        assert_eq!(Plan { base: Base::Int8, ..weighted }.normalized().weighting, Weighting::Plain);
     }
 }

@@ -3,13 +3,16 @@
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use super::predict::share;
 use crate::checkpoint::Dtype;
 use crate::control::{Cancelled, Control};
-use crate::linalg::{Matrix, axpy};
+use crate::linalg::{InputStatistics, Matrix, NumericError, axpy};
 use crate::model::CompressedLinear;
 
 /// Rows rebuilt together: Vh is then read once for all of them.
 const BLOCK: usize = 16;
+/// Rows whose output error is summed together: the statistics are then read once for all of them.
+const OUTPUT_BLOCK: usize = 256;
 
 /// A weight whose rows can be had in f32. Holds Vh widened: r * n * 4 bytes.
 pub(super) struct Rebuild<'a> {
@@ -62,18 +65,48 @@ pub fn measured_error(matrix: &Matrix, weight: &CompressedLinear, control: &Cont
     });
     let sums = sums.collect::<Result<Vec<(f64, f64)>, Cancelled>>()?;
     let (error, energy) = sums.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
-    Ok(if error == 0.0 { 0.0 } else { (error / energy).sqrt() })
+    Ok(share(error, energy))
 }
 
-/// `||W - W'||^2` and `||W||^2` of the rows from `first` on.
-fn block_sums(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize) -> (f64, f64) {
+/// `||(W - W') X||_F / ||W X||_F` as stored, over inputs with the given statistics; otherwise as [`measured_error`].
+///
+/// # Errors
+/// Statistics that do not fit, cancelled.
+pub fn measured_output_error(
+    matrix: &Matrix,
+    weight: &CompressedLinear,
+    statistics: &InputStatistics,
+    control: &Control,
+) -> Result<f64, NumericError> {
+    statistics.check(matrix.cols())?;
+    let rebuild = Rebuild::new(weight);
+    let blocks = (0..matrix.rows().div_ceil(OUTPUT_BLOCK)).into_par_iter();
+    let energy = |rows: &[f32]| statistics.energies(rows, control).map(|rows| rows.iter().sum::<f64>().max(0.0));
+    let sums = blocks.map(|block| {
+        let (wanted, mut found) = block_rows(matrix, &rebuild, block * OUTPUT_BLOCK, OUTPUT_BLOCK);
+        found.iter_mut().zip(&wanted).for_each(|(x, w)| *x = w - *x);
+        Ok((energy(&found)?, energy(&wanted)?))
+    });
+    let sums = sums.collect::<Result<Vec<(f64, f64)>, NumericError>>()?;
+    let (error, energy) = sums.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
+    Ok(share(error, energy))
+}
+
+/// Some rows of W and of W', from `first` on.
+fn block_rows(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize, most: usize) -> (Vec<f32>, Vec<f32>) {
     let cols = matrix.cols();
-    let count = BLOCK.min(matrix.rows() - first);
+    let count = most.min(matrix.rows() - first);
     let (mut wanted, mut found) = (vec![0.0; count * cols], vec![0.0; count * cols]);
     for (row, out) in wanted.chunks_exact_mut(cols.max(1)).enumerate() {
         matrix.row(first + row, out);
     }
     rebuild.rows(first, &mut found);
+    (wanted, found)
+}
+
+/// `||W - W'||^2` and `||W||^2` of the rows from `first` on.
+fn block_sums(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize) -> (f64, f64) {
+    let (wanted, found) = block_rows(matrix, rebuild, first, BLOCK);
     wanted.iter().zip(&found).fold((0.0, 0.0), |(error, energy), (w, x)| {
         let (w, x) = (f64::from(*w), f64::from(*x));
         (error + (w - x).powi(2), energy + w * w)

@@ -24,8 +24,7 @@ pub type RankSource<'a> = &'a mut dyn FnMut(usize, f64) -> Result<usize, String>
 /// [`Plan::dense`] (as they are), and only rules that leave them dense may win them.
 ///
 /// # Errors
-/// Of rules that win a layer: ranks above min(m, n), plans of nothing (base none, rank 0) or that this version does not
-/// know, ranks that `energy_rank` cannot tell; and globs that are none. One issue a rule, naming the first such layer.
+/// Of rules that win a layer: ranks above min(m, n), plans of nothing (base none, rank 0), ranks that `energy_rank` cannot tell; and globs that are none. One issue a rule, naming the first such layer.
 pub fn resolve(
     policy: &Policy,
     layers: &[Layer],
@@ -86,7 +85,7 @@ fn plan_for(
 ) -> Result<Plan, String> {
     let most = layer.max_rank();
     let shape = rule.plan(usize::from(rule.rank.is_some()));
-    if let Some(reason) = shape.meaningless().or(shape.unsupported()) {
+    if let Some(reason) = shape.meaningless() {
         return Err(reason.into());
     }
     if layer.fixed {
@@ -223,14 +222,6 @@ mod tests {
         );
         let first = r#"line 2: rule "*" on h.0.attn.k_proj.weight (and 4 more layers): key "rank": 17 is above the largest possible, min(16, 16) = 16; lower it"#;
         assert_eq!(found, [first, r#"line 3: rule "h.2.attn*" on h.2.attn.k_proj.weight: no spectrum"#]);
-    }
-
-    #[test]
-    fn what_this_version_cannot_do_is_refused() {
-        for rule in [r#""rank": 2, "weighting": "activations""#, r#""rank": 2, "refit": true"#] {
-            let found = errors(&format!("{{\"match\": \"*\", {rule}}}"), &layers());
-            assert!(found[0].contains("not supported by this version"), "{found:?}");
-        }
     }
 
     #[test]

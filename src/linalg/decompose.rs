@@ -2,21 +2,24 @@
 
 use faer::Mat;
 
+use super::InputStatistics;
 use super::NumericError;
-use super::gram::{Tall, eigenvectors};
+use super::gram::{Tall, eigen};
+use super::metric::{Metric, widened};
 use crate::control::Control;
 
 /// Below this share of the largest singular value the long side's vectors are rounding noise of f64, and are zeroed.
 const NOISE: f64 = 1e-12;
 
-/// W [m, n] = U diag(s) V^T, all ranks k = min(m, n); s descending. A rank r is the slice of the first r.
+/// W [m, n] = U diag(s) V^T, all ranks k = min(m, n). A rank r is the slice of the first r, and `u_i^T W = s_i v_i`: the error
+/// of each rank is a sum over those that are left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decomposition {
     /// m.
     pub rows: usize,
     /// n.
     pub cols: usize,
-    /// Singular values, descending, k of them.
+    /// Singular values, descending, k of them; of a decomposition weighted by activations `||u_i^T W||`, in the order of use.
     pub s: Vec<f32>,
     /// Left singular vectors as rows: U^T [k, m], row-major. Unit rows; where s is 0 (or below 1e-12 of the largest) those
     /// of the longer side, U or V, are zero.
@@ -25,6 +28,32 @@ pub struct Decomposition {
     pub vt: Vec<f32>,
     /// ||W||_F^2, in f64.
     pub energy: f64,
+    /// What of it no rank holds: 0, except where a weighted decomposition ends early.
+    pub rest: f64,
+    /// Of a decomposition weighted by activations: its errors in the layer's output.
+    pub output: Option<OutputErrors>,
+}
+
+/// Errors in a layer's output, `||(W - W_r) X||_F^2` per token, for every rank r at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputErrors {
+    /// `||(u_i^T W) X||^2` per token, k of them.
+    pub terms: Vec<f64>,
+    /// What no rank holds.
+    pub rest: f64,
+}
+
+impl OutputErrors {
+    /// `||(W - W_r) X||_F^2` per token.
+    pub fn lost_at(&self, rank: usize) -> f64 {
+        // Small ones first, so that they count, and the curve falls.
+        self.terms.iter().skip(rank).rev().fold(self.rest, |sum, term| sum + term)
+    }
+
+    /// `||W_r X||_F^2` per token.
+    pub fn kept_at(&self, rank: usize) -> f64 {
+        self.terms.iter().take(rank).rev().sum()
+    }
 }
 
 impl Decomposition {
@@ -32,9 +61,22 @@ impl Decomposition {
     /// 0 for W = 0.
     pub fn error_at(&self, rank: usize) -> f64 {
         // Small values first, so that they count.
-        let tail = self.s.iter().skip(rank).rev().fold(0.0, |sum, s| sum + square(*s));
+        let tail = self.s.iter().skip(rank).rev().fold(self.rest, |sum, s| sum + square(*s));
         let all = self.s.iter().take(rank).rev().fold(tail, |sum, s| sum + square(*s));
         if all > 0.0 { (tail / all).sqrt() } else { 0.0 }
+    }
+
+    /// Errors in the output over inputs with given second moments G: of rank r `sum_{i>r} s_i^2 v_i^T G v_i`, since the `u_i` are
+    /// orthogonal. In f64, on the calling thread.
+    ///
+    /// # Errors
+    /// Statistics that do not fit, cancelled.
+    pub fn output_errors(&self, statistics: &InputStatistics, control: &Control) -> Result<OutputErrors, NumericError> {
+        statistics.check(self.cols)?;
+        let v = widened(&self.vt, self.s.len(), self.cols);
+        let energies = Metric::bare(statistics).energies(v.transpose(), control)?;
+        let terms = energies.iter().zip(&self.s).map(|(energy, s)| energy.max(0.0) * square(*s)).collect();
+        Ok(OutputErrors { terms, rest: 0.0 })
     }
 
     /// The least rank whose energy share `sum_{i<=r} s_i^2 / sum s_i^2` reaches `share`; at least 1.
@@ -66,20 +108,13 @@ fn square(s: f32) -> f64 {
 /// # Errors
 /// [`NumericError`].
 pub fn decompose(w: &[f32], rows: usize, cols: usize, control: &Control) -> Result<Decomposition, NumericError> {
-    let needed = rows.saturating_mul(cols);
-    if needed != w.len() {
-        return Err(NumericError::Size { rows, cols, needed, found: w.len() });
-    }
-    let bad = w.iter().filter(|x| !x.is_finite()).count();
-    if bad > 0 {
-        return Err(NumericError::NonFinite(bad));
-    }
+    check_matrix(w, rows, cols)?;
     let energy = w.iter().fold(0.0, |sum, x| sum + square(*x));
     let unit = power_of_two_above(w);
     let tall = Tall::new(w, rows, cols, unit.recip());
     let gram = tall.gram(control)?;
     control.check()?;
-    let vectors = eigenvectors(&gram)?;
+    let (_, vectors) = eigen(&gram)?;
     control.check()?;
     let (long, squares) = tall.times(&vectors, control)?;
     let mut pairs = Pairs { s: squares.iter().map(|s| s.sqrt()).collect(), long, short: rows_of(&vectors) };
@@ -88,7 +123,17 @@ pub fn decompose(w: &[f32], rows: usize, cols: usize, control: &Control) -> Resu
     pairs.fix_signs(tall.long, tall.short, rows < cols);
     let s = singular_values(&pairs.s, unit)?;
     let (ut, vt) = if rows < cols { (pairs.short, pairs.long) } else { (pairs.long, pairs.short) };
-    Ok(Decomposition { rows, cols, s, ut, vt, energy })
+    Ok(Decomposition { rows, cols, s, ut, vt, energy, rest: 0.0, output: None })
+}
+
+/// Whether `w` are the numbers of a matrix [rows, cols].
+pub(super) fn check_matrix(w: &[f32], rows: usize, cols: usize) -> Result<(), NumericError> {
+    let needed = rows.saturating_mul(cols);
+    if needed != w.len() {
+        return Err(NumericError::Size { rows, cols, needed, found: w.len() });
+    }
+    let bad = w.iter().filter(|x| !x.is_finite()).count();
+    if bad > 0 { Err(NumericError::NonFinite(bad)) } else { Ok(()) }
 }
 
 /// A power of two at least max|w| and at most twice that (1 for zeros): division by it is exact and keeps f32 in range.
@@ -97,8 +142,8 @@ fn power_of_two_above(w: &[f32]) -> f64 {
     if most > 0.0 { f64::from(most).log2().ceil().exp2() } else { 1.0 }
 }
 
-fn singular_values(s: &[f64], unit: f64) -> Result<Vec<f32>, NumericError> {
-    match s.first() {
+pub(super) fn singular_values(s: &[f64], unit: f64) -> Result<Vec<f32>, NumericError> {
+    match s.iter().copied().reduce(f64::max) {
         Some(first) if first * unit > f64::from(f32::MAX) => Err(NumericError::Range(first * unit)),
         _ => Ok(s.iter().map(|s| (s * unit) as f32).collect()),
     }
@@ -142,12 +187,16 @@ impl Pairs {
 
     fn fix_signs(&mut self, long: usize, short: usize, right_is_long: bool) {
         for (a, b) in self.long.chunks_exact_mut(long.max(1)).zip(self.short.chunks_exact_mut(short.max(1))) {
-            let right = if right_is_long { &*a } else { &*b };
-            let largest = right.iter().fold(0.0_f32, |most, x| if x.abs() > most.abs() { *x } else { most });
-            if largest < 0.0 {
-                a.iter_mut().chain(b).for_each(|x| *x = -*x);
-            }
+            if right_is_long { fix_sign(b, a) } else { fix_sign(a, b) }
         }
+    }
+}
+
+/// Turns both vectors round where the largest component of the right one is negative.
+pub(super) fn fix_sign(left: &mut [f32], right: &mut [f32]) {
+    let largest = right.iter().fold(0.0_f32, |most, x| if x.abs() > most.abs() { *x } else { most });
+    if largest < 0.0 {
+        left.iter_mut().chain(right).for_each(|x| *x = -*x);
     }
 }
 

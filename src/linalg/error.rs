@@ -22,10 +22,10 @@ pub enum NumericError {
     #[error("INT8 or INT4 with {0} cannot be read; store it row by row with one scale a row or a group")]
     Layout(&'static str),
     /// NaN or infinity among the elements.
-    #[error("the matrix holds {0} values that are NaN or infinite; it cannot be decomposed")]
+    #[error("the matrix holds {0} values that are NaN or infinite; it cannot be decomposed; leave it dense")]
     NonFinite(usize),
     /// Input statistics that cannot be used.
-    #[error("the input statistics are unusable: {0}; calibrate anew")]
+    #[error("the input statistics are unusable: {0}; calibrate anew, or leave the layer dense")]
     Statistics(String),
     /// A singular value beyond the largest f32.
     #[error("the matrix's largest singular value is {0:e}, beyond f32; scale the matrix down")]

@@ -86,11 +86,11 @@ impl<'a> Tall<'a> {
     }
 }
 
-/// The eigenvectors of a symmetric matrix, of which the lower triangle is read, by descending eigenvalue, as columns.
-pub fn eigenvectors(symmetric: &Mat<f64>) -> Result<Mat<f64>, NumericError> {
+/// The eigenvalues of a symmetric matrix, of which the lower triangle is read, descending, and the eigenvectors as columns.
+pub fn eigen(symmetric: &Mat<f64>) -> Result<(Vec<f64>, Mat<f64>), NumericError> {
     let n = symmetric.nrows();
     if n == 0 {
-        return Ok(Mat::new());
+        return Ok((Vec::new(), Mat::new()));
     }
     let mut values = faer::diag::Diag::<f64>::zeros(n);
     let mut vectors = Mat::zeros(n, n);
@@ -104,5 +104,6 @@ pub fn eigenvectors(symmetric: &Mat<f64>) -> Result<Mat<f64>, NumericError> {
         Spec::default(),
     )
     .map_err(|_| NumericError::NoConvergence)?;
-    Ok(vectors.as_ref().reverse_cols().to_owned())
+    let descending = values.column_vector().iter().rev().copied().collect();
+    Ok((descending, vectors.as_ref().reverse_cols().to_owned()))
 }

@@ -8,7 +8,7 @@ use super::events::{EncodedLayer, Event};
 use super::jobs::{End, Task, side_by_side};
 use super::plans::Residual;
 use crate::checkpoint::{Checkpoint, escaped};
-use crate::compress::{Base, CompressError, FactorCache, Layout, Plan, compressed_weight, measured_error};
+use crate::compress::{CompressError, FactorCache, Layout, Plan, Subject, compressed_weight, measured_error};
 use crate::control::Control;
 use crate::linalg::NumericError;
 use crate::model::{CompressedLinear, Layer};
@@ -70,13 +70,15 @@ impl Encode {
         let matrix = layer.matrix(&self.checkpoint).ok_or_else(missing)?;
         let weight = match given {
             Some(weight) => Arc::clone(weight),
-            None => Arc::new(compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, control)?),
+            None => {
+                Arc::new(compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, None, control)?)
+            }
         };
         let tensor = self.checkpoint.tensor(&layer.name).filter(|_| given.is_none());
         let residual = match tensor {
-            Some(tensor) if matches!(plan.base, Base::Int8 | Base::Int4) && plan.rank > 0 => {
+            Some(tensor) if plan.base_is_quantized() && plan.rank > 0 && !plan.needs_statistics() => {
                 // In the factor cache by now.
-                let rest = self.cache.get_residual(tensor, &matrix, plan, control)?;
+                let rest = self.cache.factors(&Subject { tensor, matrix: &matrix, inputs: None }, plan, control)?;
                 let whole = matrix.to_f32().iter().map(|w| f64::from(*w).powi(2)).sum();
                 let (values, energy) = (rest.s.clone(), rest.energy);
                 Some(Arc::new(Residual { base: plan.base, group: plan.base_group(), values, energy, whole }))

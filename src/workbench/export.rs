@@ -39,7 +39,7 @@ impl Export {
             &self.layers,
             &self.plans,
             &self.policy,
-            &self.cache,
+            (&self.cache, None),
             &self.options,
             &task.control,
         )
@@ -81,7 +81,7 @@ impl Export {
             let weight = match self.ready.get(index).cloned().flatten() {
                 Some(weight) => weight,
                 None => Arc::new(
-                    compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, &task.control)
+                    compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, None, &task.control)
                         .map_err(failed)?,
                 ),
             };

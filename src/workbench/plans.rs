@@ -13,9 +13,6 @@ pub(super) fn admissible(plan: &Plan, layer: &Layer) -> Result<Plan, &'static st
     if layer.fixed {
         return Err("stored compressed, so its plan is fixed; open with --original MODEL to change it");
     }
-    if let Some(reason) = plan.unsupported() {
-        return Err(reason);
-    }
     if let (Base::Dense, Some(reason)) = (plan.base, plan.meaningless()) {
         return Err(reason);
     }
@@ -27,6 +24,7 @@ pub(super) fn admissible(plan: &Plan, layer: &Layer) -> Result<Plan, &'static st
 /// With norm correction `c = ||W|| / ||W_r||`, and `h = ||W_r||^2 / ||W||^2`: `1 - h + (c - 1)^2 h = 2 - 2 sqrt(h)`.
 pub(super) fn predicted_error(plan: &Plan, spectrum: Option<&Spectrum>) -> Option<f64> {
     match plan.base {
+        _ if plan.needs_statistics() => None,
         Base::Dense => Some(0.0),
         Base::None if plan.norm_correction => {
             spectrum.map(|spectrum| (2.0 - 2.0 * spectrum.energy_at(plan.rank).max(0.0).sqrt()).max(0.0).sqrt())
@@ -51,7 +49,7 @@ pub(super) struct Residual {
 impl Residual {
     /// Whether it is what the base of `plan` leaves.
     pub(super) fn fits(&self, plan: &Plan) -> bool {
-        (self.base, self.group) == (plan.base, plan.base_group())
+        (self.base, self.group) == (plan.base, plan.base_group()) && !plan.needs_statistics()
     }
 
     /// `||E - c E_r|| / ||W||` for the rank of `plan`, c being 1 or with norm correction `||E|| / ||E_r||`.
@@ -108,7 +106,8 @@ mod tests {
         assert_eq!(admissible(&Plan::low_rank(0), &layer()), Ok(Plan::low_rank(1)));
         let int8 = Plan { base: Base::Int8, ..Plan::dense() };
         assert_eq!(admissible(&int8, &layer()), Ok(int8));
-        assert!(admissible(&Plan { weighting: Weighting::Activations, ..int8 }, &layer()).is_err());
+        // The scales of INT8 do not depend on what is minimised.
+        assert_eq!(admissible(&Plan { weighting: Weighting::Activations, ..int8 }, &layer()), Ok(int8));
         assert!(admissible(&Plan { rank: 2, ..Plan::dense() }, &layer()).is_err());
         assert!(admissible(&int8, &Layer { fixed: true, ..layer() }).unwrap_err().contains("--original"));
     }

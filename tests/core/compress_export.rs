@@ -68,7 +68,8 @@ fn options(kind: ExportKind, out: &Path) -> ExportOptions {
 fn exported(model: &Opened, options: &ExportOptions) -> Result<Exported, ExportError> {
     let planned = plan_export(&model.checkpoint, &model.layers, &model.plans, options)?;
     let (cache, control) = (FactorCache::new(None), Control::new());
-    let written = export(&model.checkpoint, &model.layers, &model.plans, &model.policy, &cache, options, &control)?;
+    let written =
+        export(&model.checkpoint, &model.layers, &model.plans, &model.policy, (&cache, None), options, &control)?;
     let (done, total) = control.progress();
     assert_eq!(done, total);
     assert_eq!((planned.bytes, planned.original_bytes), (written.bytes, written.original_bytes));
@@ -87,7 +88,7 @@ fn live(model: &Opened, layout: Layout) -> Model {
     let mut live = Model::load(&model.checkpoint).unwrap();
     for (index, (layer, plan)) in model.layers.iter().zip(&model.plans).enumerate() {
         if !plan.is_dense() {
-            let weight = compressed_weight(&model.checkpoint, layer, plan, layout, &cache, &control).unwrap();
+            let weight = compressed_weight(&model.checkpoint, layer, plan, layout, &cache, None, &control).unwrap();
             assert_eq!(live.layers()[index].name, layer.name);
             live = live.with_weight(index, Arc::new(weight));
         }
@@ -246,8 +247,16 @@ fn cached_factors_give_the_same_bytes_as_fresh_ones() {
             let cache = FactorCache::new((run > 0).then(|| home.path().join("cache")));
             let out = home.path().join(run.to_string());
             let options = options(COMPRESSED, &out);
-            export(&model.checkpoint, &model.layers, &model.plans, &model.policy, &cache, &options, &Control::new())
-                .unwrap();
+            export(
+                &model.checkpoint,
+                &model.layers,
+                &model.plans,
+                &model.policy,
+                (&cache, None),
+                &options,
+                &Control::new(),
+            )
+            .unwrap();
             folder_bytes(&out)
         })
         .collect();
@@ -309,7 +318,8 @@ fn what_must_not_be_written_is_refused_and_nothing_stays() {
     control.cancel();
     let cancelled = options(COMPRESSED, &home.path().join("c"));
     let cache = FactorCache::new(None);
-    let ended = export(&model.checkpoint, &model.layers, &model.plans, &model.policy, &cache, &cancelled, &control);
+    let ended =
+        export(&model.checkpoint, &model.layers, &model.plans, &model.policy, (&cache, None), &cancelled, &control);
     assert!(ended.unwrap_err().to_string().contains("cancelled"));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
 }

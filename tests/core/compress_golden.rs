@@ -34,7 +34,7 @@ fn errors_of_truncation_and_of_both_layouts_are_those_of_the_reference() {
         let w = Matrix::from_f32(shape[0], shape[1], &tensor.data.view::<f32>().unwrap()).unwrap();
         let decomposition = Arc::new(decompose(&w.to_f32(), shape[0], shape[1], &control).unwrap());
         let error = |plan: &Plan, layout| {
-            let encoded = encode(&w, plan, layout, &mut || Ok(Arc::clone(&decomposition)), &control).unwrap();
+            let encoded = encode(&w, plan, layout, None, &mut || Ok(Arc::clone(&decomposition)), &control).unwrap();
             measured_error(&w, &encoded.weight, &control).unwrap()
         };
         for (wanted, wanted_native) in about["ranks"].as_array().unwrap().iter().zip(native[name].as_array().unwrap()) {

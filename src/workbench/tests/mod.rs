@@ -181,9 +181,8 @@ fn every_rank_on_a_quantized_base_is_predicted_after_the_first() {
 #[test]
 fn impossible_plans_are_refused_with_a_message() {
     let mut bench = Bench::demo();
-    let refit = Plan { refit: true, ..Plan::low_rank(2) };
-    bench.workbench.set_plans("refit", &[(0, refit)]);
-    assert!(bench.said("refit"));
+    bench.workbench.set_plans("both", &[(0, Plan { rank: 2, ..Plan::dense() })]);
+    assert!(bench.said("leave out one of the two"));
     assert!(bench.workbench.history().done.is_empty() && bench.workbench.rows()[0].plan.is_dense());
 }
 

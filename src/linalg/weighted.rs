@@ -1,0 +1,368 @@
+//! A matrix decomposed so that a rank errs least in the layer's output, over inputs with given second moments.
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, Mat, MatRef, Par};
+
+use super::decompose::{Decomposition, OutputErrors, check_matrix, fix_sign, singular_values};
+use super::gram::eigen;
+use super::metric::{Metric, widened};
+use super::{InputStatistics, NumericError};
+use crate::control::Control;
+
+/// Directions below this share of the largest carry nothing: they are left out, and rows of Q^T E are zero.
+const NOTHING: f64 = 1e-7;
+/// Where the last direction falls below this share of the first, Q is made orthonormal again.
+const CRITICAL: f64 = 1e-4;
+/// Columns made orthonormal at a time.
+const BLOCK: usize = 32;
+
+/// Decomposes E [m, n] (row-major) so that, with G the second moments of the inputs and G' = G + d I
+/// ([`DAMPING`](super::DAMPING)), `E_r = Q_r Q_r^T E` has the least `||(E - E_r) G'^(1/2)||_F` of all matrices of rank r. In the
+/// result U are the `q_i`, s are `||q_i^T E||` (in the order of their use, not descending), V^T the unit rows `q_i^T E / s_i`;
+/// [`Decomposition::output`] holds `q_i^T E G E^T q_i`.
+///
+/// No inverse of G: for m <= n Q are the eigenvectors of E G' E^T; else, with G' = V D V^T, M = E V D^(1/2) and
+/// M^T M = Z S^2 Z^T, they are M Z / S. In f64 on the calling thread; checks `control` between the stages and within the
+/// products with G.
+///
+/// # Errors
+/// [`NumericError`]: sizes, NaN, statistics that do not fit or hold NaN, no convergence, cancelled.
+pub fn decompose_weighted(
+    e: &[f32],
+    rows: usize,
+    cols: usize,
+    statistics: &InputStatistics,
+    control: &Control,
+) -> Result<Decomposition, NumericError> {
+    check_matrix(e, rows, cols)?;
+    statistics.check(cols)?;
+    let metric = Metric::damped(statistics);
+    let transposed = widened(e, rows, cols);
+    let energy = transposed.squared_norm_l2();
+    let basis = if rows <= cols { wide(&transposed, metric, control)? } else { tall(&transposed, metric, control)? };
+    control.check()?;
+    let mut product = Mat::<f64>::zeros(cols, basis.q.ncols());
+    matmul(product.as_mut(), Accum::Replace, transposed.as_ref(), basis.q.as_ref(), 1.0, Par::Seq);
+    let seen = statistics.mean_squares().iter().any(|square| *square > 0.0);
+    let squares: Vec<f64> = product.col_iter().map(|column| column.squared_norm_l2()).collect();
+    let term = |(all, square): (&f64, &f64)| (all - metric.damping() * square).max(0.0);
+    let mut terms: Vec<f64> = basis.squares.iter().zip(&squares).map(term).collect();
+    terms.resize(rows.min(cols), 0.0);
+    terms.iter_mut().filter(|_| !seen).for_each(|term| *term = 0.0);
+    let beyond =
+        |total: f64, part: &[f64]| if rows <= cols { 0.0 } else { (total - part.iter().sum::<f64>()).max(0.0) };
+    let output_energy = basis.total - metric.damping() * energy;
+    let output = OutputErrors { rest: if seen { beyond(output_energy, &terms) } else { 0.0 }, terms };
+    let parts = Parts { rest: beyond(energy, &squares), q: basis.q, product, squares, energy };
+    parts.decomposition(rows, cols, output)
+}
+
+/// Orthonormal columns Q [m, k], `q_i^T E G' E^T q_i` of each, and tr(E G' E^T).
+struct Basis {
+    q: Mat<f64>,
+    squares: Vec<f64>,
+    total: f64,
+}
+
+/// For m <= n: the eigenvectors of E G' E^T.
+fn wide(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<Basis, NumericError> {
+    let e = transposed.transpose();
+    let weighted = metric.times(e, control)?;
+    control.check()?;
+    let mut c = Mat::zeros(e.nrows(), e.nrows());
+    lower_product(&mut c, weighted.as_ref(), transposed.as_ref());
+    let (values, q) = eigen(&c)?;
+    let squares: Vec<f64> = values.iter().map(|value| value.max(0.0)).collect();
+    Ok(Basis { total: squares.iter().sum(), q, squares })
+}
+
+/// For m > n: M Z / S.
+fn tall(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<Basis, NumericError> {
+    let m = rooted(transposed, metric, control)?;
+    control.check()?;
+    let mut gram = Mat::zeros(m.ncols(), m.ncols());
+    lower_product(&mut gram, m.transpose(), m.as_ref());
+    control.check()?;
+    let (_, z) = eigen(&gram)?;
+    control.check()?;
+    let mut q = Mat::<f64>::zeros(m.nrows(), m.ncols());
+    matmul(q.as_mut(), Accum::Replace, m.as_ref(), z.as_ref(), 1.0, Par::Seq);
+    let mut squares: Vec<f64> = q.col_iter().map(|column| column.squared_norm_l2()).collect();
+    let first = squares.iter().copied().fold(0.0, f64::max);
+    let kept = squares.iter().take_while(|square| **square > NOTHING.powi(2) * first).count();
+    squares.truncate(kept);
+    q.truncate(m.nrows(), kept);
+    for (column, square) in q.col_iter_mut().zip(&squares) {
+        column.iter_mut().for_each(|x| *x /= square.sqrt());
+    }
+    if squares.last().is_some_and(|last| *last < CRITICAL.powi(2) * first) {
+        orthonormalize(&mut q, control)?;
+        let mut product = Mat::<f64>::zeros(m.ncols(), kept);
+        matmul(product.as_mut(), Accum::Replace, m.transpose(), q.as_ref(), 1.0, Par::Seq);
+        squares = product.col_iter().map(|column| column.squared_norm_l2()).collect();
+    }
+    Ok(Basis { q, squares, total: m.squared_norm_l2() })
+}
+
+/// M = E V D^(1/2) [m, n], from E^T.
+fn rooted(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<Mat<f64>, NumericError> {
+    if let Some(diagonal) = metric.diagonal() {
+        let root: Vec<f64> = diagonal.iter().map(|g| g.sqrt()).collect();
+        return Ok(Mat::from_fn(transposed.ncols(), transposed.nrows(), |i, j| transposed[(j, i)] * root[j]));
+    }
+    let (values, vectors) = eigen(&metric.lower())?;
+    control.check()?;
+    let mut m = Mat::<f64>::zeros(transposed.ncols(), transposed.nrows());
+    matmul(m.as_mut(), Accum::Replace, transposed.transpose(), vectors.as_ref(), 1.0, Par::Seq);
+    for (column, value) in m.col_iter_mut().zip(values) {
+        column.iter_mut().for_each(|x| *x *= value.max(0.0).sqrt());
+    }
+    Ok(m)
+}
+
+/// The lower triangle of A B.
+fn lower_product(to: &mut Mat<f64>, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
+    let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+    triangular::matmul(to.as_mut(), lower, Accum::Replace, a, whole, b, whole, 1.0, Par::Seq);
+}
+
+/// Gram and Schmidt's method by blocks, each twice: the spans of the first columns stay. A column that the earlier ones
+/// hold becomes zero.
+fn orthonormalize(q: &mut Mat<f64>, control: &Control) -> Result<(), NumericError> {
+    for first in (0..q.ncols()).step_by(BLOCK) {
+        control.check()?;
+        let count = BLOCK.min(q.ncols() - first);
+        let (done, mut rest) = q.as_mut().split_at_col_mut(first);
+        let mut block = rest.as_mut().subcols_mut(0, count);
+        for _ in 0..2 {
+            let mut overlap = Mat::<f64>::zeros(first, count);
+            matmul(overlap.as_mut(), Accum::Replace, done.as_ref().transpose(), block.as_ref(), 1.0, Par::Seq);
+            matmul(block.as_mut(), Accum::Add, done.as_ref(), overlap.as_ref(), -1.0, Par::Seq);
+            for j in 0..count {
+                let (before, mut from_j) = block.as_mut().split_at_col_mut(j);
+                let mut column = from_j.as_mut().col_mut(0);
+                for other in before.as_ref().col_iter() {
+                    let dot: f64 = other.iter().zip(column.as_ref().iter()).map(|(a, b)| a * b).sum();
+                    column.as_mut().iter_mut().zip(other.iter()).for_each(|(x, other)| *x -= dot * other);
+                }
+                let norm = column.norm_l2();
+                column.iter_mut().for_each(|x| *x = if norm > NOTHING { *x / norm } else { 0.0 });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a decomposition is made of: Q [m, k], E^T Q [n, k] and its columns' squares, `||E||^2`, and what of it no column holds.
+struct Parts {
+    q: Mat<f64>,
+    product: Mat<f64>,
+    squares: Vec<f64>,
+    energy: f64,
+    rest: f64,
+}
+
+impl Parts {
+    fn decomposition(self, rows: usize, cols: usize, output: OutputErrors) -> Result<Decomposition, NumericError> {
+        let rank = rows.min(cols);
+        let mut s: Vec<f64> = self.squares.iter().map(|square| square.sqrt()).collect();
+        s.resize(rank, 0.0);
+        let first = s.iter().copied().fold(0.0, f64::max);
+        let mut ut: Vec<f32> = self.q.col_iter().flat_map(|column| column.iter().map(|x| *x as f32)).collect();
+        let unit = |norm: f64| if norm > NOTHING * NOTHING * first { norm.recip() } else { 0.0 };
+        let columns = self.product.col_iter().zip(&s);
+        let mut vt: Vec<f32> =
+            columns.flat_map(|(column, norm)| column.iter().map(move |x| (*x * unit(*norm)) as f32)).collect();
+        ut.resize(rank * rows, 0.0);
+        vt.resize(rank * cols, 0.0);
+        for (u, v) in ut.chunks_exact_mut(rows.max(1)).zip(vt.chunks_exact_mut(cols.max(1))) {
+            fix_sign(u, v);
+        }
+        let s = singular_values(&s, 1.0)?;
+        Ok(Decomposition { rows, cols, s, ut, vt, energy: self.energy, rest: self.rest, output: Some(output) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use safetensors::SafeTensors;
+
+    use super::super::{Moments, decompose};
+    use super::*;
+
+    fn random(count: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// Statistics of `tokens` correlated inputs, the last of which is always 0.
+    fn statistics(width: usize, tokens: usize, diagonal: bool, seed: u64) -> InputStatistics {
+        let (x, common) = (random(tokens * width, seed), random(width, seed + 1));
+        let input = |t: usize, i: usize| {
+            let own = f64::from(x[t * width + i]);
+            let shared = f64::from(x[t * width]) * 3.0 * f64::from(common[i]);
+            if i + 1 == width && width > 2 { 0.0 } else { own + shared }
+        };
+        let mean = |i, j| (0..tokens).map(|t| input(t, i) * input(t, j)).sum::<f64>() / tokens.max(1) as f64;
+        let moments = if diagonal {
+            Moments::Diagonal((0..width).map(|i| mean(i, i) as f32).collect())
+        } else {
+            Moments::Gram((0..width).flat_map(|i| (0..=i).map(move |j| mean(i, j) as f32)).collect())
+        };
+        InputStatistics { width, tokens: tokens as u64, moments }
+    }
+
+    /// `||E - E_r||^2` and `||(E - E_r) X||^2` per token of the f32 factors.
+    fn measured(e: &[f32], d: &Decomposition, rank: usize, statistics: &InputStatistics) -> (f64, f64) {
+        let mut rest = e.to_vec();
+        for (row, rest) in rest.chunks_exact_mut(d.cols).enumerate() {
+            for (j, rest) in rest.iter_mut().enumerate() {
+                let term =
+                    |i: usize| f64::from(d.ut[i * d.rows + row]) * f64::from(d.s[i]) * f64::from(d.vt[i * d.cols + j]);
+                *rest = (f64::from(*rest) - (0..rank).map(term).sum::<f64>()) as f32;
+            }
+        }
+        let energy = rest.iter().map(|x| f64::from(*x).powi(2)).sum();
+        (energy, statistics.energies(&rest, &Control::new()).unwrap().iter().sum())
+    }
+
+    /// Errors as shares agree to 1e-4, or to what f32 factors can tell.
+    fn near(found: f64, wanted: f64, whole: f64) -> bool {
+        let (found, wanted) = ((found / whole).sqrt(), (wanted / whole).sqrt());
+        (found - wanted).abs() <= 1e-4 * wanted + 2e-6
+    }
+
+    #[test]
+    fn agrees_with_numpy() {
+        // The reference takes the singular vectors of E V D^(1/2) by LAPACK and measures each rank's errors.
+        let file = SafeTensors::deserialize(include_bytes!("../../tests/data/weighted/reference.safetensors")).unwrap();
+        let doubles = |name: String| bytemuck::pod_collect_to_vec::<u8, f64>(file.tensor(&name).unwrap().data());
+        let singles = |name: String| bytemuck::pod_collect_to_vec::<u8, f32>(file.tensor(&name).unwrap().data());
+        for name in ["wide", "tall", "few", "tall_few", "diag", "diag_tall"] {
+            let shape = file.tensor(&format!("{name}_W")).unwrap().shape().to_vec();
+            let (rows, cols) = (shape[0], shape[1]);
+            let (w, numbers) = (singles(format!("{name}_W")), Arc::from(singles(format!("{name}_G"))));
+            let moments = if name.starts_with("diag") { Moments::Diagonal(numbers) } else { Moments::Gram(numbers) };
+            let statistics = InputStatistics { width: cols, tokens: 30, moments };
+            let found = decompose_weighted(&w, rows, cols, &statistics, &Control::new()).unwrap();
+            let plain = decompose(&w, rows, cols, &Control::new()).unwrap();
+            let (errors, of_plain) =
+                (found.output.clone().unwrap(), plain.output_errors(&statistics, &Control::new()).unwrap());
+            let same = |found: f64, wanted: f64| (found - wanted).abs() <= 1e-6 * wanted + 1e-7;
+            for (s, wanted) in found.s.iter().zip(doubles(format!("{name}_s"))) {
+                assert!(same(f64::from(*s), wanted), "{name}: {s} {wanted}");
+            }
+            let share = |errors: &OutputErrors, rank| (errors.lost_at(rank) / errors.lost_at(0)).sqrt();
+            for (rank, wanted) in doubles(format!("{name}_errors")).chunks(2).enumerate() {
+                assert!(same(found.error_at(rank), wanted[0]), "{name} {rank}");
+                assert!(same(share(&errors, rank), wanted[1]), "{name} {rank}: {} {}", share(&errors, rank), wanted[1]);
+            }
+            for (rank, wanted) in doubles(format!("{name}_plain")).into_iter().enumerate() {
+                assert!(same(share(&of_plain, rank), wanted), "{name} {rank}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_direction_that_counts_more_it_is_the_plain_one() {
+        for (rows, cols) in [(5, 8), (8, 5), (6, 6)] {
+            let e = random(rows * cols, 3);
+            let even =
+                InputStatistics { width: cols, tokens: 4, moments: Moments::Diagonal(Arc::from(vec![2.0; cols])) };
+            let weighted = decompose_weighted(&e, rows, cols, &even, &Control::new()).unwrap();
+            let plain = decompose(&e, rows, cols, &Control::new()).unwrap();
+            for rank in 0..=rows.min(cols) {
+                assert!((weighted.error_at(rank) - plain.error_at(rank)).abs() < 1e-6);
+            }
+            assert!(weighted.s.iter().zip(&plain.s).all(|(a, b)| (a - b).abs() < 1e-5 * plain.s[0]));
+            let zeros =
+                InputStatistics { width: cols, tokens: 0, moments: Moments::Diagonal(Arc::from(vec![0.0; cols])) };
+            let unseen = decompose_weighted(&e, rows, cols, &zeros, &Control::new()).unwrap();
+            assert!((unseen.error_at(1) - plain.error_at(1)).abs() < 1e-6);
+            assert!(unseen.output.unwrap().lost_at(0) == 0.0);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused = |e: &[f32], width: usize, moment: f32| {
+            let moments = Moments::Diagonal(Arc::from(vec![moment; width]));
+            let statistics = InputStatistics { width, tokens: 1, moments };
+            decompose_weighted(e, 1, 2, &statistics, &Control::new()).unwrap_err()
+        };
+        assert!(matches!(refused(&[1.0], 2, 1.0), NumericError::Size { .. }));
+        assert!(matches!(refused(&[1.0, f32::NAN], 2, 1.0), NumericError::NonFinite(1)));
+        assert!(matches!(refused(&[1.0, 2.0], 3, 1.0), NumericError::Statistics(_)));
+        assert!(matches!(refused(&[1.0, 2.0], 2, f32::NAN), NumericError::Statistics(_)));
+    }
+
+    #[test]
+    fn columns_made_orthonormal_span_what_they_did() {
+        let (m, k) = (90, 70);
+        let numbers = random(m * k, 5);
+        // The later columns nearly lie in the span of the first.
+        let mut q = Mat::from_fn(m, k, |i, j| {
+            f64::from(numbers[i]) + 1e-6_f64.powf(j as f64 / k as f64) * f64::from(numbers[j * m + i])
+        });
+        let first = q.col(0).to_owned();
+        orthonormalize(&mut q, &Control::new()).unwrap();
+        let gram = q.transpose() * &q;
+        for i in 0..k {
+            for j in 0..k {
+                assert!((gram[(i, j)] - if i == j { 1.0 } else { 0.0 }).abs() < 1e-12);
+            }
+        }
+        let along: f64 = (0..m).map(|i| first[i] * q[(i, 0)]).sum();
+        assert!((along - first.norm_l2()).abs() < 1e-9);
+        let mut twice = Mat::from_fn(3, 2, |i, _| i as f64);
+        orthonormalize(&mut twice, &Control::new()).unwrap();
+        assert!(twice.col(1).norm_l2() == 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn every_predicted_error_is_that_of_the_factors_and_none_is_better(
+            (rows, cols) in (1_usize..14, 1_usize..14), tokens in 0_usize..20, diagonal: bool, deficient: bool, seed in 0_u64..1000,
+        ) {
+            let mut e = random(rows * cols, seed);
+            if deficient {
+                // Two rows alike, and one column empty.
+                let first = e[..cols].to_vec();
+                e[(rows - 1) * cols..].copy_from_slice(&first);
+                e.iter_mut().step_by(cols).for_each(|x| *x = 0.0);
+            }
+            let statistics = statistics(cols, tokens, diagonal, seed + 7);
+            let control = Control::new();
+            let weighted = decompose_weighted(&e, rows, cols, &statistics, &control).unwrap();
+            let plain = decompose(&e, rows, cols, &control).unwrap();
+            let damping = Metric::damped(&statistics).damping();
+            let energy: f64 = e.iter().map(|x| f64::from(*x).powi(2)).sum();
+            let total: f64 = statistics.energies(&e, &control).unwrap().iter().sum();
+            let (of_plain, of_weighted) =
+                (plain.output_errors(&statistics, &control).unwrap(), weighted.output.clone().unwrap());
+            prop_assert!((of_weighted.lost_at(0) - total).abs() <= 1e-6 * total + 1e-30);
+            for rank in 0..=rows.min(cols) {
+                for (d, output) in [(&plain, &of_plain), (&weighted, &of_weighted)] {
+                    let (weight, seen) = measured(&e, d, rank, &statistics);
+                    prop_assert!(energy == 0.0 || near(d.error_at(rank).powi(2) * energy, weight, energy), "{rank}");
+                    let (lost, kept) = (output.lost_at(rank), output.kept_at(rank));
+                    prop_assert!(total == 0.0 || near(lost, seen, total), "{rank}: {lost} {seen} of {total}");
+                    prop_assert!((kept + lost - total).abs() <= 1e-5 * total);
+                    prop_assert!(rank == 0 || lost <= output.lost_at(rank - 1));
+                }
+                let damped = |d: &Decomposition, output: &OutputErrors| {
+                    output.lost_at(rank) + damping * d.error_at(rank).powi(2) * energy
+                };
+                prop_assert!(damped(&weighted, &of_weighted) <= damped(&plain, &of_plain) + 1e-6 * (total + damping * energy));
+            }
+        }
+    }
+}
