@@ -86,8 +86,19 @@ impl Observer for Vec<Vec<f32>> {
     }
 }
 
+/// The tokens that the scored positions of a window predict.
+pub(super) fn next_tokens(window: &[u32]) -> &[u32] {
+    window.get(first_scored(window.len()) + 1..).unwrap_or_default()
+}
+
+/// Compares logits [scored, vocabulary] of the positions before the tokens `next`.
+pub(super) fn score(next: &[u32], original: &[f32], compressed: &[f32], vocabulary: usize) -> Vec<PositionStats> {
+    let pairs = original.par_chunks(vocabulary).zip(compressed.par_chunks(vocabulary));
+    pairs.zip(next).map(|((p, q), next)| compare_position(p, q, Some(*next))).collect()
+}
+
 /// First scored position of a window: its second half, of which the last token has no next one.
-fn first_scored(length: usize) -> usize {
+pub(super) fn first_scored(length: usize) -> usize {
     (length / 2).min(length.saturating_sub(SHORTEST))
 }
 
@@ -124,10 +135,8 @@ struct Tally {
 impl Tally {
     /// Adds a window that both models have run.
     fn add(&mut self, window: &[u32], original: &WindowPass, compressed: &WindowPass, vocabulary: usize) {
-        let next = window.get(first_scored(window.len()) + 1..).unwrap_or_default();
-        let pairs = original.logits.par_chunks(vocabulary).zip(compressed.logits.par_chunks(vocabulary));
-        let stats: Vec<_> = pairs.zip(next).map(|((p, q), next)| compare_position(p, q, Some(*next))).collect();
-        self.positions.extend(stats);
+        let next = next_tokens(window);
+        self.positions.extend(score(next, &original.logits, &compressed.logits, vocabulary));
         // State 0 is the embeddings, before any block.
         let states = original.states.iter().zip(&compressed.states).skip(1);
         let sums: Vec<_> = states.map(|(a, b)| drift_of(a, b, next.len())).collect();

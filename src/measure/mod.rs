@@ -14,6 +14,7 @@ mod repetition;
 mod roundtrip;
 mod spectrum;
 mod statistics;
+mod trial;
 
 pub use bandwidth::read_bandwidth;
 pub use bench::{BenchOptions, BenchReport, Loader, Timing, bench};
@@ -28,3 +29,4 @@ pub use repetition::{Loop, Repetition, find_loop, repetition};
 pub use roundtrip::{RoundTrip, round_trip};
 pub use spectrum::{ENERGY_SHARES, Spectrum, energy_rank};
 pub use statistics::{Kld, Perplexity};
+pub use trial::{Trial, TrialResult, run_trials};

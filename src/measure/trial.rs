@@ -1,0 +1,345 @@
+//! What a change of one layer does to a model: every trial restarts where its block begins, so it costs the rest of the pass.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use rayon::prelude::*;
+
+use super::compare::{first_scored, next_tokens, score};
+use super::{CompareOptions, MeasureError, PositionStats, windows};
+use crate::control::Control;
+use crate::model::{CompressedLinear, Model, ModelError, Observer};
+
+/// Most bytes of trial weights and hidden states that are kept at a time.
+const HELD: u64 = 1 << 30;
+
+/// One change to try.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The layer's index in the model.
+    pub layer: usize,
+    /// What it runs instead.
+    pub weight: Arc<CompressedLinear>,
+    /// Whether the layer stays as it is and Gaussian noise of the same size as the change (norm of the output's error over each
+    /// window, the same in all directions) is added to its output instead.
+    pub noise: bool,
+}
+
+/// What a trial did: means over the scored positions, against the original.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrialResult {
+    /// Scored positions.
+    pub tokens: usize,
+    /// KLD in nats, and its standard error.
+    pub kld: (f64, f64),
+    /// Cosine of the logits.
+    pub cosine: f64,
+    /// Mean squared difference of the logits.
+    pub mse: f64,
+    /// Share of positions with the same top token.
+    pub top1: f64,
+    /// Perplexity over the original's.
+    pub perplexity_ratio: f64,
+    /// ||(W - W')X||_F / ||WX||_F over every position of the text, as the layer's input is in this model.
+    pub output_error: f64,
+}
+
+/// Runs `base` with one change at a time over the windows of a text, and compares each with `original` (the same model, where
+/// the changes are to be seen alone). The order of sums does not depend on threads: a trial that changes nothing gives exactly
+/// the figures of `base`, zeros where that is the original. `done` is called with a trial's place as soon as it is known.
+///
+/// # Errors
+/// Model errors; a text too short to score; cancelled.
+pub fn run_trials(
+    (original, base): (&Model, &Model),
+    trials: &[Trial],
+    options: &CompareOptions,
+    done: &(dyn Fn(usize, &TrialResult) + Sync),
+    control: &Control,
+) -> Result<Vec<TrialResult>, MeasureError> {
+    let windows = text_windows(original, options)?;
+    control.set_total((trials.len() * windows.len()) as u64);
+    let mut results = Vec::with_capacity(trials.len());
+    for part in parts(trials) {
+        let first = part.start;
+        let trials = trials.get(part).unwrap_or_default();
+        let mut sums = vec![Sum::default(); trials.len()];
+        for window in &windows {
+            let start = Start::new(original, base, window, control)?;
+            let each = trials.par_iter().zip(&mut sums);
+            each.try_for_each(|(trial, sum)| {
+                sum.add(&start.run(trial, control)?);
+                control.advance(1);
+                Ok::<_, ModelError>(())
+            })?;
+        }
+        for (place, sum) in sums.into_iter().enumerate() {
+            let result = sum.finish();
+            done(first + place, &result);
+            results.push(result);
+        }
+    }
+    Ok(results)
+}
+
+/// The windows of a text, each opened by BOS where there is one.
+fn text_windows(model: &Model, options: &CompareOptions) -> Result<Vec<Vec<u32>>, MeasureError> {
+    let ids = options.ids.get(..options.limit.unwrap_or(usize::MAX)).unwrap_or(&options.ids);
+    let windows = windows(ids.len(), model.architecture().context, options.bos.is_some());
+    let window = |range: Range<usize>| options.bos.into_iter().chain(ids[range].iter().copied()).collect();
+    let windows: Vec<Vec<u32>> = windows.into_iter().map(window).filter(|window: &Vec<u32>| window.len() > 1).collect();
+    if windows.is_empty() {
+        return Err(MeasureError::TooShort { tokens: ids.len(), least: 2 - usize::from(options.bos.is_some()) });
+    }
+    Ok(windows)
+}
+
+/// Trials in parts whose weights are held together.
+fn parts(trials: &[Trial]) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (place, trial) in trials.iter().enumerate() {
+        bytes += trial.weight.bytes();
+        if let Some(part) = parts.last_mut().filter(|_| bytes <= HELD) {
+            part.end = place + 1;
+        } else {
+            parts.push(place..place + 1);
+            bytes = trial.weight.bytes();
+        }
+    }
+    parts
+}
+
+/// One window: what the original says, and what enters each block of the base.
+struct Start<'a> {
+    base: &'a Model,
+    window: &'a [u32],
+    logits: Vec<f32>,
+    entering: Vec<Vec<f32>>,
+}
+
+impl<'a> Start<'a> {
+    fn new(original: &Model, base: &'a Model, window: &'a [u32], control: &Control) -> Result<Self, ModelError> {
+        // The last token has no next one, and is not read.
+        let read = window.get(..window.len() - 1).unwrap_or_default();
+        let scored = first_scored(window.len());
+        let mut x = original.embeddings(read)?;
+        original.run_blocks(0..original.architecture().blocks, &mut x, None, control)?;
+        let logits = original.finish(scored_rows(&x, read.len(), scored), None, control)?;
+        let mut x = base.embeddings(read)?;
+        let mut entering = Vec::with_capacity(base.architecture().blocks);
+        for block in 0..base.architecture().blocks {
+            entering.push(x.clone());
+            base.run_blocks(block..block + 1, &mut x, None, control)?;
+        }
+        entering.push(x);
+        Ok(Self { base, window, logits, entering })
+    }
+
+    fn run(&self, trial: &Trial, control: &Control) -> Result<Seen, ModelError> {
+        let blocks = self.base.architecture().blocks;
+        let block = self.base.layers().get(trial.layer).and_then(|layer| layer.block).unwrap_or(blocks).min(blocks);
+        let mut x = self.entering.get(block).cloned().unwrap_or_default();
+        let mut watch = Watched::new(self.base, trial);
+        let changed = self.base.with_weight(trial.layer, Arc::clone(&trial.weight));
+        let model = if trial.noise { self.base } else { &changed };
+        model.run_blocks(block..blocks, &mut x, Some(&mut watch), control)?;
+        let length = self.window.len();
+        let rows = scored_rows(&x, length - 1, first_scored(length));
+        let logits = model.finish(rows, Some(&mut watch), control)?;
+        let vocabulary = self.base.architecture().vocabulary;
+        let positions = score(next_tokens(self.window), &self.logits, &logits, vocabulary);
+        Ok(Seen { positions, error: watch.error, whole: watch.whole })
+    }
+}
+
+/// Rows `first`.. of `x` [tokens, width].
+fn scored_rows(x: &[f32], tokens: usize, first: usize) -> &[f32] {
+    x.get(first * (x.len() / tokens.max(1))..).unwrap_or_default()
+}
+
+/// What one window says of a trial.
+struct Seen {
+    positions: Vec<PositionStats>,
+    error: f64,
+    whole: f64,
+}
+
+/// Sums over windows, in the order of the positions.
+#[derive(Debug, Clone, Default)]
+struct Sum {
+    tokens: usize,
+    kld: f64,
+    kld_squares: f64,
+    cosine: f64,
+    mse: f64,
+    agreed: usize,
+    /// Of ln p(next), original minus compressed.
+    surprise: f64,
+    /// ||(W - W')X||^2 and ||WX||^2.
+    error: f64,
+    whole: f64,
+}
+
+impl Sum {
+    fn add(&mut self, seen: &Seen) {
+        for position in &seen.positions {
+            self.tokens += 1;
+            self.kld += position.kld;
+            self.kld_squares += position.kld * position.kld;
+            self.cosine += position.cosine;
+            self.mse += position.mse;
+            self.agreed += usize::from(position.top1);
+            self.surprise += position.nll.map_or(0.0, |(original, changed)| changed - original);
+        }
+        self.error += seen.error;
+        self.whole += seen.whole;
+    }
+
+    fn finish(&self) -> TrialResult {
+        let n = self.tokens as f64;
+        let kld = self.kld / n;
+        let variance = (self.kld_squares / n - kld * kld).max(0.0);
+        TrialResult {
+            tokens: self.tokens,
+            kld: (kld, (variance / (n - 1.0)).sqrt()),
+            cosine: self.cosine / n,
+            mse: self.mse / n,
+            top1: self.agreed as f64 / n,
+            perplexity_ratio: (self.surprise / n).exp(),
+            output_error: if self.whole > 0.0 { (self.error / self.whole).sqrt() } else { 0.0 },
+        }
+    }
+}
+
+/// Measures the error of the trial's layer where it reads its input, and disturbs its output where that is asked for.
+struct Watched<'a> {
+    layer: usize,
+    weights: Option<[&'a CompressedLinear; 2]>,
+    noise: Option<ChaCha8Rng>,
+    error: f64,
+    whole: f64,
+}
+
+impl<'a> Watched<'a> {
+    fn new(base: &'a Model, trial: &'a Trial) -> Self {
+        let weights = base.weight(trial.layer).map(|own| [&**own, &*trial.weight]);
+        let noise = trial.noise.then(|| ChaCha8Rng::seed_from_u64(0));
+        Self { layer: trial.layer, weights, noise, error: 0.0, whole: 0.0 }
+    }
+}
+
+impl Observer for Watched<'_> {
+    fn input(&mut self, layers: &[usize], x: &[f32]) {
+        let Some([own, other]) = self.weights.filter(|_| layers.contains(&self.layer)) else { return };
+        let (rows, cols) = own.shape();
+        let mut y = [vec![0.0; x.len() / cols.max(1) * rows], vec![0.0; x.len() / cols.max(1) * rows]];
+        own.apply(x, &mut y[0]);
+        other.apply(x, &mut y[1]);
+        let square = |x: f32| f64::from(x) * f64::from(x);
+        self.error += y[0].iter().zip(&y[1]).map(|(a, b)| square(a - b)).sum::<f64>();
+        self.whole += y[0].iter().map(|a| square(*a)).sum::<f64>();
+    }
+
+    fn output(&mut self, layer: usize, y: &mut [f32]) {
+        if let Some(noise) = self.noise.as_mut().filter(|_| layer == self.layer) {
+            let scale = (self.error / y.len().max(1) as f64).sqrt();
+            y.iter_mut().for_each(|y| *y += (scale * gaussian(noise)) as f32);
+        }
+    }
+}
+
+/// A standard normal number (Box and Muller 1958).
+fn gaussian(random: &mut ChaCha8Rng) -> f64 {
+    let mut uniform = || (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    let (a, b) = (1.0 - uniform(), uniform());
+    (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+    use crate::linalg::Matrix;
+    use crate::measure::compare;
+
+    fn model(name: &str) -> Model {
+        Model::load(&Checkpoint::open(format!("tests/data/golden/{name}").as_ref()).unwrap()).unwrap()
+    }
+
+    fn options() -> CompareOptions {
+        CompareOptions { ids: (0..60).map(|i| i * 7 % 31).collect(), bos: None, limit: None }
+    }
+
+    /// The layer's matrix, each element times (1 + share) on every other place.
+    fn bent(model: &Model, layer: usize, share: f32) -> Arc<CompressedLinear> {
+        let weight = model.weight(layer).unwrap();
+        let (rows, cols) = weight.shape();
+        let mut w = weight.to_f32();
+        w.iter_mut().step_by(2).for_each(|w| *w *= 1.0 + share);
+        Arc::new(CompressedLinear::dense(Matrix::from_f32(rows, cols, &w).unwrap()))
+    }
+
+    fn run(model: &Model, trials: &[Trial]) -> Vec<TrialResult> {
+        run_trials((model, model), trials, &options(), &|_, _| {}, &Control::new()).unwrap()
+    }
+
+    #[test]
+    fn a_trial_that_changes_nothing_is_exactly_zero() {
+        for name in ["gpt_neo", "gpt2", "llama"] {
+            let model = model(name);
+            for layer in 0..model.layers().len() {
+                for noise in [false, true] {
+                    let weight = Arc::clone(model.weight(layer).unwrap());
+                    let found = &run(&model, &[Trial { layer, weight, noise }])[0];
+                    let TrialResult { kld, mse, top1, perplexity_ratio, output_error, .. } = *found;
+                    assert_eq!((kld, mse, output_error), ((0.0, 0.0), 0.0, 0.0));
+                    assert_eq!((top1, perplexity_ratio), (1.0, 1.0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_trial_is_the_comparison_with_the_changed_model() {
+        for name in ["gpt_neo", "gpt2", "llama"] {
+            let model = model(name);
+            for layer in [0, model.layers().len() / 2, model.layers().len() - 1] {
+                let weight = bent(&model, layer, 0.3);
+                let whole =
+                    compare(&model, &model.with_weight(layer, Arc::clone(&weight)), &options(), &Control::new())
+                        .unwrap();
+                let found = &run(&model, &[Trial { layer, weight, noise: false }])[0];
+                assert_eq!(
+                    (found.kld.0, found.mse, found.tokens),
+                    (whole.kld.mean, whole.mse.0, whole.tokens),
+                    "{name} {layer}"
+                );
+                assert!((found.kld.1 / whole.kld.mean_se - 1.0).abs() < 1e-6);
+                assert!((found.perplexity_ratio - whole.perplexity.ratio).abs() < 1e-9 && found.output_error > 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn noise_is_as_large_as_the_change_and_the_same_every_time() {
+        let model = model("llama");
+        let weight = bent(&model, 3, 0.2);
+        let trials = [true, false].map(|noise| Trial { layer: 3, weight: Arc::clone(&weight), noise });
+        let [noisy, changed] = run(&model, &trials).try_into().unwrap();
+        assert!((noisy.output_error - changed.output_error).abs() < 1e-15);
+        assert!(noisy.kld.0 > 0.0 && (noisy.kld.0 - changed.kld.0).abs() > 1e-9);
+        assert_eq!(run(&model, &trials)[0], noisy);
+    }
+
+    #[test]
+    fn many_weights_are_tried_in_parts() {
+        let model = model("gpt_neo");
+        let trial = |layer| Trial { layer, weight: bent(&model, layer, 0.1), noise: false };
+        let trials: Vec<Trial> = (0..4).map(trial).collect();
+        assert_eq!(parts(&trials), vec![0..4]);
+        assert_eq!(parts(&[]), Vec::<Range<usize>>::new());
+    }
+}
