@@ -457,3 +457,38 @@ fn calibrate_writes_the_statistics_of_every_layer() {
     let (status, reason) = place.failure(&["calibrate", "demo", "--text", &empty, "--out", &elsewhere]);
     assert!(status == Some(1) && reason.contains("0 tokens"), "{reason}");
 }
+
+#[test]
+fn statistics_give_output_errors_and_weighted_plans() {
+    let place = Place::new();
+    let text = place.file("text.txt", &"Once upon a time there was a little red fox. It lived in a wood. ".repeat(40));
+    let out = place.path("c.safetensors").display().to_string();
+    let fingerprint = place.json(&["calibrate", "demo", "--text", &text, "--out", &out])["fingerprint"].clone();
+    let args = ["roundtrip", "demo", "--layer", K_PROJ_OF_5, "--rank", "16"];
+    let plain = place.json(&args)["results"][0].clone();
+    assert!(plain["output_error"].is_null() && plain["predicted_output_error"].is_null());
+    let given = [&args, ["--calibration", out.as_str()].as_slice()].concat();
+    let known = place.json(&given)["results"][0].clone();
+    assert_eq!(known["error"], plain["error"]);
+    let weighted = place.json(&[&given, ["--weighting", "activations"].as_slice()].concat())["results"][0].clone();
+    let output = |row: &Value| row["output_error"].as_f64().unwrap();
+    assert!(output(&weighted) < output(&known), "{weighted} {known}");
+    assert_eq!(weighted["weighting"], "activations");
+
+    let policy = r#"{"rankscope_policy": 1, "calibration": "f00d", "rules": [{"match": "*.5.*k_proj*", "rank": 16, "weighting": "activations"}]}"#;
+    let policy = place.file("p.json", policy);
+    let folder = place.path("out").display().to_string();
+    let run = place.run(&["compress", "demo", "--policy", &policy, "--calibration", &out, "--out", &folder]);
+    assert!(run.status.success() && stderr(&run).contains("other input statistics"), "{}", stderr(&run));
+    let kept: Value = serde_json::from_slice(&std::fs::read(place.path("out/policy.json")).unwrap()).unwrap();
+    assert_eq!(kept["calibration"], fingerprint);
+    let live = ["generate", "demo", "--policy", &policy, "--calibration", &out, "--ids", "1,2,3", "--max-tokens", "8"];
+    let read = ["generate", &folder, "--ids", "1,2,3", "--max-tokens", "8"];
+    assert_eq!(place.json(&live)["ids"], place.json(&read)["ids"]);
+    let dry = place.run(&["compress", "demo", "--policy", &policy, "--dry-run", "--out", "elsewhere"]);
+    assert!(dry.status.success() && stderr(&dry).is_empty(), "{}", stderr(&dry));
+
+    let other = ["roundtrip", "tests/data/golden/gpt2", "--layer", "*", "--rank", "1", "--calibration", &out];
+    let (status, reason) = place.failure(&other);
+    assert!(status == Some(1) && reason.contains("of another model"), "{reason}");
+}

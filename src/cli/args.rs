@@ -55,6 +55,8 @@ pub struct WorkbenchArgs {
     /// tokyo-night, or one of your own
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
+    #[command(flatten)]
+    pub statistics: CalibrationArg,
 }
 
 /// The commands.
@@ -112,6 +114,8 @@ pub struct PolicyArg {
     /// For a compressed folder: the model that it came from, which the policy is then applied to
     #[arg(long, value_name = "MODEL")]
     pub original: Option<String>,
+    #[command(flatten)]
+    pub statistics: CalibrationArg,
 }
 
 /// `inspect`.
@@ -166,6 +170,8 @@ pub struct RoundtripArgs {
     /// How the factors are stored
     #[arg(long, default_value = "native")]
     pub layout: LayoutArg,
+    #[command(flatten)]
+    pub statistics: CalibrationArg,
 }
 
 /// What is continued.
@@ -280,6 +286,14 @@ pub struct CalibrateArgs {
     pub force: bool,
 }
 
+/// Where input statistics come from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CalibrationArg {
+    /// Input statistics that `calibrate` wrote [default: those over the calibration text in the program, where needed]
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+}
+
 /// `compress`.
 #[derive(Debug, Args)]
 pub struct CompressArgs {
@@ -309,6 +323,8 @@ pub struct CompressArgs {
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub statistics: CalibrationArg,
 }
 
 /// `bench`.
@@ -377,6 +393,7 @@ pub enum BaseArg {
     None,
     Dense,
     Int8,
+    Int4,
 }
 
 impl From<BaseArg> for Base {
@@ -385,6 +402,7 @@ impl From<BaseArg> for Base {
             BaseArg::None => Self::None,
             BaseArg::Dense => Self::Dense,
             BaseArg::Int8 => Self::Int8,
+            BaseArg::Int4 => Self::Int4,
         }
     }
 }
@@ -412,12 +430,15 @@ impl From<FactorsArg> for Factors {
 pub enum WeightingArg {
     /// The error of the weight itself
     Plain,
+    /// The error of the layer's output over calibration inputs
+    Activations,
 }
 
 impl From<WeightingArg> for Weighting {
     fn from(weighting: WeightingArg) -> Self {
         match weighting {
             WeightingArg::Plain => Self::Plain,
+            WeightingArg::Activations => Self::Activations,
         }
     }
 }

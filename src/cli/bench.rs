@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::BenchArgs;
+use super::args::{BenchArgs, CalibrationArg};
 use super::output::{self, Table};
 use super::session::Session;
 use crate::measure::{BenchOptions, BenchReport, Timing, bench};
@@ -26,7 +26,8 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
     let first = args.policy.original.as_ref().unwrap_or(given);
     let load =
         |name: &str| -> Result<Model, ModelError> { Model::load(&Source::parse(name).open(&session.locations)?) };
-    let weights = policy.map(|path| weights(session, first, path)).transpose()?.unwrap_or_default();
+    let weights =
+        policy.map(|path| weights(session, first, path, &args.policy.statistics)).transpose()?.unwrap_or_default();
     let mut original = || load(first);
     // Under a policy the same model with other weights, else the compressed folder itself.
     let mut compressed = || {
@@ -42,12 +43,14 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
 }
 
 /// The layers that a policy changes, encoded once: what is measured is running them, not making them.
-fn weights(session: &Session, model: &str, policy: &Path) -> anyhow::Result<Weights> {
+fn weights(session: &Session, model: &str, policy: &Path, statistics: &CalibrationArg) -> anyhow::Result<Weights> {
     let opened = session.open(model)?;
-    let plans = session.plan(policy, &opened)?.plans();
-    let model = session.compressed(&Model::load(&opened.checkpoint)?, &opened, &plans)?;
-    let changed = plans.iter().enumerate().filter(|(_, plan)| !plan.is_dense());
-    Ok(changed.filter_map(|(index, _)| Some((index, Arc::clone(model.weight(index)?)))).collect())
+    let original = Model::load(&opened.checkpoint)?;
+    let model = session.compressed_by(&original, &opened, policy, statistics)?;
+    let weights = |index| original.weight(index).zip(model.weight(index));
+    let changed = (0..opened.layers.len()).filter_map(|index| Some((index, weights(index)?)));
+    let changed = changed.filter(|(_, (before, after))| !Arc::ptr_eq(before, after));
+    Ok(changed.map(|(index, (_, weight))| (index, Arc::clone(weight))).collect())
 }
 
 fn text(report: &BenchReport) -> String {

@@ -1,15 +1,15 @@
-//! `calibrate`: the input statistics of every layer, as a file.
+//! `calibrate`: the input statistics of every layer, as a file; and where other commands have theirs from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::CalibrateArgs;
+use super::args::{CalibrateArgs, CalibrationArg};
 use super::failure::warn;
 use super::output::{self, Table};
 use super::session::{Opened, Session, read_text};
 use crate::checkpoint::WriteError;
-use crate::compress::{CalibratedInput, CalibrationFile, InputKind};
+use crate::compress::{CalibratedInput, Calibration, CalibrationFile, InputKind, Plan, Policy};
 use crate::measure::{CalibrateOptions, WIDEST_INPUT, calibrate};
 use crate::model::Model;
 use crate::workbench::CALIBRATION_TEXT;
@@ -69,6 +69,48 @@ fn statistics(session: &Session, opened: &Opened, text: &str, limit: Option<usiz
     let found = calibrate(&model, &source, &options, (&folder, digests.as_deref()), &control)?;
     found.notes.iter().for_each(warn);
     Ok(found.file)
+}
+
+impl Session {
+    /// The statistics that a command works with: those of `--calibration`, or, where a plan needs some, those over the
+    /// calibration text in the program. A policy that was made with others is told apart.
+    ///
+    /// # Errors
+    /// A calibration file that is not of this model; a model that cannot run.
+    pub fn calibration(
+        &self,
+        opened: &Opened,
+        given: &CalibrationArg,
+        plans: &[Plan],
+        policy: Option<&Policy>,
+    ) -> anyhow::Result<Option<Calibration>> {
+        let needed = plans.iter().any(Plan::needs_statistics);
+        let found = match &given.calibration {
+            Some(path) => Some(self.read_calibration(opened, path)?),
+            None if needed => Some(
+                statistics(self, opened, CALIBRATION_TEXT, None)
+                    .map_err(|error| error.context("a plan is weighted by activations and needs input statistics"))?
+                    .calibration,
+            ),
+            None => None,
+        };
+        let made_with = policy.and_then(|policy| policy.calibration.as_deref());
+        if let (Some(made_with), Some(found)) = (made_with.filter(|_| needed), &found)
+            && made_with != found.fingerprint()
+        {
+            warn(
+                "the policy was made with other input statistics than those in use; give them with --calibration FILE",
+            );
+        }
+        Ok(found)
+    }
+
+    fn read_calibration(&self, opened: &Opened, path: &Path) -> anyhow::Result<Calibration> {
+        let digests = self.locations.digests();
+        let file = CalibrationFile::open(path, &opened.checkpoint.fingerprint(), digests.as_deref())?;
+        file.about.notes().iter().for_each(warn);
+        Ok(file.calibration)
+    }
 }
 
 fn text_of(document: &Document<'_>) -> String {

@@ -106,7 +106,7 @@ fn pair(args: &CompareArgs, session: &Session) -> anyhow::Result<Pair> {
     let original = Model::load(&opened.checkpoint)?;
     let compressed = match (other, &args.policy.policy) {
         (Some(other), _) => Model::load(&session.open(other)?.checkpoint)?,
-        (None, Some(path)) => session.compressed(&original, &opened, &session.plan(path, &opened)?.plans())?,
+        (None, Some(path)) => session.compressed_by(&original, &opened, path, &args.policy.statistics)?,
         (None, None) => original.clone(),
     };
     Ok(Pair { opened, original, compressed })

@@ -10,7 +10,7 @@ use super::output::{self, Table};
 use super::plan_json::PlanJson;
 use super::session::{Opened, Planned, Session};
 use crate::checkpoint::{Checkpoint, WriteError};
-use crate::compress::{ExportKind, ExportOptions, Plan, export, plan_export};
+use crate::compress::{Calibration, ExportKind, ExportOptions, Plan, Policy, export, plan_export};
 use crate::measure::{CompareOptions, compare};
 use crate::model::Model;
 use crate::workbench::EVALUATION_TEXT;
@@ -98,9 +98,12 @@ fn written<'a>(
     options: &ExportOptions,
 ) -> anyhow::Result<Document<'a>> {
     let (plans, checkpoint) = (planned.plans(), &opened.checkpoint);
+    let calibration = session.calibration(opened, &args.statistics, &plans, Some(&planned.policy))?;
+    let used = calibration.as_ref().filter(|_| plans.iter().any(Plan::needs_statistics));
+    let policy = Policy { calibration: used.map(|used| used.fingerprint().to_owned()), ..planned.policy.clone() };
     let (control, progress) = session.phase("compressing");
-    let exported =
-        export(checkpoint, &opened.layers, &plans, &planned.policy, (&session.cache, None), options, &control)?;
+    let source = (&session.cache, calibration.as_ref());
+    let exported = export(checkpoint, &opened.layers, &plans, &policy, source, options, &control)?;
     drop(progress);
     let coarser = args.dense || args.layout == LayoutArg::Classic;
     let rows = exported.layers.iter().map(|layer| (layer.index, layer.bytes, Some(layer.error)));
@@ -110,16 +113,26 @@ fn written<'a>(
         bytes: exported.bytes,
         original_bytes: exported.original_bytes,
         layers: rows_of(opened, &plans, rows),
-        rounding_kld: if coarser { rounding(session, opened, &plans, &exported.out) } else { None },
+        rounding_kld: if coarser {
+            rounding(session, opened, &plans, calibration.as_ref(), &exported.out)
+        } else {
+            None
+        },
     })
 }
 
 /// KLD between the live compressed model and what was written; nothing where the model does not run, with a warning.
-fn rounding(session: &Session, opened: &Opened, plans: &[Plan], out: &Path) -> Option<f64> {
+fn rounding(
+    session: &Session,
+    opened: &Opened,
+    plans: &[Plan],
+    calibration: Option<&Calibration>,
+    out: &Path,
+) -> Option<f64> {
     let measured = || -> anyhow::Result<f64> {
         let original = Model::load(&opened.checkpoint)?;
         let tokenizer = opened.tokenizer(&original)?;
-        let live = session.compressed(&original, opened, plans)?;
+        let live = session.compressed(&original, opened, plans, calibration)?;
         let read = Model::load(&Checkpoint::open(out)?)?;
         let (ids, bos) = (tokenizer.encode_plain(EVALUATION_TEXT)?, tokenizer.opening());
         let (control, _progress) = session.phase("comparing");

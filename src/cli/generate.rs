@@ -41,7 +41,7 @@ struct Written {
 /// What is wrong with model, policy or prompt.
 pub fn run(args: &GenerateArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open_for(&args.model.model, &args.policy)?;
-    let model = session.load(&opened, args.policy.policy.as_ref())?;
+    let model = session.load(&opened, &args.policy)?;
     let (prompt_ids, tokenizer) = opened.prompt(&model, &args.prompt)?;
     non_finite(&opened.checkpoint).iter().for_each(warn);
     let control = session.interrupt.control();

@@ -37,7 +37,7 @@ type Named = (&'static str, Vec<usize>, Vec<f32>);
 /// What is wrong with model, policy or prompt; a file that cannot be written.
 pub fn run(args: &LogitsArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open_for(&args.model.model, &args.policy)?;
-    let model = session.load(&opened, args.policy.policy.as_ref())?;
+    let model = session.load(&opened, &args.policy)?;
     let (ids, _) = opened.prompt(&model, &args.prompt)?;
     let control = session.interrupt.control();
     let mut states = States::default();

@@ -67,8 +67,9 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
     let Some(command) = cli.command else {
         return workbench(cli.workbench, cli.common.json);
     };
-    let WorkbenchArgs { model, policy, original, theme } = &cli.workbench;
-    if model.is_some() || policy.is_some() || original.is_some() || theme.is_some() {
+    let WorkbenchArgs { model, policy, original, theme, statistics } = &cli.workbench;
+    let options = policy.is_some() || original.is_some() || theme.is_some() || statistics.calibration.is_some();
+    if model.is_some() || options {
         return Err(Usage("options and MODEL of the workbench stand before a command; put them after it".into()).into());
     }
     interrupt.listen()?;
@@ -110,6 +111,7 @@ fn workbench(args: WorkbenchArgs, json: bool) -> anyhow::Result<()> {
         policy: args.policy,
         original: args.original.as_deref().map(Source::parse),
         theme: args.theme,
+        calibration: args.statistics.calibration,
         locations: locations::locations(),
         config_dir: locations::config_dir(),
     })

@@ -6,10 +6,9 @@ use serde::Serialize;
 
 use super::args::RoundtripArgs;
 use super::output::{self, Table};
-use super::session::{Opened, Session};
+use super::session::Session;
 use crate::compress::{Base, Factors, Plan, Weighting};
-use crate::control::Control;
-use crate::measure::round_trip;
+use crate::measure::{RoundTrip, round_trip};
 use crate::model::Layer;
 
 #[derive(Debug, Serialize)]
@@ -43,34 +42,39 @@ pub fn run(args: &RoundtripArgs, session: &Session) -> anyhow::Result<()> {
     let layers = opened.matching(&args.layer)?;
     let work: Vec<(&Layer, usize)> =
         layers.iter().flat_map(|layer| args.rank.iter().map(|rank| (*layer, *rank))).collect();
+    let plans: Vec<Plan> = args.rank.iter().map(|rank| plan(args, *rank)).collect();
+    let calibration = session.calibration(&opened, &args.statistics, &plans, None)?;
     let (control, progress) = session.phase("compressing");
     control.set_total(work.len() as u64);
-    let rows = work.par_iter().map(|(layer, rank)| row(args, session, &opened, layer, *rank, &control));
+    let measured = |layer: &Layer, plan: &Plan| {
+        let layout = args.layout.into();
+        let found = round_trip(&opened.checkpoint, layer, plan, layout, &session.cache, calibration.as_ref(), &control);
+        control.advance(1);
+        found.with_context(|| output::name(&layer.name))
+    };
+    let rows = work.par_iter().map(|(layer, rank)| {
+        let plan = plan(args, *rank);
+        anyhow::Ok(row(args, layer, &plan, &measured(layer, &plan)?))
+    });
     let document = Document { results: rows.collect::<anyhow::Result<_>>()? };
     drop(progress);
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
 }
 
-fn row(
-    args: &RoundtripArgs,
-    session: &Session,
-    opened: &Opened,
-    layer: &Layer,
-    rank: usize,
-    control: &Control,
-) -> anyhow::Result<Row> {
+/// The plan of a row.
+fn plan(args: &RoundtripArgs, rank: usize) -> Plan {
     let weighting = args.weighting.into();
-    let plan = Plan { base: args.base.into(), rank, factors: args.factors.into(), weighting, ..Plan::dense() };
-    let result = round_trip(&opened.checkpoint, layer, &plan, args.layout.into(), &session.cache, None, control)
-        .with_context(|| output::name(&layer.name))?;
-    control.advance(1);
-    Ok(Row {
+    Plan { base: args.base.into(), rank, factors: args.factors.into(), weighting, ..Plan::dense() }
+}
+
+fn row(args: &RoundtripArgs, layer: &Layer, plan: &Plan, result: &RoundTrip) -> Row {
+    Row {
         layer: layer.name.clone(),
         shape: [layer.rows, layer.cols],
-        rank,
+        rank: plan.rank,
         base: plan.base,
-        factors: (rank > 0).then_some(plan.factors),
-        weighting,
+        factors: (plan.rank > 0).then_some(plan.factors),
+        weighting: plan.weighting,
         layout: args.layout.name(),
         predicted_error: result.predicted.map(|errors| errors.weight),
         error: result.measured.weight,
@@ -78,7 +82,7 @@ fn row(
         output_error: result.measured.output,
         bytes: result.bytes,
         original_bytes: layer.bytes,
-    })
+    }
 }
 
 fn text(document: &Document) -> String {

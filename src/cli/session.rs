@@ -7,13 +7,15 @@ use anyhow::Context as _;
 use globset::GlobBuilder;
 use rayon::prelude::*;
 
-use super::args::{Common, PolicyArg, PromptArg};
+use super::args::{CalibrationArg, Common, PolicyArg, PromptArg};
 use super::failure::{Several, Usage, warn};
 use super::interrupt::Interrupt;
 use super::output;
 use super::progress::Progress;
 use crate::checkpoint::{Checkpoint, Tokenizer};
-use crate::compress::{FactorCache, Issue, Layout, Plan, Policy, PolicyError, Resolved, compressed_weight, resolve};
+use crate::compress::{
+    Calibration, FactorCache, Issue, Layout, Plan, Policy, PolicyError, Resolved, compressed_weight, resolve,
+};
 use crate::control::Control;
 use crate::linalg::Decomposition;
 use crate::model::{Layer, Model, layers_of};
@@ -154,14 +156,20 @@ impl Session {
     ///
     /// # Errors
     /// A layer that cannot be stored so.
-    pub fn compressed(&self, model: &Model, opened: &Opened, plans: &[Plan]) -> anyhow::Result<Model> {
+    pub fn compressed(
+        &self,
+        model: &Model,
+        opened: &Opened,
+        plans: &[Plan],
+        calibration: Option<&Calibration>,
+    ) -> anyhow::Result<Model> {
         let (control, _progress) = self.phase("compressing");
         let changed: Vec<(usize, &Plan)> = plans.iter().enumerate().filter(|(_, plan)| !plan.is_dense()).collect();
         control.set_total(changed.len() as u64);
         let encode = |(index, plan): &(usize, &Plan)| {
             let layer = opened.layers.get(*index).context("the policy names a layer that is not there")?;
             let weight =
-                compressed_weight(&opened.checkpoint, layer, plan, Layout::Native, &self.cache, None, &control);
+                compressed_weight(&opened.checkpoint, layer, plan, Layout::Native, &self.cache, calibration, &control);
             control.advance(1);
             anyhow::Ok((*index, Arc::new(weight.with_context(|| output::name(&layer.name))?)))
         };
@@ -169,15 +177,32 @@ impl Session {
         Ok(weights.into_iter().fold(model.clone(), |model, (index, weight)| model.with_weight(index, weight)))
     }
 
+    /// The model under the policy in a file, with the statistics that it needs.
+    ///
+    /// # Errors
+    /// What is wrong with policy or statistics; a layer that cannot be stored so.
+    pub fn compressed_by(
+        &self,
+        model: &Model,
+        opened: &Opened,
+        policy: &Path,
+        statistics: &CalibrationArg,
+    ) -> anyhow::Result<Model> {
+        let planned = self.plan(policy, opened)?;
+        let plans = planned.plans();
+        let calibration = self.calibration(opened, statistics, &plans, Some(&planned.policy))?;
+        self.compressed(model, opened, &plans, calibration.as_ref())
+    }
+
     /// The model that a command runs: as it is, or compressed by a policy.
     ///
     /// # Errors
     /// What is wrong with model or policy.
-    pub fn load(&self, opened: &Opened, policy: Option<&PathBuf>) -> anyhow::Result<Model> {
+    pub fn load(&self, opened: &Opened, policy: &PolicyArg) -> anyhow::Result<Model> {
         let model = Model::load(&opened.checkpoint)?;
-        match policy {
+        match &policy.policy {
             None => Ok(model),
-            Some(path) => self.compressed(&model, opened, &self.plan(path, opened)?.plans()),
+            Some(path) => self.compressed_by(&model, opened, path, &policy.statistics),
         }
     }
 }

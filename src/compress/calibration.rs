@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tracing::warn;
 
-use super::Plan;
 use crate::checkpoint::{Tensor, View};
 use crate::linalg::{InputStatistics, Moments};
 
@@ -30,11 +29,6 @@ pub(super) struct Stored {
     pub(super) tokens: u64,
     pub(super) gram: bool,
     pub(super) used: Mutex<Weak<InputStatistics>>,
-}
-
-/// Whether one of these plans needs input statistics.
-pub fn needs_statistics(plans: &[Plan]) -> bool {
-    plans.iter().any(Plan::needs_statistics)
 }
 
 impl Calibration {

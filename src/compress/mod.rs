@@ -35,7 +35,7 @@ pub use allocate::{Allocation, BudgetError, Choice, allocate, hull};
 pub use budget::{Budget, NoBudget, Sizes};
 pub use cache::FactorCache;
 pub use cache_files::CacheError;
-pub use calibration::{Calibration, needs_statistics};
+pub use calibration::Calibration;
 pub use calibration_file::{CalibratedInput, CalibrationAbout, CalibrationError, CalibrationFile, InputKind};
 pub use candidates::candidates;
 pub use codec::{Classic, CompressError, Encoded, Layout, encode};

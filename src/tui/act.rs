@@ -130,6 +130,7 @@ impl App {
             Action::NextPrompt => self.next_prompt(),
             Action::Generate => self.generate(),
             Action::Stop => self.workbench.stop(),
+            Action::Calibrate => self.calibrate(),
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
             Action::Export => self.open_form(),
@@ -195,6 +196,16 @@ impl App {
             self.ui.listing.marked.clear();
         } else {
             self.ui.listing.filter_text.clear();
+        }
+    }
+
+    fn calibrate(&mut self) {
+        if self.workbench.opened().is_none() {
+            self.say(Severity::Warning, "no model is open yet");
+        } else if self.workbench.calibrated() {
+            self.say(Severity::Info, "the input statistics are known already");
+        } else {
+            self.workbench.calibrate();
         }
     }
 

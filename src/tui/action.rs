@@ -98,6 +98,7 @@ actions! {
     Factors, 0, "factors", "Changes the type of the factors: int8, f16, f32.", [(LAYERED, "f")];
     Dense, 0, "dense", "Makes the selection dense, as the checkpoint has it.", [(LAYERED, "d")];
     NormCorrection, 0, "norm correction", "Switches norm correction of the low-rank part on or off (it can only raise the error).", [(LAYERED, "N")];
+    Weighting, 0, "weighting", "Weights the error by the layer's inputs over the calibration text, or plain again.", [(LAYERED, "A")];
     Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
     Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
     // Writing text.
@@ -109,6 +110,7 @@ actions! {
     Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];
     // The work as a whole.
     Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x w ctrl-s")];
+    Calibrate, 0, "calibrate", "Computes the input statistics of all layers now; they are computed when a plan first needs them.", [(PANES, "C")];
     OpenModel, 0, "open model", "Asks for another model: a folder, a file, owner/name from the cache, or demo.", [(PANES, "o")];
     Jobs, 0, "jobs", "Lists jobs with progress, and the messages so far.", [(PANES, "J")];
     NextPane, 0, "next pane", "Goes to the next pane.", [(PANES, "tab")];

@@ -1,6 +1,6 @@
 //! What an edit makes of a layer's plan. Pure: the screen asks, the workbench changes.
 
-use crate::compress::{Base, Factors, Plan};
+use crate::compress::{Base, Factors, Plan, Weighting};
 use crate::measure::{Spectrum, energy_rank};
 
 /// A change that a person asks for.
@@ -26,6 +26,8 @@ pub enum PlanEdit {
     Energy(f64),
     /// Norm correction on or off.
     NormCorrection(bool),
+    /// What the approximation minimises the error of.
+    Weighting(Weighting),
 }
 
 /// What is known about the layer that is edited.
@@ -73,6 +75,11 @@ impl PlanEdit {
             }
             Self::NormCorrection(_) if plan.rank == 0 => Err("no low-rank part that could be corrected".to_owned()),
             Self::NormCorrection(norm_correction) => Ok(Plan { norm_correction, ..plan }),
+            Self::Weighting(weighting) => {
+                let weighted = Plan { weighting, ..plan };
+                let counts = Plan { weighting: Weighting::Activations, ..plan }.needs_statistics();
+                counts.then_some(weighted).ok_or_else(|| "nothing in its plan that could be weighted".to_owned())
+            }
         }
     }
 
@@ -89,6 +96,7 @@ impl PlanEdit {
             Self::Rank(rank) => format!("rank {rank}"),
             Self::Energy(share) => format!("energy {share}"),
             Self::NormCorrection(_) => "norm correction".to_owned(),
+            Self::Weighting(_) => "weighting".to_owned(),
         }
     }
 }
@@ -134,6 +142,14 @@ pub fn next_base(base: Base) -> Base {
         Base::Dense => Base::Int8,
         Base::Int8 | Base::Int4 => Base::None,
         Base::None => Base::Dense,
+    }
+}
+
+/// The weighting after this one.
+pub fn next_weighting(weighting: Weighting) -> Weighting {
+    match weighting {
+        Weighting::Plain => Weighting::Activations,
+        Weighting::Activations => Weighting::Plain,
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// For a compressed folder, the model that it came from.
     pub original: Option<Source>,
+    /// The file that input statistics come from.
+    pub calibration: Option<PathBuf>,
     /// The theme asked for.
     pub theme: Option<String>,
     /// Where things are kept.
@@ -117,6 +119,9 @@ fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &
             app.ui.last_model = Some(draft.model.clone());
         }
         app.pending_draft = Some(draft);
+    }
+    if let Some(path) = options.calibration {
+        app.workbench.use_calibration(path);
     }
     app.workbench.open(options.source, options.policy, options.original);
     if let Some(draft) = app.pending_draft.clone() {

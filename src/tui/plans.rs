@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::app::App;
-use super::edit::{PlanEdit, Subject, next_base, next_factors};
+use super::edit::{PlanEdit, Subject, next_base, next_factors, next_weighting};
 use super::format;
 use crate::compress::Plan;
 use crate::workbench::Severity;
@@ -18,6 +18,7 @@ impl App {
             Action::Base => PlanEdit::Base(next_base(leader.base)),
             Action::Factors => PlanEdit::Factors(next_factors(leader.factors)),
             Action::NormCorrection => PlanEdit::NormCorrection(!leader.norm_correction),
+            Action::Weighting => PlanEdit::Weighting(next_weighting(leader.weighting)),
             Action::RankUp => PlanEdit::Step(1),
             Action::RankDown => PlanEdit::Step(-1),
             Action::RankUpMore => PlanEdit::Step(8),

@@ -94,7 +94,20 @@ impl Workbench {
     pub(super) fn apply(&mut self, plans: &[(usize, Plan)]) {
         let parts = plans.iter().filter_map(|(layer, plan)| self.change(*layer, *plan, None)).collect();
         self.encode(parts);
+        self.calibrate_if_needed();
         self.refresh_totals();
+    }
+
+    /// Encodes what waited for input statistics, and measures the output errors of what is encoded already.
+    pub(super) fn encode_again(&mut self) {
+        let rows = self.rows.iter().map(|row| row.plan).enumerate().filter(|(_, plan)| !plan.is_dense());
+        let known = |layer: usize, plan: Plan| {
+            let kept = self.project.as_ref()?.encoded.get(layer)?.as_ref()?;
+            (kept.0 == plan).then(|| Arc::clone(&kept.1))
+        };
+        let wanted: Vec<_> = rows.map(|(layer, plan)| (layer, plan, known(layer, plan))).collect();
+        let parts = wanted.into_iter().filter_map(|(layer, plan, given)| self.change(layer, plan, given)).collect();
+        self.encode(parts);
     }
 
     /// Encodes what a freshly opened model's plans ask for.
@@ -103,6 +116,7 @@ impl Workbench {
         let parts = plans.iter().zip(given).enumerate().filter(|(_, (plan, _))| !plan.is_dense());
         let parts = parts.filter_map(|(layer, (plan, given))| self.change(layer, *plan, given)).collect();
         self.encode(parts);
+        self.calibrate_if_needed();
     }
 
     /// Changes one layer; what is to be encoded for it.
@@ -126,7 +140,9 @@ impl Workbench {
             project.encoded.get_mut(layer)?.take();
             return None;
         }
-        Some(Part { layer, plan, given, control: Control::new() })
+        // It is encoded once they are known.
+        let waits = plan.needs_statistics() && project.calibration.is_none() && given.is_none();
+        (!waits).then(|| Part { layer, plan, given, control: Control::new() })
     }
 
     fn encode(&mut self, parts: Vec<Part>) {
@@ -141,6 +157,7 @@ impl Workbench {
             checkpoint: Arc::clone(&project.checkpoint),
             layers: Arc::clone(&project.layers),
             cache: self.cache.clone(),
+            calibration: project.calibration.clone(),
             parts,
         };
         let job = self.jobs.spawn(JobKind::Encode, name, controls.clone(), move |task| work.run(task));
@@ -160,8 +177,8 @@ impl Workbench {
         };
         *slot = None;
         match outcome {
-            Ok(EncodedLayer { weight, error, residual }) => {
-                row.measured = Measured::Error(error);
+            Ok(EncodedLayer { weight, error, output_error, residual }) => {
+                (row.measured, row.output_error) = (Measured::Error(error), output_error);
                 if let (Some(residual), Some(slot)) = (residual, project.residuals.get_mut(layer)) {
                     row.set_residual(&residual);
                     *slot = Some(residual);

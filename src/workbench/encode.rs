@@ -8,9 +8,12 @@ use super::events::{EncodedLayer, Event};
 use super::jobs::{End, Task, side_by_side};
 use super::plans::Residual;
 use crate::checkpoint::{Checkpoint, escaped};
-use crate::compress::{CompressError, FactorCache, Layout, Plan, Subject, compressed_weight, measured_error};
+use crate::compress::{
+    Calibration, CompressError, FactorCache, Layout, Plan, Subject, compressed_weight, measured_error,
+    measured_output_error,
+};
 use crate::control::Control;
-use crate::linalg::NumericError;
+use crate::linalg::{InputStatistics, NumericError};
 use crate::model::{CompressedLinear, Layer};
 
 /// One layer to encode.
@@ -30,6 +33,8 @@ pub(super) struct Encode {
     pub(super) checkpoint: Arc<Checkpoint>,
     pub(super) layers: Arc<[Layer]>,
     pub(super) cache: FactorCache,
+    /// Input statistics, once known.
+    pub(super) calibration: Option<Calibration>,
     pub(super) parts: Vec<Part>,
 }
 
@@ -68,12 +73,10 @@ impl Encode {
         let missing = || CompressError::Plan("its tensor cannot be read as a matrix".into());
         let layer = self.layers.get(*layer).ok_or_else(missing)?;
         let matrix = layer.matrix(&self.checkpoint).ok_or_else(missing)?;
-        let weight = match given {
-            Some(weight) => Arc::clone(weight),
-            None => {
-                Arc::new(compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, None, control)?)
-            }
-        };
+        let calibration = self.calibration.as_ref();
+        let encoded =
+            || compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, calibration, control);
+        let weight = given.clone().map_or_else(|| encoded().map(Arc::new), Ok)?;
         let tensor = self.checkpoint.tensor(&layer.name).filter(|_| given.is_none());
         let residual = match tensor {
             Some(tensor) if plan.base_is_quantized() && plan.rank > 0 && !plan.needs_statistics() => {
@@ -86,6 +89,9 @@ impl Encode {
             _ => None,
         };
         let error = measured_error(&matrix, &weight, control)?;
-        Ok(EncodedLayer { weight, error, residual })
+        let statistics = calibration.and_then(|known| known.statistics(&layer.name));
+        let of_output = |known: &InputStatistics| measured_output_error(&matrix, &weight, known, control);
+        let output_error = statistics.as_deref().map(of_output).transpose()?;
+        Ok(EncodedLayer { weight, error, output_error, residual })
     }
 }

@@ -8,6 +8,7 @@ use super::live::LiveEvent;
 use super::open::Loaded;
 use super::plans::Residual;
 use super::{JobId, JobState, Severity};
+use crate::compress::Calibration;
 use crate::measure::Spectrum;
 use crate::model::CompressedLinear;
 
@@ -17,6 +18,8 @@ pub(super) struct EncodedLayer {
     pub(super) weight: Arc<CompressedLinear>,
     /// ||W - W'||_F / ||W||_F.
     pub(super) error: f64,
+    /// ||(W - W')X||_F / ||WX||_F over the calibration inputs, once those are known.
+    pub(super) output_error: Option<f64>,
     /// What a quantized base left, where a low-rank part corrects it.
     pub(super) residual: Option<Arc<Residual>>,
 }
@@ -34,6 +37,8 @@ pub(super) enum Event {
     Spectrum { model: u64, layer: usize, outcome: Result<Arc<Spectrum>, String> },
     /// A layer as stored under its plan.
     Encoded { job: JobId, layer: usize, outcome: Result<EncodedLayer, String> },
+    /// The input statistics of a model. `model` tells which opening they belong to.
+    Calibrated { model: u64, calibration: Calibration },
     /// What a run wrote since its last event.
     Live { run: JobId, batch: Vec<LiveEvent> },
 }

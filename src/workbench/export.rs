@@ -9,7 +9,8 @@ use super::jobs::{End, Task};
 use super::open::Runnable;
 use crate::checkpoint::{Checkpoint, WriteError};
 use crate::compress::{
-    CompressError, ExportError, ExportKind, ExportOptions, FactorCache, Layout, Plan, Policy, compressed_weight, export,
+    Calibration, CompressError, ExportError, ExportKind, ExportOptions, FactorCache, Layout, Plan, Policy,
+    compressed_weight, export,
 };
 use crate::linalg::NumericError;
 use crate::measure::{CompareOptions, compare};
@@ -29,6 +30,7 @@ pub(super) struct Export {
     pub(super) policy: Policy,
     pub(super) runnable: Option<Runnable>,
     pub(super) cache: FactorCache,
+    pub(super) calibration: Option<Calibration>,
     pub(super) options: ExportOptions,
 }
 
@@ -39,7 +41,7 @@ impl Export {
             &self.layers,
             &self.plans,
             &self.policy,
-            (&self.cache, None),
+            (&self.cache, self.calibration.as_ref()),
             &self.options,
             &task.control,
         )
@@ -81,8 +83,16 @@ impl Export {
             let weight = match self.ready.get(index).cloned().flatten() {
                 Some(weight) => weight,
                 None => Arc::new(
-                    compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, None, &task.control)
-                        .map_err(failed)?,
+                    compressed_weight(
+                        &self.checkpoint,
+                        layer,
+                        plan,
+                        Layout::Native,
+                        &self.cache,
+                        self.calibration.as_ref(),
+                        &task.control,
+                    )
+                    .map_err(failed)?,
                 ),
             };
             live = live.with_weight(index, weight);

@@ -23,6 +23,8 @@ pub enum JobKind {
     Open,
     /// Decomposes layers.
     Decompose,
+    /// Computes input statistics.
+    Calibrate,
     /// Encodes and measures changed layers.
     Encode,
     /// Writes text.
@@ -262,6 +264,7 @@ fn word(kind: JobKind) -> &'static str {
     match kind {
         JobKind::Open => "open",
         JobKind::Decompose => "decompose",
+        JobKind::Calibrate => "calibrate",
         JobKind::Encode => "encode",
         JobKind::Generate => "generate",
         JobKind::Export => "export",

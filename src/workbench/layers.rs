@@ -37,12 +37,15 @@ pub struct LayerRow {
     pub predicted: Option<f64>,
     /// Measured weight error.
     pub measured: Measured,
+    /// ||(W - W')X||_F / ||WX||_F over the calibration inputs, as stored, where input statistics are known.
+    pub output_error: Option<f64>,
 }
 
 impl LayerRow {
     /// A row as it is before anything was computed.
     pub(super) fn new(layer: Layer, plan: Plan) -> Self {
-        let mut row = Self { layer, plan, bytes_after: 0, spectrum: None, predicted: None, measured: Measured::Exact };
+        let (measured, output_error) = (Measured::Exact, None);
+        let mut row = Self { layer, plan, bytes_after: 0, spectrum: None, predicted: None, measured, output_error };
         row.set_plan(plan);
         row
     }
@@ -50,6 +53,7 @@ impl LayerRow {
     /// Changes the plan and all that follows from it at once.
     pub(super) fn set_plan(&mut self, plan: Plan) {
         self.plan = plan;
+        self.output_error = None;
         self.measured = match (self.layer.fixed, plan.is_dense()) {
             (true, _) => Measured::Unknown,
             (false, true) => Measured::Exact,

@@ -4,6 +4,7 @@
 //! All threads that it starts are named `rankscope ...`, and a panic in one of them fails its job alone: a face's panic
 //! hook must leave them be, and restore the terminal only for its own thread.
 
+mod calibrate;
 mod decompose;
 mod demo;
 mod draft;

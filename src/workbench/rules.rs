@@ -124,6 +124,11 @@ impl Rules {
         }
     }
 
+    /// Fingerprint of the statistics that the policy was made with.
+    pub(super) fn made_with(&self) -> Option<&str> {
+        self.policy.calibration.as_deref()
+    }
+
     /// The policy that gives `wanted`: these rules, with exact ones for the layers that they give another plan. A layer that
     /// still waits keeps its rule unless it was `edited` meanwhile.
     pub(super) fn policy(&self, layers: &[Layer], wanted: &[Plan], edited: &dyn Fn(usize) -> bool) -> Policy {

@@ -14,9 +14,13 @@ use crate::compress::{Plan, Policy};
 impl Workbench {
     /// The policy as it would be saved.
     pub fn policy(&self) -> Policy {
-        self.project.as_ref().map_or_else(Policy::default, |project| {
-            project.rules.policy(&project.layers, &plans(&self.rows), &|layer| self.edited(layer))
-        })
+        let Some(project) = &self.project else { return Policy::default() };
+        let mut policy = project.rules.policy(&project.layers, &plans(&self.rows), &|layer| self.edited(layer));
+        let known = project.calibration.as_ref().filter(|_| self.rows.iter().any(|row| row.plan.needs_statistics()));
+        if let Some(known) = known {
+            policy.calibration = Some(known.fingerprint().to_owned());
+        }
+        policy
     }
 
     /// The policy file that the plans began from or were last saved to.

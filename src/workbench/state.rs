@@ -19,7 +19,7 @@ use super::{
     Draft, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message, Severity, Source, Totals,
 };
 use crate::checkpoint::Checkpoint;
-use crate::compress::{FactorCache, Plan};
+use crate::compress::{Calibration, FactorCache, Plan};
 use crate::control::Control;
 use crate::model::{CompressedLinear, Layer, Sampling};
 
@@ -96,6 +96,9 @@ pub(super) struct Project {
     pub(super) focus: Arc<AtomicUsize>,
     /// Layers that could not be decomposed.
     pub(super) undecomposed: usize,
+    /// Input statistics, once known, and the job that finds them.
+    pub(super) calibration: Option<Calibration>,
+    pub(super) calibrating: Option<JobId>,
 }
 
 /// Model, plans with undo, results, jobs.
@@ -117,6 +120,8 @@ pub struct Workbench {
     pub(super) live: LiveView,
     /// The job that writes the run on the screen.
     pub(super) run: Option<JobId>,
+    /// The file that input statistics come from, where one was given.
+    pub(super) calibration_file: Option<PathBuf>,
     /// A draft that waits for its model.
     pub(super) draft: Option<Draft>,
 }
@@ -141,6 +146,7 @@ impl Workbench {
             history: History::default(),
             live: LiveView::default(),
             run: None,
+            calibration_file: None,
             draft: None,
         }
     }
@@ -252,6 +258,7 @@ impl Workbench {
             Event::Opened(_, loaded) => discard(loaded),
             Event::Spectrum { model, layer, outcome } => self.spectrum_arrived(model, layer, outcome),
             Event::Encoded { job, layer, outcome } => self.encoded_arrived(job, layer, outcome),
+            Event::Calibrated { model, calibration } => self.calibration_arrived(model, calibration),
             Event::Live { run, batch } if self.run == Some(run) => {
                 for event in batch {
                     self.live.fold(event);
@@ -272,6 +279,7 @@ impl Workbench {
             }
         }
         self.give_up_encoding(job, &state);
+        self.calibration_ended(job, &state);
         let reason = if let JobState::Failed(reason) = &state { Some(reason.clone()) } else { None };
         if let (Some((_, name)), Some(reason)) = (self.jobs.ended(job, state), reason) {
             self.messages.say(Severity::Error, &format!("{name}: {reason}"));
@@ -280,7 +288,13 @@ impl Workbench {
 
     /// Replaces what is open.
     fn install(&mut self, loaded: Loaded) {
-        self.jobs.cancel_kinds(&[JobKind::Decompose, JobKind::Encode, JobKind::Generate, JobKind::Compare]);
+        self.jobs.cancel_kinds(&[
+            JobKind::Decompose,
+            JobKind::Calibrate,
+            JobKind::Encode,
+            JobKind::Generate,
+            JobKind::Compare,
+        ]);
         (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
         self.openings += 1;
         self.rows =
@@ -303,6 +317,8 @@ impl Workbench {
             residuals: vec![None; loaded.layers.len()],
             focus: Arc::new(AtomicUsize::new(usize::MAX)),
             undecomposed: 0,
+            calibration: None,
+            calibrating: None,
             checkpoint: loaded.checkpoint,
             layers: loaded.layers,
         };

@@ -67,6 +67,7 @@ impl Workbench {
             ready: ready.collect(),
             runnable: project.runnable.clone(),
             cache: self.cache.clone(),
+            calibration: project.calibration.clone(),
             options: options(kind, out, force),
             policy,
             plans,

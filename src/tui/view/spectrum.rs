@@ -140,6 +140,9 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
         Measured::Error(error) => figure("measured", format::percent(*error)),
         Measured::Failed(reason) => ("measured ".to_owned(), escaped(reason, 60), Role::Bad),
     });
+    if let Some(error) = row.output_error {
+        all.push(figure("output error", format::percent(error)));
+    }
     let [half, ninety, most] = spectrum.energy_ranks;
     all.push(figure("stable rank", format!("{:.1}", spectrum.stable_rank)));
     all.push(figure("effective", format!("{:.1}", spectrum.effective_rank)));

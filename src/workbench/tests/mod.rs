@@ -1,5 +1,6 @@
 //! The workbench as a face drives it, without a screen.
 
+mod calibrating;
 mod exports;
 mod saving;
 mod writing;
