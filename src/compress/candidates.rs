@@ -4,6 +4,8 @@ use super::{Base, Plan, Weighting};
 
 /// Group lengths of an INT4 base that are tried: 5, 4.5, 4.25 and 4.125 bits a weight.
 const INT4_GROUPS: [usize; 4] = [16, 32, 64, 128];
+/// Those that are tried with a corrector; each takes a decomposition of its own.
+const CORRECTED_GROUPS: [usize; 2] = [32, 128];
 /// Bits a weight that a low-rank corrector of an INT4 base takes.
 const CORRECTOR_BITS: [f64; 7] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
 /// Bits a weight that a layer takes which is low-rank alone.
@@ -19,11 +21,13 @@ pub fn candidates(rows: usize, cols: usize, dense: u64, activations: bool) -> Ve
         let rank = rank_of_bits(rows, cols, bits);
         (rank > 0 && rank <= rows.min(cols)).then_some(Plan { rank, weighting, refit: true, ..plan })
     };
-    let int4 =
-        || INT4_GROUPS.iter().filter(|group| **group <= cols.max(32)).map(|group| base(Base::Int4, Some(*group)));
+    let int4 = |groups: &'static [usize]| {
+        groups.iter().filter(move |group| **group <= cols.max(32)).map(move |group| base(Base::Int4, Some(*group)))
+    };
     let mut plans = vec![base(Base::Int8, None), base(Base::Int8, Some(64))];
-    plans.extend(int4());
-    plans.extend(int4().flat_map(|plan| CORRECTOR_BITS.iter().filter_map(move |bits| corrected(plan, *bits))));
+    plans.extend(int4(&INT4_GROUPS));
+    let correctable = int4(&CORRECTED_GROUPS);
+    plans.extend(correctable.flat_map(|plan| CORRECTOR_BITS.iter().filter_map(move |bits| corrected(plan, *bits))));
     plans.extend(LOW_RANK_BITS.iter().filter_map(|bits| corrected(base(Base::None, None), *bits)));
     plans.retain(|plan| plan.bytes(rows, cols, dense) < dense);
     plans.insert(0, Plan::dense());

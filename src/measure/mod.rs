@@ -8,6 +8,7 @@ mod compare;
 mod damage;
 mod error;
 mod logits;
+mod meter;
 mod probe;
 mod propose;
 mod repetition;
@@ -23,6 +24,7 @@ pub use compare::{CompareOptions, Comparison, Drift, WindowPass, compare, run_wi
 pub use damage::DamageCurve;
 pub use error::MeasureError;
 pub use logits::{PositionStats, compare_position, cosine};
+pub use meter::ModelMeter;
 pub use probe::{Probe, ProbeReport, parse_probes, probe};
 pub use propose::{Compressible, DamageMeter, Priced, Proposal, ProposedLayer, propose};
 pub use repetition::{Loop, Repetition, find_loop, repetition};

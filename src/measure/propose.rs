@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use super::{DamageCurve, MeasureError};
 use crate::compress::{Allocation, Base, BudgetError, Choice, Plan, allocate, candidates, hull};
 use crate::control::Control;
@@ -15,7 +17,7 @@ const AGAIN: f64 = 0.34;
 const RIVALS: usize = 3;
 
 /// What is asked of a model while a policy is sought. Damages are KLDs in nats.
-pub trait DamageMeter {
+pub trait DamageMeter: Sync {
     /// The relative error of a layer under a plan: of its output, or of its weight where no statistics are there.
     ///
     /// # Errors
@@ -28,11 +30,11 @@ pub trait DamageMeter {
     /// What the measurement says.
     fn alone(&self, asked: &[(usize, Plan)], control: &Control) -> Result<Vec<f64>, MeasureError>;
 
-    /// The damage of a plan for every layer together.
+    /// The damage of these (layer, plan) together.
     ///
     /// # Errors
     /// What the measurement says.
-    fn together(&self, plans: &[Plan], control: &Control) -> Result<f64, MeasureError>;
+    fn together(&self, plans: &[(usize, Plan)], control: &Control) -> Result<f64, MeasureError>;
 }
 
 /// A layer that may be compressed.
@@ -131,16 +133,18 @@ impl<'a> Search<'a> {
         meter: &'a dyn DamageMeter,
         control: &'a Control,
     ) -> Result<Self, MeasureError> {
-        let mut menus = Vec::with_capacity(layers.len());
-        for of in layers {
+        let priced = |of: &Compressible| {
             let plans = candidates(of.rows, of.cols, of.bytes, activations).into_iter().map(|plan| {
                 control.check()?;
                 let error = if plan.is_dense() { 0.0 } else { meter.error(of.layer, &plan, control)? };
                 Ok((plan, error))
             });
             let plans = plans.collect::<Result<_, MeasureError>>()?;
-            menus.push(Menu { of: *of, plans, curves: Default::default(), measured: HashMap::new() });
-        }
+            control.advance(1);
+            Ok(Menu { of: *of, plans, curves: Default::default(), measured: HashMap::new() })
+        };
+        control.set_total(layers.len() as u64);
+        let menus = layers.par_iter().map(priced).collect::<Result<_, MeasureError>>()?;
         let mut search = Self { menus, meter, control };
         let anchors: Vec<_> =
             search.menus.iter().enumerate().flat_map(|(menu, of)| of.anchors().map(move |i| (menu, i))).collect();
@@ -168,7 +172,8 @@ impl<'a> Search<'a> {
     }
 
     fn together(&self, chosen: &[usize]) -> Result<f64, MeasureError> {
-        let plans: Vec<Plan> = self.menus.iter().zip(chosen).map(|(menu, index)| menu.priced(*index).plan).collect();
+        let each = self.menus.iter().zip(chosen);
+        let plans: Vec<_> = each.map(|(menu, index)| (menu.of.layer, menu.priced(*index).plan)).collect();
         self.meter.together(&plans, self.control)
     }
 
@@ -329,14 +334,14 @@ impl Menu {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
     /// Damage is `weight * error^2`, of all together the sum; errors fall with the bytes.
     struct Squares {
         weights: Vec<f64>,
-        asked: Cell<usize>,
+        asked: AtomicUsize,
     }
 
     fn error_of(plan: &Plan) -> f64 {
@@ -350,13 +355,12 @@ mod tests {
         }
 
         fn alone(&self, asked: &[(usize, Plan)], _: &Control) -> Result<Vec<f64>, MeasureError> {
-            self.asked.set(self.asked.get() + asked.len());
+            self.asked.fetch_add(asked.len(), Ordering::Relaxed);
             Ok(asked.iter().map(|(layer, plan)| self.weights[*layer] * error_of(plan).powi(2)).collect())
         }
 
-        fn together(&self, plans: &[Plan], control: &Control) -> Result<f64, MeasureError> {
-            let each: Vec<_> = plans.iter().copied().enumerate().collect();
-            Ok(self.alone(&each, control)?.iter().sum())
+        fn together(&self, plans: &[(usize, Plan)], control: &Control) -> Result<f64, MeasureError> {
+            Ok(self.alone(plans, control)?.iter().sum())
         }
     }
 
@@ -365,7 +369,7 @@ mod tests {
     }
 
     fn meter() -> Squares {
-        Squares { weights: (0..12).map(|i| if i % 4 == 0 { 50.0 } else { 0.1 }).collect(), asked: Cell::new(0) }
+        Squares { weights: (0..12).map(|i| if i % 4 == 0 { 50.0 } else { 0.1 }).collect(), asked: AtomicUsize::new(0) }
     }
 
     #[test]
@@ -378,7 +382,8 @@ mod tests {
             assert!((found.predicted / found.measured - 1.0).abs() < 1e-6);
             for plan in candidates(256, 256, 1 << 17, true) {
                 if 12 * plan.bytes(256, 256, 1 << 17) <= budget {
-                    let uniform = meter.together(&[plan; 12], &control).unwrap();
+                    let uniform: Vec<_> = (0..12).map(|layer| (layer, plan)).collect();
+                    let uniform = meter.together(&uniform, &control).unwrap();
                     assert!(found.measured <= uniform * (1.0 + 1e-9), "{bits}: {plan}");
                 }
             }
@@ -401,7 +406,7 @@ mod tests {
     fn only_a_few_plans_of_each_layer_are_measured() {
         let meter = meter();
         propose(&layers(12), 12 * 5 * (1 << 13), true, &meter, &Control::new()).unwrap();
-        assert!(meter.asked.get() < 12 * 16, "{}", meter.asked.get());
+        assert!(meter.asked.load(Ordering::Relaxed) < 12 * 16, "{}", meter.asked.load(Ordering::Relaxed));
     }
 
     #[test]
