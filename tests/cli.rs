@@ -339,6 +339,30 @@ fn a_benchmark_measures_both_models() {
 }
 
 #[test]
+fn a_planned_policy_fits_its_budget_and_is_an_ordinary_one() {
+    let place = Place::new();
+    let out = place.path("policy.json").display().to_string();
+    let text = place.file("text", &(0..60).map(|i| format!("w{} ", i * 7 % 23)).collect::<String>());
+    let model = "tests/data/bad_files/ok_base";
+    let plan = |budget: &str| -> Vec<String> {
+        ["plan", model, "--budget", budget, "--text", &text, "--out", &out, "--force"].map(String::from).to_vec()
+    };
+    let args = |budget: &str| plan(budget);
+    let found = place.json(&args("60%").iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(found["bytes"].as_u64() <= found["budget_bytes"].as_u64());
+    assert!(found["kld"].is_f64() && found["predicted_kld"].is_f64() && found["bits_per_weight"].is_f64());
+    let rows = found["layers"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["plan"]["base"].is_string() && row["predicted_damage"].is_number()));
+    let shown = place.json(&["policy", "show", model, "--policy", &out]);
+    assert_eq!(shown["bytes"], found["bytes"]);
+    let small = args("1B");
+    let (status, reason) = place.failure(&small.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(status == Some(1) && reason.contains("raise it"), "{reason}");
+    let wrong = args("small");
+    assert_eq!(place.failure(&wrong.iter().map(String::as_str).collect::<Vec<_>>()).0, Some(2));
+}
+
+#[test]
 fn wrong_use_is_2_and_failure_is_1() {
     let place = Place::new();
     for wrong in [

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::compress::{Base, Factors, Layout, Weighting};
+use crate::compress::{Base, Budget, Factors, Layout, Weighting};
 use crate::model::Sampling;
 
 /// Decide how to compress a language model, layer by layer.
@@ -76,6 +76,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Compute the input statistics of every layer over a text, for plans weighted by activations
     Calibrate(CalibrateArgs),
+    /// Find the best policy within a budget: damages measured, shared out, measured again together
+    Plan(PlanArgs),
     /// Write the compressed checkpoint, or a dense one that any tool loads
     Compress(CompressArgs),
     /// Measure load, prefill, decode and memory
@@ -280,6 +282,30 @@ pub struct CalibrateArgs {
     pub tokens: Option<usize>,
     /// The safetensors file to write
     #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Write over an existing file
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// How small: a share (40%), a size (900MB) of the whole model, or bits a weight of its layers (4.5bpw)
+    #[arg(long, value_name = "BUDGET")]
+    pub budget: Budget,
+    /// The text to measure damages on [default: the evaluation text in the program]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Use at most this many tokens of the text
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_one)]
+    pub tokens: usize,
+    #[command(flatten)]
+    pub statistics: CalibrationArg,
+    /// The policy file to write
+    #[arg(long, value_name = "POLICY")]
     pub out: PathBuf,
     /// Write over an existing file
     #[arg(long)]

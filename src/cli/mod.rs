@@ -17,6 +17,7 @@ mod locations;
 mod logits;
 mod mistyped;
 mod output;
+mod plan;
 mod plan_json;
 mod policy;
 mod progress;
@@ -84,6 +85,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Logits(args) => logits::run(args, &session),
         Command::Compare(args) => compare::run(args, &session),
         Command::Calibrate(args) => calibrate::run(args, &session),
+        Command::Plan(args) => plan::run(args, &session),
         Command::Compress(args) => compress::run(args, &session),
         Command::Bench(args) => bench::run(args, &session),
         Command::Policy(command) => policy::run(command, &session),

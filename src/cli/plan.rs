@@ -1,0 +1,172 @@
+//! `plan`: the best policy found within a budget.
+
+use serde::Serialize;
+
+use super::args::PlanArgs;
+use super::failure::warn;
+use super::output::{self, Table, figure};
+use super::plan_json::PlanJson;
+use super::session::{Opened, Session, bits_per_weight, read_text};
+use crate::checkpoint::replace_file;
+use crate::compress::{Calibration, Plan, Policy, Sizes, Weighting};
+use crate::measure::{CompareOptions, ModelMeter, Priced, Proposal, propose};
+use crate::model::{Layer, Model};
+use crate::workbench::EVALUATION_TEXT;
+
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    budget_bytes: u64,
+    bytes: u64,
+    bits_per_weight: Option<f64>,
+    /// Sum of the layers' damages, in nats.
+    predicted_kld: f64,
+    /// Measured, all together.
+    kld: f64,
+    layers: Vec<Row<'a>>,
+    out: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    plan: PlanJson,
+    #[serde(skip)]
+    shown: String,
+    bytes: u64,
+    predicted_damage: f64,
+    /// The next smaller and larger plans worth anything, null where there is none.
+    rejected: Rejected,
+}
+
+#[derive(Debug, Serialize)]
+struct Rejected {
+    smaller: Option<Offer>,
+    larger: Option<Offer>,
+}
+
+/// A plan with its price.
+#[derive(Debug, Serialize)]
+struct Offer {
+    plan: PlanJson,
+    #[serde(skip)]
+    shown: String,
+    bytes: u64,
+    predicted_damage: f64,
+}
+
+impl From<Priced> for Offer {
+    fn from(priced: Priced) -> Self {
+        let Priced { plan, bytes, damage } = priced;
+        Self { plan: PlanJson::from(&plan), shown: plan.to_string(), bytes, predicted_damage: damage }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with model, text, statistics or target; a budget below what is possible.
+pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
+    let opened = session.open(&args.model.model)?;
+    let sizes = sizes(&opened);
+    let budget = args.budget.layer_bytes(&sizes)?;
+    let text = args.text.as_ref().map(|path| read_text(path)).transpose()?;
+    let model = Model::load(&opened.checkpoint)?;
+    let tokenizer = opened.tokenizer(&model)?;
+    let ids = tokenizer.encode_plain(text.as_deref().unwrap_or(EVALUATION_TEXT))?;
+    let text = CompareOptions { ids, bos: tokenizer.opening(), limit: Some(args.tokens) };
+    let wanted = Plan { weighting: Weighting::Activations, ..Plan::low_rank(1) };
+    let calibration = session.calibration(&opened, &args.statistics, &[wanted], None)?;
+    let meter = ModelMeter {
+        checkpoint: &opened.checkpoint,
+        model: &model,
+        cache: &session.cache,
+        calibration: calibration.as_ref(),
+        text: &text,
+    };
+    let (layers, left) = meter.compressible();
+    for name in left {
+        warn(format!("{} holds NaN or infinities and stays dense", output::name(&name)));
+    }
+    let (control, progress) = session.phase("planning");
+    // What the budget cannot work on takes its bytes all the same.
+    let fixed = sizes.layers - layers.iter().map(|layer| layer.bytes).sum::<u64>();
+    let proposal = propose(&layers, budget.saturating_sub(fixed), calibration.is_some(), &meter, &control)?;
+    drop(progress);
+    let policy = policy(&opened.layers, &proposal, calibration.as_ref());
+    let inputs: Vec<_> = opened.inputs().into_iter().chain(args.text.clone()).collect();
+    replace_file(&args.out, args.force, &inputs, |out| out.write_all(policy.to_text().as_bytes()))?;
+    let document = document(args, &opened.layers, &sizes, &proposal);
+    if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
+}
+
+fn sizes(opened: &Opened) -> Sizes {
+    Sizes {
+        model: opened.checkpoint.total_bytes(),
+        layers: opened.layers.iter().map(|layer| layer.bytes).sum(),
+        parameters: opened.layers.iter().map(Layer::parameters).sum(),
+    }
+}
+
+fn policy(layers: &[Layer], proposal: &Proposal, calibration: Option<&Calibration>) -> Policy {
+    let mut wanted = vec![Plan::dense(); layers.len()];
+    for layer in &proposal.layers {
+        if let Some(slot) = wanted.get_mut(layer.layer) {
+            *slot = layer.chosen.plan;
+        }
+    }
+    let mut policy = Policy::default().with_plans(layers, &vec![Plan::dense(); layers.len()], &wanted);
+    if wanted.iter().any(Plan::needs_statistics) {
+        policy.calibration = calibration.map(|calibration| calibration.fingerprint().to_owned());
+    }
+    policy
+}
+
+fn document<'a>(args: &PlanArgs, layers: &'a [Layer], sizes: &Sizes, proposal: &Proposal) -> Document<'a> {
+    let changed: u64 =
+        proposal.layers.iter().filter_map(|layer| layers.get(layer.layer)).map(|layer| layer.bytes).sum();
+    let stored = sizes.layers - changed + proposal.bytes;
+    let rows = proposal.layers.iter().filter_map(|layer| {
+        let Offer { plan, shown, bytes, predicted_damage } = layer.chosen.into();
+        let name = &layers.get(layer.layer)?.name;
+        let rejected = Rejected { smaller: layer.smaller.map(Offer::from), larger: layer.larger.map(Offer::from) };
+        Some(Row { name, plan, shown, bytes, predicted_damage, rejected })
+    });
+    Document {
+        budget_bytes: args.budget.model_bytes(sizes),
+        bytes: sizes.others() + stored,
+        bits_per_weight: bits_per_weight(stored, layers),
+        predicted_kld: proposal.predicted,
+        kld: proposal.measured,
+        layers: rows.collect(),
+        out: args.out.display().to_string(),
+    }
+}
+
+fn text_of(document: &Document<'_>) -> String {
+    let mut table = Table::new(&["layer", "plan", ">bytes", ">damage", "rather than"]);
+    for row in &document.layers {
+        let told = |sign: &str, offer: &Option<Offer>| {
+            offer.as_ref().map(|Offer { shown, bytes, predicted_damage, .. }| {
+                format!("{sign} {shown} ({}, {})", output::bytes(*bytes), figure(*predicted_damage))
+            })
+        };
+        let rejected = [told("<", &row.rejected.smaller), told(">", &row.rejected.larger)];
+        table.row(vec![
+            output::name(row.name),
+            row.shown.clone(),
+            output::bytes(row.bytes),
+            figure(row.predicted_damage),
+            rejected.into_iter().flatten().collect::<Vec<_>>().join("  "),
+        ]);
+    }
+    let Document { budget_bytes, bytes, bits_per_weight, predicted_kld, kld, out, .. } = document;
+    format!(
+        "{}\n{} of {} allowed, {} bits per weight; KLD {} nats (sum of single damages {}); wrote {out}\n",
+        table.text(),
+        output::bytes(*bytes),
+        output::bytes(*budget_bytes),
+        output::maybe(*bits_per_weight),
+        figure(*kld),
+        figure(*predicted_kld),
+    )
+}
