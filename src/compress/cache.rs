@@ -9,7 +9,7 @@ use super::cache_files::CacheFolder;
 use super::{CompressError, Plan, Subject};
 use crate::checkpoint::{Bytes, Tensor};
 use crate::control::Control;
-use crate::linalg::{Decomposition, Matrix, Order, OutputErrors};
+use crate::linalg::{Decomposition, Matrix, Order, OutputErrors, RowSelection};
 
 /// Bytes of decompositions kept in memory unless told.
 const MEMORY: u64 = 512 << 20;
@@ -69,6 +69,15 @@ pub(super) enum Keep {
     Disk,
 }
 
+/// Which of the stored rows a matrix has; nothing for all of them.
+fn selected(matrix: &Matrix) -> String {
+    let RowSelection { offset, block, step, .. } = matrix.selection();
+    match matrix.stored_rows() {
+        stored if matrix.selection().is_whole(stored) => String::new(),
+        stored => format!("-rows{offset}-{block}-{step}-of-{stored}"),
+    }
+}
+
 impl FactorCache {
     /// A cache in `folder` (made when first written), with at most 512 MiB in memory and 8 GiB on disk; `None`: memory
     /// only.
@@ -101,8 +110,9 @@ impl FactorCache {
     pub(super) fn key(&self, tensor: &Tensor, matrix: &Matrix) -> String {
         let place = (tensor.data.as_ptr().addr(), tensor.data.len());
         let order = if matrix.order() == Order::ColumnMajor { "-t" } else { "" };
+        let selected = selected(matrix);
         // Bytes at one address are the same as long as something holds them there, and may be read as other shapes.
-        let read = |digest: &str| format!("{digest}-{}x{}{order}", matrix.rows(), matrix.cols());
+        let read = |digest: &str| format!("{digest}-{}x{}{order}{selected}", matrix.rows(), matrix.cols());
         if let Some(digest) = self.state().digests.get(&place) {
             return read(&digest.key);
         }
@@ -315,6 +325,22 @@ mod tests {
         assert!(matches!(cache.turn("k", &control), Err(CompressError::Cancelled(_))));
         drop(turn);
         asked(&cache, "k", Keep::Memory, &AtomicUsize::new(0));
+    }
+
+    #[test]
+    fn selections_of_one_tensor_are_kept_apart() {
+        let cache = FactorCache::new(None);
+        let tensor = tensor("w", &[4, 1], &[1.0, 2.0, 4.0, 8.0]);
+        let view = crate::linalg::Values::F32(tensor.data.view().unwrap());
+        let whole = Matrix::new(4, 1, Order::RowMajor, view).unwrap();
+        let alternating = RowSelection { rows: 2, offset: 0, block: 1, step: 2 };
+        for (rows, energy) in
+            [(RowSelection::stacked(0, 2), 5.0), (RowSelection::stacked(2, 2), 80.0), (alternating, 17.0)]
+        {
+            let found = cache.get(&tensor, &whole.select(rows).unwrap(), &Control::new()).unwrap();
+            assert!((found.energy - energy).abs() < 1e-4, "{rows:?} {}", found.energy);
+        }
+        assert!(!cache.key(&tensor, &whole.select(alternating).unwrap()).contains(['/', '.']));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub enum NumericError {
     /// INT8 and INT4 elements are read row by row, with at least one column to a scale.
     #[error("INT8 or INT4 with {0} cannot be read; store it row by row with one scale a row or a group")]
     Layout(&'static str),
+    /// Rows that a stored matrix does not have.
+    #[error("a selection of rows {0}; the tensor is not fused in that way")]
+    Selection(&'static str),
     /// NaN or infinity among the elements.
     #[error("the matrix holds {0} values that are NaN or infinite; it cannot be decomposed; leave it dense")]
     NonFinite(usize),

@@ -1,11 +1,13 @@
 //! A matrix in the number format it is stored in.
 
 use half::{bf16, f16};
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::NumericError;
 use super::kernels::Family;
 use super::product;
+use super::{NumericError, RowSelection};
 use crate::checkpoint::View;
 
 /// How the elements of a matrix follow each other.
@@ -47,10 +49,12 @@ pub enum Values {
     },
 }
 
-/// W [rows, cols] = [out, in]; y = W x. Elements stay as stored: kernels widen them in registers.
+/// W [rows, cols] = [out, in]; y = W x. Elements stay as stored: kernels widen them in registers. The rows may be a selection
+/// of those that are stored.
 #[derive(Debug, Clone)]
 pub struct Matrix {
-    rows: usize,
+    selection: RowSelection,
+    stored_rows: usize,
     cols: usize,
     order: Order,
     values: Values,
@@ -85,7 +89,16 @@ impl Matrix {
                 None => check_count(rows, 1, scales.len())?,
             }
         }
-        Ok(Self { rows, cols, order, values })
+        Ok(Self { selection: RowSelection::whole(rows), stored_rows: rows, cols, order, values })
+    }
+
+    /// Some of the stored rows as a matrix of its own that shares the elements.
+    ///
+    /// # Errors
+    /// [`NumericError::Selection`] for rows that are not stored.
+    pub fn select(&self, selection: RowSelection) -> Result<Self, NumericError> {
+        selection.check(self.stored_rows)?;
+        Ok(Self { selection, ..self.clone() })
     }
 
     /// An f32 matrix of its own, row-major.
@@ -121,7 +134,7 @@ impl Matrix {
 
     /// m, the width of the output.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.selection.rows
     }
 
     /// n, the width of the input.
@@ -134,12 +147,27 @@ impl Matrix {
         self.order
     }
 
-    /// The stored elements.
+    /// Rows that are stored: more than [`Matrix::rows`] where this is a selection.
+    pub fn stored_rows(&self) -> usize {
+        self.stored_rows
+    }
+
+    /// Which of the stored rows these are.
+    pub fn selection(&self) -> RowSelection {
+        self.selection
+    }
+
+    /// The runs of stored rows that `rows` are, each with the row that it begins with.
+    pub(super) fn runs(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
+        self.selection.runs(rows)
+    }
+
+    /// The stored elements: of all stored rows, also where this is a selection.
     pub fn values(&self) -> &Values {
         &self.values
     }
 
-    /// Bytes as stored, scales included.
+    /// Bytes as stored, scales included; of a selection, those of its rows.
     pub fn bytes(&self) -> u64 {
         let bytes = match &self.values {
             Values::F32(w) => w.bytes().len(),
@@ -148,7 +176,8 @@ impl Matrix {
             Values::I8 { quant, scales, .. } => quant.bytes().len() + scales.bytes().len(),
             Values::I4 { quant, scales, .. } => quant.bytes().len() + scales.bytes().len(),
         };
-        bytes as u64
+        let a_row = bytes.checked_div(self.stored_rows).unwrap_or_default();
+        a_row as u64 * self.rows() as u64
     }
 
     /// y = x W^T for `t = x.len() / cols` inputs: x [t, cols], y [t, rows], both row-major.
@@ -167,7 +196,7 @@ impl Matrix {
     /// One of the two on a given vector unit.
     pub(super) fn apply_on(&self, family: Family, x: &[f32], y: &mut [f32], add: bool) {
         debug_assert_eq!(
-            x.len().checked_mul(self.rows),
+            x.len().checked_mul(self.rows()),
             y.len().checked_mul(self.cols),
             "lengths of x and y are those of the same number of tokens"
         );
@@ -177,11 +206,12 @@ impl Matrix {
     /// Row `i`, widened to f32, into `out` [cols]. (Embedding look-up; only cheap for `RowMajor`.)
     /// A row that does not exist is zeros.
     pub fn row(&self, i: usize, out: &mut [f32]) {
-        debug_assert!(i < self.rows && out.len() == self.cols, "row {i} of {} x {}", self.rows, self.cols);
+        debug_assert!(i < self.rows() && out.len() == self.cols, "row {i} of {} x {}", self.rows(), self.cols);
         out.fill(0.0);
-        if i >= self.rows {
+        if i >= self.rows() {
             return;
         }
+        let i = self.selection.stored(i);
         match &self.values {
             Values::F32(w) => widen(self.elements(w, i), out),
             Values::F16(w) => widen(self.elements(w, i), out),
@@ -210,18 +240,18 @@ impl Matrix {
         }
     }
 
-    /// The elements of row `i`.
+    /// The elements of stored row `i`.
     fn elements<'a, E>(&self, w: &'a [E], i: usize) -> impl Iterator<Item = &'a E> {
         let (skip, step) = match self.order {
             Order::RowMajor => (i * self.cols, 1),
-            Order::ColumnMajor => (i, self.rows),
+            Order::ColumnMajor => (i, self.stored_rows),
         };
         w.get(skip..).unwrap_or_default().iter().step_by(step).take(self.cols)
     }
 
     /// All of it as f32 [rows, cols], row-major. Allocates: for decompositions and exports, not for running.
     pub fn to_f32(&self) -> Vec<f32> {
-        let mut all = vec![0.0; self.rows * self.cols];
+        let mut all = vec![0.0; self.rows() * self.cols];
         for (i, row) in all.chunks_exact_mut(self.cols.max(1)).enumerate() {
             self.row(i, row);
         }
@@ -230,10 +260,29 @@ impl Matrix {
 
     /// How many elements are NaN and how many infinite (of the scales for INT8 and INT4).
     pub fn non_finite(&self) -> (u64, u64) {
+        let groups = |group: usize| self.spans(self.cols.div_ceil(group.max(1)));
         match &self.values {
-            Values::F32(w) | Values::I8 { scales: w, .. } => count(w, |x| x.to_bits() & 0x7fff_ffff, 0x7f80_0000),
-            Values::F16(w) | Values::I4 { scales: w, .. } => count(w, |x| u32::from(x.to_bits() & 0x7fff), 0x7c00),
-            Values::Bf16(w) => count(w, |x| u32::from(x.to_bits() & 0x7fff), 0x7f80),
+            Values::F32(w) => count_f32(w, self.spans(self.cols)),
+            Values::F16(w) => count_f16(w, self.spans(self.cols)),
+            Values::Bf16(w) => count(w, self.spans(self.cols), |x| u32::from(x.to_bits() & 0x7fff), 0x7f80),
+            Values::I8 { scales, group, .. } => count_f32(scales, group.map_or_else(|| self.spans(1), groups)),
+            Values::I4 { scales, group, .. } => count_f16(scales, groups(*group)),
+        }
+    }
+
+    /// Where the elements of the rows lie among the stored ones, `a_row` of them to a row.
+    fn spans(&self, a_row: usize) -> Vec<Range<usize>> {
+        if self.selection.is_whole(self.stored_rows) {
+            return std::iter::once(0..self.stored_rows * a_row).collect();
+        }
+        let runs = self.runs(0..self.rows()).map(|(_, stored)| stored);
+        match self.order {
+            Order::RowMajor => runs.map(|run| run.start * a_row..run.end * a_row).collect(),
+            Order::ColumnMajor => {
+                let starts = (0..a_row).map(|col| col * self.stored_rows);
+                let runs: Vec<_> = runs.collect();
+                starts.flat_map(|at| runs.iter().map(move |run| at + run.start..at + run.end)).collect()
+            }
         }
     }
 }
@@ -249,14 +298,28 @@ fn widen<'a, E: Copy + Into<f32> + 'a>(row: impl Iterator<Item = &'a E>, out: &m
     }
 }
 
-/// (NaN, infinite) among `w`, by the bits without the sign: infinity's are `infinite`, those of NaN greater.
-fn count<E: Sync>(w: &[E], magnitude: impl Fn(&E) -> u32 + Sync, infinite: u32) -> (u64, u64) {
+fn count_f32(w: &[f32], spans: Vec<Range<usize>>) -> (u64, u64) {
+    count(w, spans, |x| x.to_bits() & 0x7fff_ffff, 0x7f80_0000)
+}
+
+fn count_f16(w: &[f16], spans: Vec<Range<usize>>) -> (u64, u64) {
+    count(w, spans, |x| u32::from(x.to_bits() & 0x7fff), 0x7c00)
+}
+
+/// (NaN, infinite) among the `spans` of `w`, by the bits without the sign: infinity's are `infinite`, those of NaN greater.
+fn count<E: Sync>(
+    w: &[E],
+    spans: Vec<Range<usize>>,
+    magnitude: impl Fn(&E) -> u32 + Sync,
+    infinite: u32,
+) -> (u64, u64) {
     let part = |w: &[E]| {
         w.iter()
             .map(&magnitude)
             .fold((0, 0), |(nan, inf), m| (nan + u64::from(m > infinite), inf + u64::from(m == infinite)))
     };
-    w.par_chunks(1 << 18).map(part).reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+    let parts = spans.into_par_iter().flat_map(|span| w.get(span).unwrap_or_default().par_chunks(1 << 18));
+    parts.map(part).reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
 }
 
 #[cfg(test)]
@@ -323,5 +386,36 @@ mod tests {
         let quantized = Matrix::from_i8(2, 1, &[1, 2], &[f32::NAN, 1.0], None).unwrap();
         assert_eq!(quantized.non_finite(), (1, 0));
         assert_eq!(nibbles(2, 1, &[1, 2], &[1.0, f32::INFINITY], 1).unwrap().non_finite(), (0, 1));
+    }
+
+    #[test]
+    fn a_selection_is_the_gathered_copy_in_every_format() {
+        let w: Vec<f32> = (0..60_u8).map(|i| f32::from(i) * 0.25).collect();
+        let halves: Vec<f16> = w.iter().map(|x| f16::from_f32(*x)).collect();
+        let mut bad = w.clone();
+        (bad[1], bad[31], bad[59]) = (f32::NAN, f32::INFINITY, f32::NAN);
+        let (quant, scales) = crate::linalg::quantize_groups(&w, 12, 5, 2);
+        let of = |order, w: &[f32]| Matrix::new(12, 5, order, Values::F32(View::copied(w))).unwrap();
+        let wholes = [
+            of(Order::RowMajor, &bad),
+            of(Order::ColumnMajor, &bad),
+            Matrix::new(12, 5, Order::ColumnMajor, Values::F16(View::copied(&halves))).unwrap(),
+            Matrix::from_i8(12, 5, &quant, &scales, Some(2)).unwrap(),
+            crate::linalg::quantize4(&w, 12, 5, 4, None).unwrap(),
+        ];
+        let per_head = RowSelection { rows: 4, offset: 2, block: 2, step: 6 };
+        for whole in wholes {
+            for selection in [RowSelection::stacked(4, 3), per_head, RowSelection::whole(12)] {
+                let part = whole.select(selection).unwrap();
+                let rows = (0..part.rows()).flat_map(|i| row(&whole, selection.stored(i))).collect::<Vec<_>>();
+                let bits = |w: &[f32]| w.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&part.to_f32()), bits(&rows));
+                assert_eq!(part.bytes() * 12, whole.bytes() * part.rows() as u64);
+                let nan = rows.iter().filter(|x| x.is_nan()).count() as u64;
+                let infinite = rows.iter().filter(|x| x.is_infinite()).count() as u64;
+                assert_eq!(part.non_finite(), (nan, infinite), "{selection:?}");
+            }
+        }
+        assert!(matches!(of(Order::RowMajor, &w).select(RowSelection::stacked(9, 4)), Err(NumericError::Selection(_))));
     }
 }

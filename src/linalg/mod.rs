@@ -11,6 +11,7 @@ mod product;
 mod quantize;
 mod quantize4;
 mod refit;
+mod selection;
 mod statistics;
 mod weighted;
 
@@ -23,5 +24,6 @@ pub use moment_sum::MomentSum;
 pub use quantize::{quantize_groups, quantize_rows, quantize_whole};
 pub use quantize4::quantize4;
 pub use refit::refit;
+pub use selection::RowSelection;
 pub use statistics::{InputStatistics, Moments};
 pub use weighted::decompose_weighted;

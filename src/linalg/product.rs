@@ -23,7 +23,7 @@ pub fn apply(family: Family, matrix: &Matrix, x: &[f32], y: &mut [f32], add: boo
         return;
     }
     let tokens = x.len().checked_div(cols).map_or(y.len() / rows, |tokens| tokens.min(y.len() / rows));
-    let call = Call { family, rows, cols, tokens, x, y: Output::new(y, rows, add), order: matrix.order() };
+    let call = Call { family, matrix, tokens, x, y: Output::new(y, rows, add) };
     match matrix.values() {
         Values::F32(w) => call.run(w, Scales::None),
         Values::F16(w) => call.run(w, Scales::None),
@@ -36,31 +36,51 @@ pub fn apply(family: Family, matrix: &Matrix, x: &[f32], y: &mut [f32], add: boo
 
 struct Call<'a> {
     family: Family,
-    rows: usize,
-    cols: usize,
+    matrix: &'a Matrix,
     tokens: usize,
     x: &'a [f32],
     y: Output<'a>,
-    order: Order,
 }
 
 impl Call<'_> {
     fn run<E: Element>(&self, w: &[E], scales: Scales<'_>) {
-        let &Self { family, rows, cols, tokens, x, y, order } = self;
-        let work = size_of_val(w).saturating_mul(tokens);
-        match order {
-            Order::RowMajor => share_out(rows, (ROW_GRANULE, 4), work, |rows| {
-                let product = RowProduct { w, scales, cols, x, tokens, y };
-                if let Some(kernel) = RowKernel::new(product, rows) {
-                    family.run(kernel);
+        let (rows, cols) = (self.matrix.rows(), self.matrix.cols());
+        let row_bytes = cols.div_ceil(E::PACKED).saturating_mul(size_of::<E>());
+        let work = rows.saturating_mul(row_bytes).saturating_mul(self.tokens);
+        let grain = match self.matrix.order() {
+            Order::RowMajor => (ROW_GRANULE, 4),
+            Order::ColumnMajor => (OUTPUT_GRANULE, 2),
+        };
+        share_out(rows, grain, work, |rows| {
+            for (first, stored) in self.matrix.runs(rows) {
+                let y = self.y.starting_at(first);
+                match self.matrix.order() {
+                    Order::RowMajor => self.run_rows(w, scales, stored, y),
+                    Order::ColumnMajor => self.run_columns(w, stored, y),
                 }
-            }),
-            Order::ColumnMajor => share_out(rows, (OUTPUT_GRANULE, 2), work, |outputs| {
-                let product = ColumnProduct { w, rows, cols, x, tokens, y };
-                if let Some(kernel) = ColumnKernel::new(product, outputs) {
-                    family.run(kernel);
-                }
-            }),
+            }
+        });
+    }
+
+    /// The outputs of stored rows that lie side by side, into `y` from its column 0 on.
+    fn run_rows<E: Element>(&self, w: &[E], scales: Scales<'_>, stored: Range<usize>, y: Output<'_>) {
+        let (cols, count) = (self.matrix.cols(), stored.len());
+        let stride = cols.div_ceil(E::PACKED);
+        let w = w.get(stored.start * stride..stored.end * stride);
+        let Some((w, scales)) = w.zip(scales.of_rows(stored, cols)) else { return };
+        let product = RowProduct { w, scales, cols, x: self.x, tokens: self.tokens, y };
+        if let Some(kernel) = RowKernel::new(product, 0..count) {
+            self.family.run(kernel);
+        }
+    }
+
+    /// The same for rows that are stored column by column.
+    fn run_columns<E: Element>(&self, w: &[E], stored: Range<usize>, y: Output<'_>) {
+        let (cols, rows, stride) = (self.matrix.cols(), stored.len(), self.matrix.stored_rows());
+        let w = w.get(stored.start..).unwrap_or_default();
+        let product = ColumnProduct { w, rows, stride, cols, x: self.x, tokens: self.tokens, y };
+        if let Some(kernel) = ColumnKernel::new(product, 0..rows) {
+            self.family.run(kernel);
         }
     }
 }
@@ -86,7 +106,7 @@ mod tests {
     use half::{bf16, f16};
     use proptest::prelude::*;
 
-    use super::super::{axpy, quantize_groups, quantize_rows, quantize4, row_dots, row_sum};
+    use super::super::{RowSelection, axpy, quantize_groups, quantize_rows, quantize4, row_dots, row_sum};
     use super::*;
     use crate::checkpoint::View;
 
@@ -168,6 +188,36 @@ mod tests {
                     for t in 1..=9 {
                         let together = pool.install(|| product(family, &matrix, &x[..t * cols]));
                         assert_eq!(bits(&together), bits(&alone[..t * rows]), "{} {t} tokens", family.name());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_selection_gives_the_bits_of_the_whole() {
+        // Large enough to be shared out: shares begin within blocks.
+        let (rows, cols) = (960, 277);
+        let kinds = [
+            RowSelection::stacked(320, 320),
+            RowSelection { rows: 320, offset: 64, block: 64, step: 192 },
+            RowSelection { rows: 128, offset: 96, block: 8, step: 57 },
+        ];
+        let x = random(7 * cols, 11);
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let formats = formats(rows, cols, 32);
+            let pairs = formats.iter().flat_map(|whole| Family::available().map(move |family| (whole, family)));
+            for (whole, family) in pairs {
+                for t in [1, 7] {
+                    let y = product(family, whole, &x[..t * cols]);
+                    for selection in kinds {
+                        let part = whole.select(selection).unwrap();
+                        let found = pool.install(|| product(family, &part, &x[..t * cols]));
+                        let of_token =
+                            |y: &[f32]| (0..selection.rows).map(|i| y[selection.stored(i)]).collect::<Vec<_>>();
+                        let wanted: Vec<f32> = y.chunks_exact(rows).flat_map(of_token).collect();
+                        assert_eq!(bits(&found), bits(&wanted), "{} {selection:?}", family.name());
                     }
                 }
             }

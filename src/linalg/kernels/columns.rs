@@ -9,13 +9,15 @@ use std::ops::Range;
 use super::output::Output;
 use super::simd::{Element, Kernel, MOST_LANES, Simd};
 
-/// What is multiplied: x [tokens, cols], w [cols, rows].
+/// What is multiplied: x [tokens, cols], w [cols, rows] of which neighbours of a row lie side by side.
 #[derive(Debug, Clone, Copy)]
 pub struct ColumnProduct<'a, E> {
     /// Stored elements.
     pub w: &'a [E],
     /// Number of outputs.
     pub rows: usize,
+    /// Elements from one input's weights to the next one's.
+    pub stride: usize,
     /// Number of inputs.
     pub cols: usize,
     /// Inputs.
@@ -46,7 +48,9 @@ const TOKENS: usize = 96;
 impl<'a, E: Element> ColumnKernel<'a, E> {
     /// `None` where a slice is too short for the sizes: after this, every access of the kernel is inside.
     pub fn new(product: ColumnProduct<'a, E>, outputs: Range<usize>) -> Option<Self> {
-        let fits = product.w.len() >= product.rows.checked_mul(product.cols)?
+        let before_last = product.cols.saturating_sub(1).checked_mul(product.stride)?;
+        let elements = if product.cols == 0 { 0 } else { before_last.checked_add(product.rows)? };
+        let fits = product.w.len() >= elements
             && product.x.len() >= product.tokens.checked_mul(product.cols)?
             && outputs.end <= product.rows
             && product.y.holds(product.tokens, outputs.end);
@@ -154,7 +158,7 @@ impl<E: Element> ColumnKernel<'_, E> {
         inputs: &Range<usize>,
         sums: &mut Sums,
     ) {
-        let ColumnProduct { rows, cols, w, x, .. } = self.product;
+        let ColumnProduct { stride, cols, w, x, .. } = self.product;
         let lanes = if TAIL { self.outputs.len() - output } else { S::LANES };
         let w = w.as_ptr().wrapping_add(self.outputs.start + output);
         let x = x.as_ptr().wrapping_add((first + token) * cols);
@@ -169,8 +173,8 @@ impl<E: Element> ColumnKernel<'_, E> {
         for k in inputs.clone() {
             let mut weights = [s.splat(0.0); C];
             for (c, weight) in weights.iter_mut().enumerate() {
-                let from = w.wrapping_add(k * rows + c * S::LANES);
-                // SAFETY: the outputs of the tile are below rows and k < cols, and `new` has seen rows * cols elements.
+                let from = w.wrapping_add(k * stride + c * S::LANES);
+                // SAFETY: the outputs of the tile are below rows and k < cols, and `new` has seen cols - 1 strides and rows.
                 *weight = unsafe { if TAIL { E::load_tail(s, from, lanes) } else { E::load(s, from) } };
             }
             for (t, sum) in sum.iter_mut().enumerate() {

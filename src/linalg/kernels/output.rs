@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 
-/// y [tokens, width], row-major, and whether results are written or added.
+/// y [tokens, width], row-major, from one of its columns on, and whether results are written or added.
 #[derive(Debug, Clone, Copy)]
 pub struct Output<'a> {
     start: *mut f32,
     len: usize,
     width: usize,
+    first: usize,
     add: bool,
     borrow: PhantomData<&'a mut [f32]>,
 }
@@ -20,12 +21,18 @@ unsafe impl Sync for Output<'_> {}
 impl<'a> Output<'a> {
     /// Results of `width` outputs a token go to `y`; with `add` they are added to what is there.
     pub fn new(y: &'a mut [f32], width: usize, add: bool) -> Self {
-        Self { start: y.as_mut_ptr(), len: y.len(), width, add, borrow: PhantomData }
+        Self { start: y.as_mut_ptr(), len: y.len(), width, first: 0, add, borrow: PhantomData }
+    }
+
+    /// The same results with column `first` as their column 0.
+    pub fn starting_at(self, first: usize) -> Self {
+        Self { first: self.first.saturating_add(first), ..self }
     }
 
     /// Whether elements [0..tokens, 0..columns] are all inside.
     pub fn holds(&self, tokens: usize, columns: usize) -> bool {
-        columns <= self.width && tokens.checked_mul(self.width).is_some_and(|needed| needed <= self.len)
+        let inside = self.first.checked_add(columns).is_some_and(|end| end <= self.width);
+        inside && tokens.checked_mul(self.width).is_some_and(|needed| needed <= self.len)
     }
 
     /// Writes or adds one result.
@@ -34,8 +41,8 @@ impl<'a> Output<'a> {
     /// [`Output::holds`] is true of (token + 1, column + 1), and no other thread touches the element meanwhile.
     #[inline(always)]
     pub unsafe fn put(&self, token: usize, column: usize, value: f32) {
-        // SAFETY: token * width + column < tokens * width <= len, as the caller vouches.
-        let element = unsafe { &mut *self.start.add(token * self.width + column) };
+        // SAFETY: token * width + first + column < tokens * width <= len, as the caller vouches.
+        let element = unsafe { &mut *self.start.add(token * self.width + self.first + column) };
         *element = if self.add { *element + value } else { value };
     }
 }

@@ -25,6 +25,21 @@ pub enum Scales<'a> {
 }
 
 impl Scales<'_> {
+    /// Those of some rows of `cols` columns; `None` where there are not so many.
+    pub fn of_rows(self, rows: Range<usize>, cols: usize) -> Option<Self> {
+        let range = |a_row: usize| Some(rows.start.checked_mul(a_row)?..rows.end.checked_mul(a_row)?);
+        Some(match self {
+            Self::None => Self::None,
+            Self::Rows(scales) => Self::Rows(scales.get(rows)?),
+            Self::Groups(scales, group) => {
+                Self::Groups(scales.get(range(cols.div_ceil((group > 0).then_some(group)?))?)?, group)
+            }
+            Self::HalfGroups(scales, group) => {
+                Self::HalfGroups(scales.get(range(cols.div_ceil((group > 0).then_some(group)?))?)?, group)
+            }
+        })
+    }
+
     /// The scale of a group in every lane.
     ///
     /// # Safety
