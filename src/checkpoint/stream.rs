@@ -23,6 +23,17 @@ impl TextStream {
         Self { tokenizer, ids: Vec::new(), out: 0 }
     }
 
+    /// A stream whose pieces are what new ids add to the text of `prompt`.
+    pub(super) fn after(tokenizer: Tokenizer, prompt: &[u32]) -> Self {
+        let mut stream = Self::new(tokenizer);
+        for id in prompt {
+            stream.push(*id);
+        }
+        // A character that the prompt leaves unfinished comes out whole, with the ids that finish it.
+        stream.out = stream.tokenizer.decode(&stream.ids).trim_end_matches('\u{fffd}').len();
+        stream
+    }
+
     /// Adds an id and returns the text that became final by it (may be empty).
     pub fn push(&mut self, id: u32) -> String {
         let Some(token) = self.tokenizer.visible(id) else { return String::new() };
@@ -147,7 +158,39 @@ mod tests {
         }
     }
 
+    fn continued(tokenizer: &Tokenizer, prompt: &[u32], ids: &[u32]) -> String {
+        let mut stream = tokenizer.stream_after(prompt);
+        let text: String = ids.iter().map(|id| stream.push(*id)).collect();
+        text + &stream.finish()
+    }
+
+    #[test]
+    fn a_text_goes_on_where_its_prompt_ends() {
+        let tokenizer = sentencepiece();
+        assert_eq!(continued(&tokenizer, &[0, 4], &[3, 3]), " the the");
+        assert_eq!(continued(&tokenizer, &[0], &[3, 3]), "the the");
+        // The prompt's own line end is held back, and is no part of the text.
+        assert_eq!(continued(&tokenizer, &[4, 9], &[4]), "the");
+        assert_eq!(continued(&tokenizer, &[4, 9], &[]), "");
+        assert_eq!(continued(&tokenizer, &[4, 6, 7], &[8, 4]), "€the");
+    }
+
     proptest! {
+        #[test]
+        fn a_text_after_a_prompt_is_what_it_adds(
+            choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40), cut in any::<prop::sample::Index>()
+        ) {
+            for tokenizer in [demo(), sentencepiece()] {
+                let ids: Vec<u32> = choices.iter().map(|c| c.index(tokenizer.id_bound() + 1) as u32).collect();
+                let (prompt, new) = ids.split_at(cut.index(ids.len() + 1));
+                let (before, whole) = (tokenizer.decode(prompt), tokenizer.decode(&ids));
+                // Bytes that make no character with the prompt's change its text: nothing is added to that.
+                if let Some(added) = whole.strip_prefix(&before).filter(|_| !before.ends_with('\u{fffd}')) {
+                    prop_assert_eq!(continued(&tokenizer, prompt, new), added, "{:?} {:?}", prompt, new);
+                }
+            }
+        }
+
         #[test]
         fn joined_pieces_equal_the_whole_decoded(choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40)) {
             let words = ["[S]", "a", "##b", "do", "not", "n", "'", "t", ".", "##s"];

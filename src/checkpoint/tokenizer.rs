@@ -114,6 +114,12 @@ impl Tokenizer {
         TextStream::new(self.clone())
     }
 
+    /// A decoder of the ids that follow `prompt`; joined pieces are what they add to the prompt's text, so that the first
+    /// word keeps the space that decoders drop where a text begins.
+    pub fn stream_after(&self, prompt: &[u32]) -> TextStream {
+        TextStream::after(self.clone(), prompt)
+    }
+
     /// The token that `id` adds to a decoded text, as the vocabulary writes it; `None` where decoding skips it.
     pub(super) fn visible(&self, id: u32) -> Option<String> {
         let token = self.inner.id_to_token(id)?;

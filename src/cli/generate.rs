@@ -45,7 +45,8 @@ pub fn run(args: &GenerateArgs, session: &Session) -> anyhow::Result<()> {
     let (prompt_ids, tokenizer) = opened.prompt(&model, &args.prompt)?;
     non_finite(&opened.checkpoint).iter().for_each(warn);
     let control = session.interrupt.control();
-    let mut sink = Sink::new(session.common.json, tokenizer.as_ref().map(crate::checkpoint::Tokenizer::stream));
+    let stream = tokenizer.as_ref().map(|tokenizer| tokenizer.stream_after(&prompt_ids));
+    let mut sink = Sink::new(session.common.json, stream);
     let written = write(&model, &prompt_ids, args, &mut sink, &control)?;
     let repetition = repetition(&written.ids);
     if !session.common.json {

@@ -180,9 +180,6 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(side: Side, run: &'a Run, start: &'a Start, task: &'a Task) -> Self {
-        // A text's first word keeps its space only after what comes before it.
-        let mut stream = run.original.tokenizer.stream();
-        start.prompt.iter().for_each(|id| drop(stream.push(*id)));
         Self {
             side,
             start,
@@ -190,7 +187,7 @@ impl<'a> Writer<'a> {
             eos: &run.original.model.architecture().eos,
             ids: Vec::new(),
             sampler: Sampler::new(run.options.sampling),
-            stream,
+            stream: run.original.tokenizer.stream_after(&start.prompt),
             decoding: Duration::ZERO,
             reason: (start.limit == 0).then_some(start.limit_reason),
             batch: Vec::new(),
