@@ -102,7 +102,7 @@ impl Session {
         layer: &Layer,
         control: &Control,
     ) -> anyhow::Result<Arc<Decomposition>> {
-        let parts = opened.checkpoint.tensor(&layer.name).zip(layer.matrix(&opened.checkpoint));
+        let parts = opened.checkpoint.tensor(&layer.tensor).zip(layer.matrix(&opened.checkpoint));
         let (tensor, matrix) = parts.with_context(|| {
             format!(
                 "{} is stored compressed; its spectrum is that of the model it came from",
@@ -215,7 +215,8 @@ impl Opened {
     pub fn matching(&self, glob: &str) -> anyhow::Result<Vec<&Layer>> {
         let matcher =
             GlobBuilder::new(glob).build().map_err(|error| Usage(format!("--layer: {error}")))?.compile_matcher();
-        let layers: Vec<&Layer> = self.layers.iter().filter(|layer| matcher.is_match(&layer.name)).collect();
+        let layers: Vec<&Layer> =
+            self.layers.iter().filter(|layer| layer.names().any(|name| matcher.is_match(name))).collect();
         if layers.is_empty() {
             let like = self
                 .layers

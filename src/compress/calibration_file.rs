@@ -15,7 +15,7 @@ use crate::checkpoint::{
 use crate::linalg::{InputStatistics, Moments};
 
 /// Version of the format, and of the way in which statistics are computed.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// The key of the version in the metadata.
 const KEY: &str = "rankscope_calibration";
 
@@ -339,7 +339,7 @@ mod tests {
         };
         for (from, to, reason) in [
             ("rankscope_calibration", "rankscope_calibratioN", "no calibration file"),
-            ("rankscope_calibration\":\"1", "rankscope_calibration\":\"2", "version 2"),
+            ("rankscope_calibration\":\"2", "rankscope_calibration\":\"3", "version 3"),
             ("\"tokens\":\"7", "\"tokens\":\"x", "no number"),
             ("width\\\":2", "width\\\":3", "no sound tensor"),
         ] {

@@ -202,6 +202,8 @@ fn write_tensors(
             }
             Origin::Piece(layer, piece) => writer.tensor(encoder.piece(*layer, *piece)?)?,
             Origin::Rebuilt(layer) => writer.tensor(&encoder.rebuilt(*layer, tensor)?)?,
+            Origin::Cut(layer) => writer.tensor(&encoder.kept(*layer, tensor.dtype)?)?,
+            Origin::Joined(shares) => writer.tensor(&encoder.joined(shares, tensor)?)?,
             Origin::Unpacked(stored) => writer.tensor(&tensor.unpacked(&stored.weight, control)?)?,
         }
         control.advance(tensor.bytes);

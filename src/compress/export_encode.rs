@@ -6,8 +6,10 @@ use rayon::prelude::*;
 
 use super::cache::Keep;
 use super::export_layout::{Manifest, Origin, Planned, lost};
+use super::export_parts::{Place, Share, Source};
 use super::export_pieces::{Piece, classic_scales, coded_bytes, part_metas};
 use super::layer::encoded_layer;
+use super::rebuild::dense_bytes;
 use super::{Calibration, Encoded, ExportError, ExportKind, FactorCache, Layout, Plan, measured_error};
 use crate::checkpoint::{Bytes, Checkpoint, Dtype, escaped};
 use crate::control::Control;
@@ -49,9 +51,7 @@ impl<'a> Encoder<'a> {
     ) -> Self {
         let mut left = BTreeMap::new();
         for (_, tensor) in &manifest.tensors {
-            if let Origin::Piece(layer, _) | Origin::Rebuilt(layer) = tensor.origin {
-                *left.entry(layer).or_insert(0) += 1;
-            }
+            tensor.origin.coded().into_iter().for_each(|layer| *left.entry(layer).or_insert(0) += 1);
         }
         let largest = checkpoint.tensors().iter().map(|tensor| tensor.data.len() as u64).max().unwrap_or(0);
         let budget = 3 * largest + SPARE;
@@ -80,7 +80,7 @@ impl<'a> Encoder<'a> {
                     scales
                 }
             };
-            let stem = layer.name.strip_suffix(".weight").unwrap_or(&layer.name);
+            let stem = layer.stem().unwrap_or_else(|| layer.name.clone());
             let of_parts = part_metas(plan, layout, (layer.rows, layer.cols), &scales);
             metas.extend(of_parts.into_iter().map(|(part, meta)| (format!("{stem}.{part}"), meta)));
         }
@@ -113,6 +113,39 @@ impl<'a> Encoder<'a> {
         }
         self.layers.get(layer).into_iter().for_each(|layer| self.release(layer));
         Ok(bytes)
+    }
+
+    /// The elements [out, in] of a layer that stays as it is, in its own type as they are.
+    pub(super) fn kept(&self, layer: usize, dtype: Dtype) -> Result<Vec<u8>, ExportError> {
+        let layer = self.layers.get(layer).ok_or_else(|| lost("of a layer"))?;
+        let missing = || lost(&layer.tensor);
+        if layer.dtype != dtype {
+            let weight = CompressedLinear::dense(layer.matrix(self.checkpoint).ok_or_else(missing)?);
+            return Ok(dense_bytes(&weight, dtype, false, self.control)?);
+        }
+        let tensor = self.checkpoint.tensor(&layer.tensor).ok_or_else(missing)?;
+        let place = layer.fused().and_then(|_| Place::of(layer));
+        let cut =
+            place.map_or_else(|| Some(tensor.data.to_vec()), |place| place.cut(&tensor.data, dtype.bitsize() / 8));
+        self.release(layer);
+        cut.ok_or_else(missing)
+    }
+
+    /// A fused tensor, put together from its parts.
+    pub(super) fn joined(&mut self, shares: &[Share], tensor: &Planned) -> Result<Vec<u8>, ExportError> {
+        let mut all = vec![0; usize::try_from(tensor.bytes).unwrap_or_default()];
+        for Share { place, source } in shares {
+            let part = match source {
+                Source::Kept(layer) => self.kept(*layer, tensor.dtype)?,
+                Source::Rebuilt(layer) => {
+                    let alone = Planned::new(Origin::Rebuilt(*layer), tensor.dtype, place.shape());
+                    self.rebuilt(*layer, &alone)?
+                }
+                Source::Unpacked(stored) => dense_bytes(&stored.weight, tensor.dtype, false, self.control)?,
+            };
+            place.put(&part, &mut all, tensor.dtype.bitsize() / 8).ok_or_else(|| lost("of a part"))?;
+        }
+        Ok(all)
     }
 
     /// The measured weight error of each changed layer.
@@ -168,7 +201,7 @@ impl<'a> Encoder<'a> {
 
     /// The original of a layer is not read again soon.
     fn release(&self, layer: &Layer) {
-        if let Some(tensor) = self.checkpoint.tensor(&layer.name) {
+        if let Some(tensor) = self.checkpoint.tensor(&layer.tensor) {
             tensor.data.release();
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::{NOT_CLASSIC, fits_classic};
+use super::export_parts::{Share, place_parts};
 use super::export_pieces::{Piece, pieces};
 use super::rebuild::dense_bytes;
 use super::{CompressError, ExportError, ExportKind, Layout, Plan};
@@ -21,6 +22,21 @@ pub(super) enum Origin {
     Rebuilt(usize),
     /// A layer that the input stores compressed, rebuilt.
     Unpacked(Box<StoredLayer>),
+    /// The layer of that index, a part of a fused tensor, as the input has it.
+    Cut(usize),
+    /// A fused tensor, put together.
+    Joined(Vec<Share>),
+}
+
+impl Origin {
+    /// The layers that are coded for it.
+    pub(super) fn coded(&self) -> Vec<usize> {
+        match self {
+            Self::Piece(layer, _) | Self::Rebuilt(layer) => vec![*layer],
+            Self::Joined(shares) => shares.iter().filter_map(Share::coded).collect(),
+            Self::Copied | Self::Unpacked(_) | Self::Cut(_) => Vec::new(),
+        }
+    }
 }
 
 /// One tensor of the export.
@@ -35,7 +51,7 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    fn new(origin: Origin, dtype: Dtype, shape: Vec<usize>) -> Self {
+    pub(super) fn new(origin: Origin, dtype: Dtype, shape: Vec<usize>) -> Self {
         let bytes = (shape.iter().product::<usize>() * dtype.bitsize() / 8) as u64;
         Self { origin, dtype, shape, bytes, transposed: false }
     }
@@ -44,6 +60,18 @@ impl Planned {
         let (rows, cols) = (layer.rows, layer.cols);
         let shape = if layer.transposed { vec![cols, rows] } else { vec![rows, cols] };
         Self { transposed: layer.transposed, ..Self::new(origin, dtype, shape) }
+    }
+
+    /// The bytes of it that `layer` takes.
+    fn bytes_of(&self, layer: usize) -> u64 {
+        match &self.origin {
+            Origin::Joined(shares) => {
+                let own = shares.iter().filter(|share| share.coded() == Some(layer));
+                own.map(|share| share.place.share(self.bytes)).sum()
+            }
+            origin if origin.coded().contains(&layer) => self.bytes,
+            _ => 0,
+        }
     }
 
     pub(super) fn spec(&self, name: &str) -> TensorSpec {
@@ -80,20 +108,20 @@ impl Manifest {
         let mut tensors: BTreeMap<String, Planned> = BTreeMap::new();
         let copied = |tensor: &Tensor| Planned::new(Origin::Copied, tensor.dtype, tensor.shape.clone());
         tensors.extend(checkpoint.tensors().iter().map(|tensor| (tensor.name.clone(), copied(tensor))));
+        let mut stored = Vec::new();
         if kind == ExportKind::Dense {
-            unpack(checkpoint, layers, &mut tensors)?;
+            stored = stored_layers(checkpoint)?;
+            unpack(&stored, layers, &mut tensors)?;
         }
-        for (index, (layer, plan)) in layers.iter().zip(plans).enumerate().filter(|(_, (_, plan))| !plan.is_dense()) {
-            admit(layer, plan, kind)?;
+        let changed = || layers.iter().zip(plans).enumerate().filter(|(_, (_, plan))| !plan.is_dense());
+        changed().try_for_each(|(_, (layer, plan))| admit(layer, plan, kind))?;
+        place_parts(checkpoint, (layers, plans), kind, &mut tensors, &stored)?;
+        for (index, (layer, plan)) in changed() {
             change(&mut tensors, index, layer, plan, kind)?;
         }
         let (mut changed, mut seen) = (Vec::new(), BTreeSet::new());
         for tensor in tensors.values() {
-            if let Origin::Piece(layer, _) | Origin::Rebuilt(layer) = tensor.origin
-                && seen.insert(layer)
-            {
-                changed.push(layer);
-            }
+            changed.extend(tensor.origin.coded().into_iter().filter(|layer| seen.insert(*layer)));
         }
         Ok(Self { kind, tensors: tensors.into_iter().collect(), changed })
     }
@@ -108,8 +136,7 @@ impl Manifest {
 
     /// Bytes that a changed layer takes in the export.
     pub(super) fn layer_bytes(&self, layer: usize) -> u64 {
-        let of_layer = |tensor: &Planned| matches!(tensor.origin, Origin::Piece(index, _) | Origin::Rebuilt(index) if index == layer);
-        self.tensors.iter().filter(|(_, tensor)| of_layer(tensor)).map(|(_, tensor)| tensor.bytes).sum()
+        self.tensors.iter().map(|(_, tensor)| tensor.bytes_of(layer)).sum()
     }
 
     /// `__metadata__` of every file.
@@ -168,7 +195,10 @@ fn change(
 ) -> Result<(), ExportError> {
     let name = escaped(&layer.name, 200);
     let refused = |reason: String| Err(ExportError::Refused(reason));
-    if tensors.remove(&layer.name).is_none() {
+    if layer.part.is_some() && kind == ExportKind::Dense {
+        return Ok(());
+    }
+    if layer.fused().is_none() && tensors.remove(&layer.tensor).is_none() {
         return refused(format!("{name}: the model has no such tensor"));
     }
     let ExportKind::Compressed(layout) = kind else {
@@ -176,7 +206,7 @@ fn change(
         tensors.insert(layer.name.clone(), rebuilt);
         return Ok(());
     };
-    let Some(stem) = layer.name.strip_suffix(".weight") else {
+    let Some(stem) = layer.stem() else {
         return refused(format!(
             "{name}: its name does not end in .weight, so its parts cannot be named; leave it dense"
         ));
@@ -196,15 +226,17 @@ fn change(
 
 /// Puts the rebuilt matrix of each layer that the input stores compressed in the place of its parts.
 fn unpack(
-    checkpoint: &Checkpoint,
+    stored: &[StoredLayer],
     layers: &[Layer],
     tensors: &mut BTreeMap<String, Planned>,
 ) -> Result<(), ExportError> {
-    let stored = stored_layers(checkpoint)?;
-    if stored.is_empty() {
-        return Ok(());
+    let unknown = |layer: &&Layer| layer.part.is_none() && layer.is_part();
+    if let Some(layer) = layers.iter().find(unknown) {
+        let (name, reason) = (escaped(&layer.name, 200), "where it lies in its tensor is told by config.json alone");
+        return Err(ExportError::Refused(format!("{name}: {reason}; put that beside the weights")));
     }
-    for stored in stored {
+    let is_part = |stored: &StoredLayer| layers.iter().any(|layer| layer.name == stored.name && layer.is_part());
+    for stored in stored.iter().filter(|stored| !is_part(stored)).cloned() {
         let stem = stored.name.strip_suffix(".weight").unwrap_or(&stored.name).to_owned();
         for piece in Piece::all() {
             tensors.remove(&format!("{stem}.{}", piece.suffix()));
@@ -224,7 +256,7 @@ fn unpack(
 }
 
 /// The type of most of the input's elements: that which its compressed layers had, as far as one can tell.
-fn common_dtype(tensors: &BTreeMap<String, Planned>) -> Dtype {
+pub(super) fn common_dtype(tensors: &BTreeMap<String, Planned>) -> Dtype {
     let types = [Dtype::F32, Dtype::BF16, Dtype::F16];
     let elements = |dtype: &Dtype| {
         let copied =

@@ -85,14 +85,20 @@ impl<'a> Matcher<'a> {
         Ok(Self { policy, sets })
     }
 
-    /// Indices of the rules whose glob fits the layer's name, in order.
+    /// Indices of the rules whose glob fits one of the layer's names, in order.
     pub(super) fn named(&self, layer: &Layer) -> Vec<usize> {
-        let name = Candidate::from_bytes(&layer.name);
-        let of_set = |(first, set): &(usize, GlobSet)| {
-            let first = *first;
-            set.matches_candidate(&name).into_iter().map(move |index| first + index)
+        let of_name = |name: &str| {
+            let name = Candidate::from_bytes(name);
+            let of_set = |(first, set): &(usize, GlobSet)| {
+                let first = *first;
+                set.matches_candidate(&name).into_iter().map(move |index| first + index)
+            };
+            self.sets.iter().flat_map(of_set).collect::<Vec<_>>()
         };
-        self.sets.iter().flat_map(of_set).collect()
+        let mut found: Vec<usize> = layer.names().flat_map(of_name).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// Indices of the rules that match a layer, in order.

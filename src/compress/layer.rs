@@ -34,7 +34,7 @@ pub(super) fn encoded_layer(
     (cache, keep, calibration): (&FactorCache, Keep, Option<&Calibration>),
     control: &Control,
 ) -> Result<Encoded, CompressError> {
-    let found = checkpoint.tensor(&layer.name).zip(layer.matrix(checkpoint));
+    let found = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint));
     let (tensor, matrix) = found.ok_or_else(|| CompressError::Plan(unreadable(layer)))?;
     let inputs = needed_inputs(plan, layer, calibration)?;
     let subject = Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() };

@@ -11,6 +11,7 @@ mod codec;
 mod export;
 mod export_encode;
 mod export_layout;
+mod export_parts;
 mod export_pieces;
 mod factors;
 mod glob;

@@ -10,6 +10,7 @@ pub(super) fn layer(name: &str, rows: usize, cols: usize) -> Layer {
     let bytes = (rows * cols * 4) as u64;
     Layer {
         name: name.into(),
+        tensor: name.into(),
         block,
         kind: Kind::Other,
         rows,
@@ -18,6 +19,7 @@ pub(super) fn layer(name: &str, rows: usize, cols: usize) -> Layer {
         bytes,
         fixed: false,
         transposed: false,
+        part: None,
     }
 }
 

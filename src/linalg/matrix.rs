@@ -1,5 +1,6 @@
 //! A matrix in the number format it is stored in.
 
+use bytemuck::Pod;
 use half::{bf16, f16};
 use std::ops::Range;
 
@@ -258,6 +259,28 @@ impl Matrix {
         all
     }
 
+    /// The same numbers in memory of their own, column by column; `None` for formats that cannot be so. Products are then
+    /// summed in the order in which those of a Conv1D are.
+    pub fn in_columns(&self) -> Option<Self> {
+        let values = match &self.values {
+            Values::F32(w) => Values::F32(self.turned(w)),
+            Values::F16(w) => Values::F16(self.turned(w)),
+            Values::Bf16(w) => Values::Bf16(self.turned(w)),
+            Values::I8 { .. } | Values::I4 { .. } => return None,
+        };
+        Self::new(self.rows(), self.cols, Order::ColumnMajor, values).ok()
+    }
+
+    fn turned<E: Pod>(&self, w: &[E]) -> View<E> {
+        let rows = self.rows();
+        let mut turned = vec![E::zeroed(); rows * self.cols];
+        for i in 0..rows {
+            let row = self.elements(w, self.selection.stored(i));
+            turned.iter_mut().skip(i).step_by(rows).zip(row).for_each(|(to, from)| *to = *from);
+        }
+        View::copied(&turned)
+    }
+
     /// How many elements are NaN and how many infinite (of the scales for INT8 and INT4).
     pub fn non_finite(&self) -> (u64, u64) {
         let groups = |group: usize| self.spans(self.cols.div_ceil(group.max(1)));
@@ -411,6 +434,9 @@ mod tests {
                 let bits = |w: &[f32]| w.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&part.to_f32()), bits(&rows));
                 assert_eq!(part.bytes() * 12, whole.bytes() * part.rows() as u64);
+                if let Some(columns) = part.in_columns() {
+                    assert_eq!((bits(&columns.to_f32()), columns.order()), (bits(&rows), Order::ColumnMajor));
+                }
                 let nan = rows.iter().filter(|x| x.is_nan()).count() as u64;
                 let infinite = rows.iter().filter(|x| x.is_infinite()).count() as u64;
                 assert_eq!(part.non_finite(), (nan, infinite), "{selection:?}");

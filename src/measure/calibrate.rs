@@ -17,7 +17,7 @@ use crate::model::Model;
 /// twice that while it is summed.
 pub const WIDEST_INPUT: usize = 16384;
 /// Version of the way in which statistics are computed.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// How often one that waits for another's result looks again.
 const PATIENCE: Duration = Duration::from_millis(50);
 

@@ -33,7 +33,7 @@ pub fn round_trip(
     calibration: Option<&Calibration>,
     control: &Control,
 ) -> Result<RoundTrip, CompressError> {
-    let (tensor, matrix) = checkpoint.tensor(&layer.name).zip(layer.matrix(checkpoint)).ok_or_else(unreadable)?;
+    let (tensor, matrix) = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint)).ok_or_else(unreadable)?;
     let weight = compressed_weight(checkpoint, layer, plan, layout, cache, calibration, control)?;
     let inputs = LayerInputs::of(calibration, &layer.name);
     let subject = Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() };

@@ -49,18 +49,11 @@ pub(super) struct Parts {
 #[derive(Debug)]
 pub(super) struct Block {
     pub attention_norm: Norm,
-    pub projections: Projections,
+    /// Queries, keys and values.
+    pub projections: [Linear; 3],
     pub output: Linear,
     pub mlp_norm: Norm,
     pub mlp: Mlp,
-}
-
-/// Queries, keys and values.
-#[derive(Debug)]
-pub(super) enum Projections {
-    Separate([Linear; 3]),
-    /// q, k, v below one another.
-    Fused(Linear),
 }
 
 /// down(act(gate(x)) * up(x)), or down(act(up(x))) without a gate.

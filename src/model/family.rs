@@ -4,7 +4,7 @@ use super::activation::Activation;
 use super::config::{Config, wrong};
 use super::families::{GPT_NEO, GPT2, LLAMA, MISTRAL};
 use super::rope::RopeSpec;
-use super::{Kind, ModelError};
+use super::{Fusion, Kind, ModelError};
 use crate::checkpoint::{Checkpoint, escaped};
 
 /// Every family that runs. Adding one means adding its file and a line here.
@@ -106,6 +106,8 @@ pub struct Architecture {
     pub epsilon: f32,
     /// The MLP's nonlinearity; on the gate where there is one.
     pub activation: Activation,
+    /// How q, k and v lie in one projection, where they share one.
+    pub fused: Fusion,
     /// Kinds of linear maps that have a bias.
     pub biased: &'static [Kind],
     /// Whether the head is the embedding: as config.json says, or `None` where it does not say.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::attention::{BlockCache, attend};
-use super::decoder::{Block, Cache, Head, Linear, Mlp, Model, Projections};
+use super::decoder::{Block, Cache, Head, Linear, Mlp, Model};
 use super::observe::Watch;
 use super::{ModelError, Observer};
 use crate::control::Control;
@@ -180,10 +180,7 @@ impl Model {
     ) -> Vec<f32> {
         let shape = self.architecture();
         let (q_width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
-        let [mut q, mut k, v] = match &block.projections {
-            Projections::Separate([q, k, v]) => self.linears([q, k, v], x, watch),
-            Projections::Fused(map) => split(&self.linear(map, x, watch), [q_width, kv_width, kv_width]),
-        };
+        let [mut q, mut k, v] = self.linears(block.projections.each_ref(), x, watch);
         if let Some(rope) = &self.frame.rope {
             for (states, width) in [(&mut q, q_width), (&mut k, kv_width)] {
                 let rows = states.chunks_exact_mut(width.max(1)).zip(first..);
@@ -262,21 +259,6 @@ impl Model {
 /// x += y.
 fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
-}
-
-/// Cuts the columns of `x` [t, a + b + c] into three matrices.
-fn split(x: &[f32], widths: [usize; 3]) -> [Vec<f32>; 3] {
-    let total: usize = widths.iter().sum();
-    let mut parts = widths.map(|width| Vec::with_capacity(x.len() / total.max(1) * width));
-    for row in x.chunks_exact(total.max(1)) {
-        let mut rest = row;
-        for (part, width) in parts.iter_mut().zip(widths) {
-            let (now, later) = rest.split_at_checked(width).unwrap_or((rest, &[]));
-            part.extend_from_slice(now);
-            rest = later;
-        }
-    }
-    parts
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::config::Config;
-use super::family::{Family, family_by_tensors, family_of};
+use super::family::{Architecture, Family, family_by_tensors, family_of};
+use super::fused::{FusedPart, layer_name, part_name, parts_of, split_stem, stem_of};
 use super::stored::{StoredLayer, split_part, stored_layers};
 use crate::checkpoint::{Checkpoint, Dtype, Tensor};
 use crate::linalg::{Matrix, Order, Values};
@@ -58,8 +59,13 @@ impl Kind {
 /// One layer: shape always [out, in] = [m, n].
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// Tensor name as the checkpoint has it (for a compressed folder: the original `P.weight`).
+    /// Tensor name as the checkpoint has it (for a compressed folder: the original `P.weight`); that of a part of a fused
+    /// tensor has `#` and the part after it.
     pub name: String,
+    /// Name of the tensor that holds it, or would if the file did not store it compressed.
+    pub tensor: String,
+    /// Which rows of a fused tensor it is, where it is a part of one and the config tells.
+    pub part: Option<FusedPart>,
     /// Block index, where it lies in one.
     pub block: Option<usize>,
     /// What it does.
@@ -74,7 +80,7 @@ pub struct Layer {
     pub bytes: u64,
     /// Whether the file stores it compressed already (its plan is then fixed).
     pub fixed: bool,
-    /// Whether the file stores it [in, out] (GPT-2's Conv1D), or would if it did not store it compressed.
+    /// Whether the original file stores it [in, out] (GPT-2's Conv1D).
     pub transposed: bool,
 }
 
@@ -91,8 +97,38 @@ impl Layer {
 
     /// The matrix as stored, sharing the file's bytes. `None` for a fixed (compressed) layer, and for a type that has no kernel.
     pub fn matrix(&self, checkpoint: &Checkpoint) -> Option<Matrix> {
-        let tensor = checkpoint.tensor(&self.name).filter(|_| !self.fixed)?;
-        float_matrix(tensor, self.rows, self.cols, self.transposed)
+        let tensor = checkpoint.tensor(&self.tensor).filter(|_| !self.fixed)?;
+        match self.fused() {
+            Some(part) => float_matrix(tensor, part.total, self.cols, self.transposed)?.select(part.rows).ok(),
+            None => float_matrix(tensor, self.rows, self.cols, self.stored_transposed()),
+        }
+    }
+
+    /// Whether it is a part of a fused tensor.
+    pub fn is_part(&self) -> bool {
+        split_stem(&self.name).is_some()
+    }
+
+    /// The names that a glob may match: its own, and where it is a part that of its fused tensor.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let fused = split_stem(&self.name).map(|(tensor, _)| tensor);
+        std::iter::once(self.name.as_str()).chain(fused)
+    }
+
+    /// Its place in the fused tensor, where the file has that.
+    pub fn fused(&self) -> Option<&FusedPart> {
+        self.part.as_ref().filter(|part| part.tensor == self.tensor)
+    }
+
+    /// Whether the tensor that holds it is [in, out]; a part alone never is.
+    pub fn stored_transposed(&self) -> bool {
+        self.transposed && (self.part.is_none() || self.fused().is_some())
+    }
+
+    /// What the tensors that store it compressed are named after: `P` of `P.weight`, `P#k` of `P.weight#k`. `None` where its
+    /// name has no such ending.
+    pub fn stem(&self) -> Option<String> {
+        stem_of(&self.name)
     }
 }
 
@@ -120,38 +156,92 @@ pub(super) fn layers_with(checkpoint: &Checkpoint, stored: &[StoredLayer]) -> Ve
     let by_config = checkpoint.config().ok().and_then(|map| family_of(&Config::new(map)).ok());
     let family = by_config.or_else(|| family_by_tensors(checkpoint));
     let naming = family.map_or(Naming::Guess, |family| Naming::Family(family, family.names.prefix(checkpoint)));
+    let architecture = by_config.and_then(|family| architecture(checkpoint, family, &naming, stored));
     let tied_by_config = checkpoint.config().ok().and_then(|map| map.get("tie_word_embeddings")?.as_bool());
     let tied = tied_by_config.unwrap_or(by_config.is_some_and(|family| family.tied_by_default));
-    let mut layers: BTreeMap<SortKey, Layer> = BTreeMap::new();
-    let mut insert = |layer: Layer| {
-        let unused_head = layer.kind == Kind::LmHead && tied;
-        if !unused_head {
-            layers.insert((layer.block.unwrap_or(usize::MAX), layer.kind, layer.name.clone()), layer);
+    let finder = Finder { naming, architecture };
+    let plain = checkpoint.tensors().iter().flat_map(|tensor| finder.plain(tensor));
+    let layers = plain.chain(stored.iter().map(|layer| finder.stored(layer)));
+    let key = |layer: &Layer| (layer.block.unwrap_or(usize::MAX), layer.kind, layer.name.clone());
+    let used = layers.filter(|layer| !(layer.kind == Kind::LmHead && tied));
+    let sorted: BTreeMap<(usize, Kind, String), Layer> = used.map(|layer| (key(&layer), layer)).collect();
+    sorted.into_values().collect()
+}
+
+/// What the config makes of the blocks that the tensors hold, where it can be read.
+fn architecture(
+    checkpoint: &Checkpoint,
+    family: &Family,
+    naming: &Naming,
+    stored: &[StoredLayer],
+) -> Option<Architecture> {
+    let names = checkpoint.tensors().iter().map(|tensor| &tensor.name).chain(stored.iter().map(|layer| &layer.name));
+    let blocks = names.filter_map(|name| naming.place(&stem_of(name)?)?.0);
+    let config = Config::new(checkpoint.config().ok()?);
+    (family.describe)(&config.holding_blocks(blocks.max().map_or(0, |last| last.saturating_add(1)))).ok()
+}
+
+type Place = (Option<usize>, Kind);
+
+/// Finds the layers that tensors stand for.
+struct Finder {
+    naming: Naming,
+    architecture: Option<Architecture>,
+}
+
+impl Finder {
+    /// The layer, or the parts, that a tensor is as it stands.
+    fn plain(&self, tensor: &Tensor) -> Vec<Layer> {
+        let stem = tensor.name.strip_suffix(".weight");
+        let Some((stem, place)) = stem.and_then(|stem| Some((stem, self.naming.place(stem)?))) else {
+            return Vec::new();
+        };
+        let alone = split_stem(stem).is_some();
+        let transposed = self.naming.transposed(place);
+        let Some(mut layer) = plain_layer(tensor, place, transposed && !alone) else { return Vec::new() };
+        layer.transposed = transposed;
+        if alone {
+            layer.name = layer_name(stem);
+            layer.part = self.part(&layer.name);
+            return vec![layer];
         }
-    };
-    for tensor in checkpoint.tensors() {
-        let layer = naming.place(&tensor.name).and_then(|place| plain_layer(tensor, place, naming.transposed(place)));
-        layer.into_iter().for_each(&mut insert);
+        let parts: Option<Vec<Layer>> = parts_of(layer.kind).iter().map(|part| self.cut(&layer, *part)).collect();
+        parts.filter(|parts| !parts.is_empty()).unwrap_or_else(|| vec![layer])
     }
-    for layer in stored {
-        let (block, kind) = naming.place(&layer.name).unwrap_or((None, Kind::Other));
-        insert(Layer {
+
+    /// A part of a fused layer; `None` where the config does not make it so.
+    fn cut(&self, fused: &Layer, kind: Kind) -> Option<Layer> {
+        let name = part_name(&fused.name, kind);
+        let part = self.part(&name).filter(|part| part.total == fused.rows && part.rows.rows > 0)?;
+        let bytes = fused.bytes / part.total as u64 * part.rows.rows as u64;
+        Some(Layer { name, kind, rows: part.rows.rows, bytes, part: Some(part), ..fused.clone() })
+    }
+
+    /// A layer that the file stores compressed.
+    fn stored(&self, layer: &StoredLayer) -> Layer {
+        let place = stem_of(&layer.name).and_then(|stem| self.naming.place(&stem)).unwrap_or((None, Kind::Other));
+        Layer {
             name: layer.name.clone(),
-            block,
-            kind,
+            tensor: layer.name.clone(),
+            part: self.part(&layer.name),
+            block: place.0,
+            kind: place.1,
             rows: layer.shape.0,
             cols: layer.shape.1,
             dtype: layer.dtype,
             bytes: layer.bytes,
             fixed: true,
-            transposed: naming.transposed((block, kind)),
-        });
+            transposed: self.naming.transposed(place),
+        }
     }
-    layers.into_values().collect()
-}
 
-type SortKey = (usize, Kind, String);
-type Place = (Option<usize>, Kind);
+    /// Where the part of that name lies in its fused tensor.
+    fn part(&self, name: &str) -> Option<FusedPart> {
+        let (tensor, kind) = split_stem(name)?;
+        let (rows, total) = self.architecture.as_ref()?.fused_rows(kind)?;
+        Some(FusedPart { tensor: tensor.to_owned(), rows, total })
+    }
+}
 
 fn plain_layer(tensor: &Tensor, (block, kind): Place, transposed: bool) -> Option<Layer> {
     let [first, second] = *tensor.shape.as_slice() else { return None };
@@ -162,7 +252,8 @@ fn plain_layer(tensor: &Tensor, (block, kind): Place, transposed: bool) -> Optio
     }
     let (rows, cols) = if transposed { (second, first) } else { (first, second) };
     let (name, dtype, bytes) = (tensor.name.clone(), tensor.dtype, tensor.data.len() as u64);
-    Some(Layer { name, block, kind, rows, cols, dtype, bytes, fixed: false, transposed })
+    let tensor = name.clone();
+    Some(Layer { name, tensor, part: None, block, kind, rows, cols, dtype, bytes, fixed: false, transposed })
 }
 
 /// How names are read.
@@ -174,8 +265,12 @@ enum Naming {
 }
 
 impl Naming {
-    fn place(&self, name: &str) -> Option<Place> {
-        let stem = name.strip_suffix(".weight")?;
+    /// The place of what is named after `stem`: a tensor, or a part of one.
+    fn place(&self, stem: &str) -> Option<Place> {
+        if let Some((owner, part)) = split_stem(stem) {
+            let (block, _) = self.place(owner).filter(|(_, kind)| parts_of(*kind).contains(&part))?;
+            return Some((block, part));
+        }
         match self {
             Self::Guess => guess(stem),
             Self::Family(family, _) if stem == family.names.head => Some((None, Kind::LmHead)),

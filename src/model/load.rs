@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::config::Config;
-use super::decoder::{Block, Head, Linear, Mlp, Model, Parts, Projections};
+use super::decoder::{Block, Head, Linear, Mlp, Model, Parts};
 use super::family::{Architecture, Family, NormKind, Positions, family_of};
+use super::fused::{fused_of, part_name};
 use super::layers::{float_matrix, layers_with};
 use super::norm::Norm;
 use super::stored::{StoredLayer, stored_layers};
 use super::{CompressedLinear, Kind, Layer, ModelError};
 use crate::checkpoint::{Checkpoint, Dtype, Tensor, escaped};
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, RowSelection};
 
 /// Builds the decoder of a checkpoint.
 pub(super) fn load(checkpoint: &Checkpoint) -> Result<Model, ModelError> {
@@ -90,20 +91,15 @@ impl Loader<'_> {
         let names = &self.family.names;
         let local = |name: &str| format!("{}{}{index}.{name}", self.prefix, names.block);
         let mut linear = |wanted: Kind| -> Result<Option<Linear>, ModelError> {
-            let Some((_, name)) = names.linears.iter().find(|(kind, _)| *kind == wanted) else { return Ok(None) };
-            self.linear(&local(name), wanted, names.transposed, weights).map(Some)
+            let named = |kind: Kind| names.linears.iter().find(|(known, _)| *known == kind);
+            let Some((kind, name)) = named(wanted).or_else(|| named(fused_of(wanted)?)) else { return Ok(None) };
+            self.linear(&local(name), (wanted, *kind), names.transposed, weights).map(Some)
         };
+        let gate = linear(Kind::Gate)?;
         let mut needed =
             |kind| linear(kind)?.ok_or_else(|| ModelError::Tensor(format!("no {} in block {index}", kind.name())));
-        let fused = names.linears.iter().any(|(kind, _)| *kind == Kind::Qkv);
-        let projections = if fused {
-            Projections::Fused(needed(Kind::Qkv)?)
-        } else {
-            Projections::Separate([needed(Kind::Q)?, needed(Kind::K)?, needed(Kind::V)?])
-        };
+        let projections = [needed(Kind::Q)?, needed(Kind::K)?, needed(Kind::V)?];
         let output = needed(Kind::O)?;
-        let gated = names.linears.iter().any(|(kind, _)| *kind == Kind::Gate);
-        let gate = if gated { Some(needed(Kind::Gate)?) } else { None };
         let mlp = Mlp { gate, up: needed(Kind::Up)?, down: needed(Kind::Down)? };
         let attention_norm = self.norm(&local(names.attention_norm))?;
         let mlp_norm = self.norm(&local(names.mlp_norm))?;
@@ -117,7 +113,6 @@ impl Loader<'_> {
         match kind {
             Kind::Q => [q, shape.hidden],
             Kind::K | Kind::V => [kv, shape.hidden],
-            Kind::Qkv => [q + 2 * kv, shape.hidden],
             Kind::O => [shape.hidden, q],
             Kind::Down => [shape.hidden, shape.intermediate],
             Kind::LmHead => [shape.vocabulary, shape.hidden],
@@ -125,31 +120,55 @@ impl Loader<'_> {
         }
     }
 
+    /// The map of one kind out of the tensor `stem`, which may be of another kind that fuses it with others.
     fn linear(
         &self,
         stem: &str,
-        kind: Kind,
+        (kind, tensor_kind): (Kind, Kind),
         transposed: bool,
         weights: &mut [Option<Arc<CompressedLinear>>],
     ) -> Result<Linear, ModelError> {
-        let name = format!("{stem}.weight");
+        let tensor = format!("{stem}.weight");
+        let part = if kind == tensor_kind { None } else { self.architecture.fused_rows(kind) };
+        let name = if part.is_some() { part_name(&tensor, kind) } else { tensor.clone() };
         let [rows, cols] = self.shape_of(kind);
         let weight = match self.stored.iter().find(|layer| layer.name == name) {
             Some(layer) if layer.shape == (rows, cols) => layer.weight.clone(),
             Some(layer) => return Err(Self::disagrees(&name, &[layer.shape.0, layer.shape.1], &[rows, cols])),
-            None => CompressedLinear::dense(self.linear_matrix(&name, [rows, cols], transposed)?),
+            None => CompressedLinear::dense(match part {
+                None => self.linear_matrix(&name, [rows, cols], transposed)?,
+                Some(part) => self.part_matrix(stem, kind, part, transposed)?,
+            }),
         };
         let layer = self.layers.iter().position(|layer| layer.name == name);
         let layer = layer.ok_or_else(|| self.missing(&name))?;
         if let Some(slot) = weights.get_mut(layer) {
             *slot = Some(Arc::new(weight));
         }
-        let bias = if self.architecture.biased.contains(&kind) {
-            self.vector(&format!("{stem}.bias"), rows)?
+        let bias = if self.architecture.biased.contains(&tensor_kind) {
+            let whole = self.vector(&format!("{stem}.bias"), part.map_or(rows, |(_, total)| total))?;
+            part.map_or_else(|| whole.clone(), |(part, _)| gathered(&whole, part))
         } else {
             Vec::new()
         };
         Ok(Linear { layer, rows, bias })
+    }
+
+    /// A part of a fused tensor: rows of that, or a tensor of its own where the other parts are stored compressed.
+    fn part_matrix(
+        &self,
+        stem: &str,
+        kind: Kind,
+        (part, total): (RowSelection, usize),
+        transposed: bool,
+    ) -> Result<Matrix, ModelError> {
+        let (alone, [rows, cols]) = (format!("{}.weight", part_name(stem, kind)), self.shape_of(kind));
+        if self.checkpoint.tensor(&alone).is_some() {
+            let matrix = self.linear_matrix(&alone, [rows, cols], false)?;
+            // As it ran in its fused tensor, to the bit.
+            return Ok(matrix.in_columns().filter(|_| transposed).unwrap_or(matrix));
+        }
+        Ok(self.linear_matrix(&format!("{stem}.weight"), [total, cols], transposed)?.select(part)?)
     }
 
     fn linear_matrix(&self, name: &str, [rows, cols]: [usize; 2], transposed: bool) -> Result<Matrix, ModelError> {
@@ -195,7 +214,7 @@ impl Loader<'_> {
         if tied {
             return Ok(Head::Tied);
         }
-        self.linear(stem, Kind::LmHead, false, weights).map(Head::Own)
+        self.linear(stem, (Kind::LmHead, Kind::LmHead), false, weights).map(Head::Own)
     }
 
     /// A one-dimensional tensor, widened.
@@ -236,4 +255,9 @@ impl Loader<'_> {
         let name = escaped(name, 120);
         ModelError::Tensor(format!("tensor {name} is {found:?}, but config.json makes it {wanted:?}"))
     }
+}
+
+/// The elements of `whole` that are those rows.
+fn gathered(whole: &[f32], rows: RowSelection) -> Vec<f32> {
+    (0..rows.rows).map(|row| whole.get(rows.stored(row)).copied().unwrap_or_default()).collect()
 }

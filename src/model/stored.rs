@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
+use super::fused::layer_name;
 use super::{CompressedLinear, LowRank, ModelError};
 use crate::checkpoint::{Checkpoint, Dtype, Tensor, View, escaped};
 use crate::linalg::{Matrix, Order, Values};
@@ -60,7 +61,7 @@ pub struct PartMeta {
 /// A compressed layer found in a checkpoint.
 #[derive(Debug, Clone)]
 pub struct StoredLayer {
-    /// `P.weight`.
+    /// `P.weight`, or `P.weight#k` of a part.
     pub name: String,
     /// [m, n].
     pub shape: (usize, usize),
@@ -145,7 +146,7 @@ fn read_layer(
     }
     let dtype = tensors.first().map_or(Dtype::I8, |tensor| tensor.dtype);
     let bytes = tensors.iter().map(|t| t.data.len() as u64).sum();
-    Ok(StoredLayer { name: format!("{owner}.weight"), shape, bytes, dtype, weight })
+    Ok(StoredLayer { name: layer_name(owner), shape, bytes, dtype, weight })
 }
 
 /// Reads the parts of one layer.

@@ -82,7 +82,7 @@ impl Decompose {
         });
         task.control.check()?;
         // What is no layer is never decomposed: its NaN would go unseen.
-        let layer = |name: &str| self.layers.iter().any(|layer| layer.name == name);
+        let layer = |name: &str| self.layers.iter().any(|layer| layer.tensor == name);
         let mut others = non_finite(&self.checkpoint).into_iter().filter(|found| !layer(&found.tensor));
         if let Some(first) = others.next() {
             let more = match others.count() {
@@ -97,7 +97,7 @@ impl Decompose {
     fn spectrum(&self, index: usize, task: &Task) -> Result<Arc<Spectrum>, CompressError> {
         let unreadable = || CompressError::Plan("its tensor cannot be read as a matrix".into());
         let layer = self.layers.get(index).ok_or_else(unreadable)?;
-        let tensor = self.checkpoint.tensor(&layer.name).ok_or_else(unreadable)?;
+        let tensor = self.checkpoint.tensor(&layer.tensor).ok_or_else(unreadable)?;
         let matrix = layer.matrix(&self.checkpoint).ok_or_else(|| {
             CompressError::Plan(format!("it is stored as {}; only F32, F16 and BF16 can be compressed", layer.dtype))
         })?;
@@ -116,6 +116,7 @@ mod tests {
         let (rows, cols) = (side, side);
         Layer {
             name: name.into(),
+            tensor: name.into(),
             block: None,
             kind: Kind::Other,
             rows,
@@ -123,6 +124,7 @@ mod tests {
             dtype: Dtype::F32,
             bytes: 4,
             transposed: false,
+            part: None,
             fixed,
         }
     }

@@ -77,7 +77,7 @@ impl Encode {
         let encoded =
             || compressed_weight(&self.checkpoint, layer, plan, Layout::Native, &self.cache, calibration, control);
         let weight = given.clone().map_or_else(|| encoded().map(Arc::new), Ok)?;
-        let tensor = self.checkpoint.tensor(&layer.name).filter(|_| given.is_none());
+        let tensor = self.checkpoint.tensor(&layer.tensor).filter(|_| given.is_none());
         let residual = match tensor {
             Some(tensor) if plan.base_is_quantized() && plan.rank > 0 && !plan.needs_statistics() => {
                 // In the factor cache by now.

@@ -131,6 +131,7 @@ mod tests {
         let (rows, cols) = (8, 4);
         Layer {
             name: "w".into(),
+            tensor: "w".into(),
             block: Some(0),
             kind: Kind::K,
             rows,
@@ -138,6 +139,7 @@ mod tests {
             dtype: Dtype::F16,
             bytes: 64,
             transposed: false,
+            part: None,
             fixed,
         }
     }

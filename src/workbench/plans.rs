@@ -89,6 +89,7 @@ mod tests {
         let (rows, cols) = (6, 10);
         Layer {
             name: "w".into(),
+            tensor: "w".into(),
             block: None,
             kind: Kind::Up,
             rows,
@@ -96,6 +97,7 @@ mod tests {
             dtype: Dtype::F32,
             bytes: 240,
             transposed: false,
+            part: None,
             fixed: false,
         }
     }

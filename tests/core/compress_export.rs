@@ -11,7 +11,7 @@ use rankscope::compress::{
     compressed_weight, export, measured_error, plan_export, resolve,
 };
 use rankscope::control::Control;
-use rankscope::model::{Layer, Model, layers_of, stored_layers};
+use rankscope::model::{Kind, Layer, Model, layers_of, stored_layers};
 use safetensors::SafeTensors;
 
 const COMPRESSED: ExportKind = ExportKind::Compressed(Layout::Native);
@@ -187,7 +187,7 @@ fn a_classic_export_runs_as_it_was_coded() {
         let model = opened(&golden(name), halved);
         let written = exported(&model, &options(CLASSIC, &out)).unwrap();
         let read = Checkpoint::open(&out).unwrap();
-        let stem = model.layers[0].name.strip_suffix(".weight").unwrap();
+        let stem = model.layers[0].stem().unwrap();
         assert_eq!(read.tensor(&format!("{stem}.S.quant")).unwrap().shape, [model.plans[0].rank]);
         assert!(read.tensor(&format!("{stem}.U.scale")).is_none());
         assert!(written.layers.iter().all(|layer| layer.error > 0.0 && layer.error < 1.0));
@@ -322,4 +322,85 @@ fn what_must_not_be_written_is_refused_and_nothing_stays() {
         export(&model.checkpoint, &model.layers, &model.plans, &model.policy, (&cache, None), &cancelled, &control);
     assert!(ended.unwrap_err().to_string().contains("cancelled"));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+fn only_k(_: usize, layer: &Layer) -> Plan {
+    if layer.kind == Kind::K { Plan::low_rank(5) } else { Plan::dense() }
+}
+
+/// The rows `rows` of a GPT-2 projection stored [in, out], as [out, in] f32.
+fn rows_of(checkpoint: &Checkpoint, name: &str, rows: std::ops::Range<usize>) -> Vec<u32> {
+    let tensor = checkpoint.tensor(name).unwrap();
+    let (cols, total) = (tensor.shape[0], tensor.shape[1]);
+    let w: Vec<u32> = bytemuck::pod_collect_to_vec(&tensor.data);
+    rows.flat_map(|row| (0..cols).map(move |col| col * total + row)).map(|at| w[at]).collect()
+}
+
+#[test]
+fn one_part_of_a_fused_tensor_is_compressed_and_the_others_stay_as_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    for (name, kind, layout) in [
+        ("gpt2", COMPRESSED, Layout::Native),
+        ("gpt2_original", COMPRESSED, Layout::Native),
+        ("gpt2", CLASSIC, Layout::Classic),
+    ] {
+        let model = opened(&golden(name), only_k);
+        let glob = &model.policy.rules[0].matches;
+        assert!(model.policy.rules.len() == 1 && glob.ends_with(".attn.c_attn.weight#k"), "{glob}");
+        let out = home.path().join(format!("{name}-{layout:?}"));
+        exported(&model, &options(kind, &out)).unwrap();
+        let read = Checkpoint::open(&out).unwrap();
+        let (found, wanted) = (logits(&Model::load(&read).unwrap()), logits(&live(&model, layout)));
+        assert!(found.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits()), "{name}");
+        let names = |layers: &[Layer]| layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&layers_of(&read)), names(&model.layers));
+        let fused = &model.layers[0].tensor;
+        let stem = fused.strip_suffix(".weight").unwrap();
+        assert!(read.tensor(fused).is_none() && read.tensor(&format!("{stem}.bias")).is_some());
+        assert!(read.tensor(&format!("{stem}#k.U.quant")).is_some());
+        for (part, rows) in [("q", 0..32), ("v", 64..96)] {
+            let alone = read.tensor(&format!("{stem}#{part}.weight")).unwrap();
+            assert_eq!(alone.shape, [32, 32]);
+            let bits: Vec<u32> = bytemuck::pod_collect_to_vec(&alone.data);
+            assert_eq!(bits, rows_of(&model.checkpoint, fused, rows));
+        }
+    }
+}
+
+#[test]
+fn a_dense_export_puts_the_parts_together_again() {
+    let home = tempfile::tempdir().unwrap();
+    let model = opened(&golden("gpt2"), only_k);
+    let [small, direct, again] = ["small", "direct", "again"].map(|name| home.path().join(name));
+    exported(&model, &options(COMPRESSED, &small)).unwrap();
+    let written = exported(&model, &options(ExportKind::Dense, &direct)).unwrap();
+    assert_eq!(written.bytes, written.original_bytes);
+    assert!(written.layers.iter().all(|layer| layer.bytes == 32 * 32 * 4 && layer.error > 0.0));
+    exported(&opened(&small, |_, _| Plan::dense()), &options(ExportKind::Dense, &again)).unwrap();
+    let [direct, again] = [direct, again].map(|path| Checkpoint::open(&path).unwrap());
+    assert_eq!(direct.tensors().len(), model.checkpoint.tensors().len());
+    let fused = &model.layers[0].tensor;
+    for tensor in model.checkpoint.tensors() {
+        let (found, unpacked) = (direct.tensor(&tensor.name).unwrap(), again.tensor(&tensor.name).unwrap());
+        assert_eq!((&found.shape, found.dtype), (&tensor.shape, tensor.dtype));
+        assert_eq!(found.data[..], unpacked.data[..], "{}", tensor.name);
+        assert_eq!(found.data[..] == tensor.data[..], !tensor.name.contains("c_attn.weight"));
+    }
+    for (rows, same) in [(0..32, true), (32..64, false), (64..96, true)] {
+        let found = rows_of(&direct, fused, rows.clone()) == rows_of(&model.checkpoint, fused, rows);
+        assert_eq!(found, same);
+    }
+}
+
+#[test]
+fn a_part_that_stayed_dense_is_compressed_later() {
+    let home = tempfile::tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| home.path().join(name));
+    exported(&opened(&golden("gpt2"), only_k), &options(COMPRESSED, &first)).unwrap();
+    let int8 = Plan { base: Base::Int8, ..Plan::dense() };
+    let model = opened(&first, |_, layer| if layer.kind == Kind::V { int8 } else { Plan::dense() });
+    exported(&model, &options(COMPRESSED, &second)).unwrap();
+    let (found, wanted) = (Model::load(&Checkpoint::open(&second).unwrap()).unwrap(), live(&model, Layout::Native));
+    assert!(logits(&found).iter().zip(&logits(&wanted)).all(|(a, b)| a.to_bits() == b.to_bits()));
+    assert_eq!(found.weight_bytes(), wanted.weight_bytes());
 }

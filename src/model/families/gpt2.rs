@@ -3,7 +3,7 @@
 use crate::model::activation::Activation;
 use crate::model::config::Config;
 use crate::model::family::{Architecture, Attention, Family, Names, NormKind, Positions, even_heads};
-use crate::model::{Kind, ModelError};
+use crate::model::{Fusion, Kind, ModelError};
 
 pub(in crate::model) static GPT2: Family = Family {
     model_type: "gpt2",
@@ -54,6 +54,7 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         norm: NormKind::Layer,
         epsilon: config.positive_or("layer_norm_epsilon", 1e-5)? as f32,
         activation: Activation::parse(config.word_or("activation_function", "gelu_new")?)?,
+        fused: Fusion::Stacked,
         biased: &[Kind::Qkv, Kind::O, Kind::Up, Kind::Down],
         tied: config.flag("tie_word_embeddings")?,
         eos: config.ids("eos_token_id", &[50256])?,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::activation::Activation;
 use crate::model::config::{Config, wrong};
 use crate::model::family::{Architecture, Attention, Family, Names, NormKind, Positions, even_heads};
-use crate::model::{Kind, ModelError};
+use crate::model::{Fusion, Kind, ModelError};
 
 pub(in crate::model) static GPT_NEO: Family = Family {
     model_type: "gpt_neo",
@@ -52,6 +52,7 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         norm: NormKind::Layer,
         epsilon: config.positive_or("layer_norm_epsilon", 1e-5)? as f32,
         activation: Activation::parse(config.word_or("activation_function", "gelu_new")?)?,
+        fused: Fusion::Stacked,
         biased: &[Kind::O, Kind::Up, Kind::Down],
         tied: config.flag("tie_word_embeddings")?,
         eos: config.ids("eos_token_id", &[50256])?,

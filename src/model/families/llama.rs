@@ -4,7 +4,7 @@ use crate::model::activation::Activation;
 use crate::model::config::{Config, wrong};
 use crate::model::family::{Architecture, Attention, Family, Names, NormKind, Positions, even_heads};
 use crate::model::rope::RopeSpec;
-use crate::model::{Kind, ModelError};
+use crate::model::{Fusion, Kind, ModelError};
 
 pub(in crate::model) static LLAMA: Family =
     Family { model_type: "llama", names: NAMES, tied_by_default: false, describe };
@@ -84,6 +84,7 @@ pub(super) fn describe_like(
         norm: NormKind::Rms,
         epsilon: config.positive_or("rms_norm_eps", defaults.epsilon)? as f32,
         activation: Activation::parse(config.word_or("hidden_act", "silu")?)?,
+        fused: Fusion::Stacked,
         biased: biased(config)?,
         tied: config.flag("tie_word_embeddings")?,
         eos: config.ids("eos_token_id", &[2])?,

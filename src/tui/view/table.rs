@@ -176,7 +176,10 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
 /// A layer's tensor without the ending that all of them have.
 fn tensor(row: &LayerRow) -> String {
     let name = Column::Name.cell(row);
-    name.strip_suffix(".weight").map_or_else(|| name.clone(), str::to_owned)
+    match name.rsplit_once(".weight") {
+        Some((stem, part)) if part.is_empty() || part.starts_with('#') => format!("{stem}{part}"),
+        _ => name,
+    }
 }
 
 fn role(column: Column, row: &LayerRow) -> Role {
