@@ -155,7 +155,7 @@ fn rough(model: &Model, about: &CalibrationAbout) -> Option<String> {
 }
 
 /// BLAKE3 over parts, each with its length, hex.
-fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+pub(super) fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);

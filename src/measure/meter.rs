@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::propose::{Compressible, DamageMeter};
-use super::{CompareOptions, MeasureError, Trial, compare, run_trials};
+use super::{CompareOptions, Effect, MeasureError, Trial, compare, run_trials};
 use crate::checkpoint::{Checkpoint, escaped};
 use crate::compress::{
     Calibration, CompressError, FactorCache, LayerInputs, Layout, Plan, Subject, compressed_weight, measured_error,
@@ -68,7 +68,7 @@ impl ModelMeter<'_> {
         Ok(weights.into_iter().fold(self.model.clone(), |model, (index, weight)| model.with_weight(index, weight)))
     }
 
-    fn layer(&self, index: usize) -> Result<&Layer, MeasureError> {
+    pub(super) fn layer(&self, index: usize) -> Result<&Layer, MeasureError> {
         let layer = self.model.layers().get(index);
         layer.ok_or_else(|| MeasureError::Layer {
             layer: format!("number {index}"),
@@ -77,7 +77,7 @@ impl ModelMeter<'_> {
     }
 }
 
-fn failed(layer: &Layer, source: CompressError) -> MeasureError {
+pub(super) fn failed(layer: &Layer, source: CompressError) -> MeasureError {
     match source {
         CompressError::Cancelled(cancelled) => cancelled.into(),
         source => MeasureError::Layer { layer: escaped(&layer.name, 200), source },
@@ -107,7 +107,7 @@ impl DamageMeter for ModelMeter<'_> {
 
     fn alone(&self, asked: &[(usize, Plan)], control: &Control) -> Result<Vec<f64>, MeasureError> {
         let trials = asked.par_iter().map(|(layer, plan)| {
-            Ok(Trial { layer: *layer, weight: self.weight(*layer, plan, control)?, noise: false })
+            Ok(Trial { layer: *layer, weight: self.weight(*layer, plan, control)?, effect: Effect::Change })
         });
         let trials: Vec<Trial> = trials.collect::<Result<_, MeasureError>>()?;
         let results = run_trials((self.model, self.model), &trials, self.text, &|_, _| {}, control)?;

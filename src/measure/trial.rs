@@ -22,9 +22,20 @@ pub struct Trial {
     pub layer: usize,
     /// What it runs instead.
     pub weight: Arc<CompressedLinear>,
-    /// Whether the layer stays as it is and Gaussian noise of the same size as the change (norm of the output's error over each
-    /// window, the same in all directions) is added to its output instead.
-    pub noise: bool,
+    /// What is done with it.
+    pub effect: Effect,
+}
+
+/// What a trial does to its layer. Noise is Gaussian, of the size of the change (norm of the output's error over each window),
+/// the same in all directions, seed 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The layer runs the trial's weight.
+    Change,
+    /// The layer stays as it is, and noise is added to its output.
+    Noise,
+    /// The layer runs the trial's weight, and noise is added to its output.
+    ChangeAndNoise,
 }
 
 /// What a trial did: means over the scored positions, against the original.
@@ -42,7 +53,7 @@ pub struct TrialResult {
     pub top1: f64,
     /// Perplexity over the original's.
     pub perplexity_ratio: f64,
-    /// ||(W - W')X||_F / ||WX||_F over every position of the text, as the layer's input is in this model.
+    /// ||(W - W')X||_F / ||WX||_F over every position of the text, as the layer's input is in this model; W is the original's.
     pub output_error: f64,
 }
 
@@ -61,12 +72,23 @@ pub fn run_trials(
 ) -> Result<Vec<TrialResult>, MeasureError> {
     let windows = text_windows(original, options)?;
     control.set_total((trials.len() * windows.len()) as u64);
+    try_on((original, base), trials, &windows, done, control)
+}
+
+/// [`run_trials`] over windows that are cut already; a step of progress for each trial of each window.
+pub(super) fn try_on(
+    (original, base): (&Model, &Model),
+    trials: &[Trial],
+    windows: &[Vec<u32>],
+    done: &(dyn Fn(usize, &TrialResult) + Sync),
+    control: &Control,
+) -> Result<Vec<TrialResult>, MeasureError> {
     let mut results = Vec::with_capacity(trials.len());
     for part in parts(trials) {
         let first = part.start;
         let trials = trials.get(part).unwrap_or_default();
         let mut sums = vec![Sum::default(); trials.len()];
-        for window in &windows {
+        for window in windows {
             let start = Start::new(original, base, window, control)?;
             let each = trials.par_iter().zip(&mut sums);
             each.try_for_each(|(trial, sum)| {
@@ -85,7 +107,7 @@ pub fn run_trials(
 }
 
 /// The windows of a text, each opened by BOS where there is one.
-fn text_windows(model: &Model, options: &CompareOptions) -> Result<Vec<Vec<u32>>, MeasureError> {
+pub(super) fn text_windows(model: &Model, options: &CompareOptions) -> Result<Vec<Vec<u32>>, MeasureError> {
     let ids = options.ids.get(..options.limit.unwrap_or(usize::MAX)).unwrap_or(&options.ids);
     let windows = windows(ids.len(), model.architecture().context, options.bos.is_some());
     let window = |range: Range<usize>| options.bos.into_iter().chain(ids[range].iter().copied()).collect();
@@ -114,6 +136,7 @@ fn parts(trials: &[Trial]) -> Vec<Range<usize>> {
 
 /// One window: what the original says, and what enters each block of the base.
 struct Start<'a> {
+    original: &'a Model,
     base: &'a Model,
     window: &'a [u32],
     logits: Vec<f32>,
@@ -121,7 +144,7 @@ struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    fn new(original: &Model, base: &'a Model, window: &'a [u32], control: &Control) -> Result<Self, ModelError> {
+    fn new(original: &'a Model, base: &'a Model, window: &'a [u32], control: &Control) -> Result<Self, ModelError> {
         // The last token has no next one, and is not read.
         let read = window.get(..window.len() - 1).unwrap_or_default();
         let scored = first_scored(window.len());
@@ -135,16 +158,16 @@ impl<'a> Start<'a> {
             base.run_blocks(block..block + 1, &mut x, None, control)?;
         }
         entering.push(x);
-        Ok(Self { base, window, logits, entering })
+        Ok(Self { original, base, window, logits, entering })
     }
 
     fn run(&self, trial: &Trial, control: &Control) -> Result<Seen, ModelError> {
         let blocks = self.base.architecture().blocks;
         let block = self.base.layers().get(trial.layer).and_then(|layer| layer.block).unwrap_or(blocks).min(blocks);
         let mut x = self.entering.get(block).cloned().unwrap_or_default();
-        let mut watch = Watched::new(self.base, trial);
+        let mut watch = Watched::new(self.original, self.base, trial);
         let changed = self.base.with_weight(trial.layer, Arc::clone(&trial.weight));
-        let model = if trial.noise { self.base } else { &changed };
+        let model = if trial.effect == Effect::Noise { self.base } else { &changed };
         model.run_blocks(block..blocks, &mut x, Some(&mut watch), control)?;
         let length = self.window.len();
         let rows = scored_rows(&x, length - 1, first_scored(length));
@@ -217,17 +240,21 @@ impl Sum {
 /// Measures the error of the trial's layer where it reads its input, and disturbs its output where that is asked for.
 struct Watched<'a> {
     layer: usize,
+    /// The base's and the trial's.
     weights: Option<[&'a CompressedLinear; 2]>,
+    /// Which of them is the original's.
+    whole_of: usize,
     noise: Option<ChaCha8Rng>,
     error: f64,
     whole: f64,
 }
 
 impl<'a> Watched<'a> {
-    fn new(base: &'a Model, trial: &'a Trial) -> Self {
+    fn new(original: &Model, base: &'a Model, trial: &'a Trial) -> Self {
         let weights = base.weight(trial.layer).map(|own| [&**own, &*trial.weight]);
-        let noise = trial.noise.then(|| ChaCha8Rng::seed_from_u64(0));
-        Self { layer: trial.layer, weights, noise, error: 0.0, whole: 0.0 }
+        let restores = original.weight(trial.layer).is_some_and(|weight| Arc::ptr_eq(weight, &trial.weight));
+        let noise = (trial.effect != Effect::Change).then(|| ChaCha8Rng::seed_from_u64(0));
+        Self { layer: trial.layer, weights, whole_of: usize::from(restores), noise, error: 0.0, whole: 0.0 }
     }
 }
 
@@ -240,7 +267,8 @@ impl Observer for Watched<'_> {
         other.apply(x, &mut y[1]);
         let square = |x: f32| f64::from(x) * f64::from(x);
         self.error += y[0].iter().zip(&y[1]).map(|(a, b)| square(a - b)).sum::<f64>();
-        self.whole += y[0].iter().map(|a| square(*a)).sum::<f64>();
+        let whole = if self.whole_of == 0 { &y[0] } else { &y[1] };
+        self.whole += whole.iter().map(|a| square(*a)).sum::<f64>();
     }
 
     fn output(&mut self, layer: usize, y: &mut [f32]) {
@@ -291,9 +319,9 @@ mod tests {
         for name in ["gpt_neo", "gpt2", "llama"] {
             let model = model(name);
             for layer in 0..model.layers().len() {
-                for noise in [false, true] {
+                for effect in [Effect::Change, Effect::Noise, Effect::ChangeAndNoise] {
                     let weight = Arc::clone(model.weight(layer).unwrap());
-                    let found = &run(&model, &[Trial { layer, weight, noise }])[0];
+                    let found = &run(&model, &[Trial { layer, weight, effect }])[0];
                     let TrialResult { kld, mse, top1, perplexity_ratio, output_error, .. } = *found;
                     assert_eq!((kld, mse, output_error), ((0.0, 0.0), 0.0, 0.0));
                     assert_eq!((top1, perplexity_ratio), (1.0, 1.0));
@@ -311,7 +339,7 @@ mod tests {
                 let whole =
                     compare(&model, &model.with_weight(layer, Arc::clone(&weight)), &options(), &Control::new())
                         .unwrap();
-                let found = &run(&model, &[Trial { layer, weight, noise: false }])[0];
+                let found = &run(&model, &[Trial { layer, weight, effect: Effect::Change }])[0];
                 assert_eq!(
                     (found.kld.0, found.mse, found.tokens),
                     (whole.kld.mean, whole.mse.0, whole.tokens),
@@ -327,7 +355,8 @@ mod tests {
     fn noise_is_as_large_as_the_change_and_the_same_every_time() {
         let model = model("llama");
         let weight = bent(&model, 3, 0.2);
-        let trials = [true, false].map(|noise| Trial { layer: 3, weight: Arc::clone(&weight), noise });
+        let trials =
+            [Effect::Noise, Effect::Change].map(|effect| Trial { layer: 3, weight: Arc::clone(&weight), effect });
         let [noisy, changed] = run(&model, &trials).try_into().unwrap();
         assert!((noisy.output_error - changed.output_error).abs() < 1e-15);
         assert!(noisy.kld.0 > 0.0 && (noisy.kld.0 - changed.kld.0).abs() > 1e-9);
@@ -337,7 +366,7 @@ mod tests {
     #[test]
     fn many_weights_are_tried_in_parts() {
         let model = model("gpt_neo");
-        let trial = |layer| Trial { layer, weight: bent(&model, layer, 0.1), noise: false };
+        let trial = |layer| Trial { layer, weight: bent(&model, layer, 0.1), effect: Effect::Change };
         let trials: Vec<Trial> = (0..4).map(trial).collect();
         assert_eq!(parts(&trials), vec![0..4]);
         assert_eq!(parts(&[]), Vec::<Range<usize>>::new());

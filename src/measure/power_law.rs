@@ -1,0 +1,80 @@
+//! The power law of a spectrum's tail.
+
+use super::Spectrum;
+
+/// The eigenvalues s^2 from some value on as a power law p(x) ~ x^-alpha.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PowerLaw {
+    /// The exponent; about 2 to 4 in layers that are trained well, larger ones are closer to random (Martin and Mahoney 2021).
+    pub alpha: f64,
+    /// Largest difference between the tail's distribution and the law's (Kolmogorov and Smirnov), 0 to 1.
+    pub distance: f64,
+}
+
+impl Spectrum {
+    /// The law that fits the tail of the eigenvalues s^2 best: the exponent of greatest likelihood from every value on, of
+    /// which the one of least Kolmogorov-Smirnov distance is taken (Clauset, Shalizi and Newman 2009, continuous). `None` where
+    /// fewer than two values above zero differ.
+    pub fn power_law(&self) -> Option<PowerLaw> {
+        let mut logs: Vec<f64> = self.values.iter().filter(|s| **s > 0.0).map(|s| 2.0 * f64::from(*s).ln()).collect();
+        logs.sort_by(f64::total_cmp);
+        let starts = (0..logs.len()).filter(|start| *start == 0 || logs.get(start - 1) != logs.get(*start));
+        let fits = starts.filter_map(|start| fit(logs.get(start..)?));
+        fits.min_by(|a, b| a.distance.total_cmp(&b.distance))
+    }
+}
+
+/// The law of these logarithms (ascending), from the first on.
+fn fit(logs: &[f64]) -> Option<PowerLaw> {
+    let (first, n) = (*logs.first()?, logs.len() as f64);
+    let sum: f64 = logs.iter().map(|log| log - first).sum();
+    if sum <= 0.0 {
+        return None;
+    }
+    let slope = n / sum;
+    let apart = logs.iter().enumerate().map(|(index, log)| {
+        let law = 1.0 - (-slope * (log - first)).exp();
+        (law - index as f64 / n).abs()
+    });
+    Some(PowerLaw { alpha: 1.0 + slope, distance: apart.fold(0.0, f64::max) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponents_are_those_of_the_reference() {
+        for (values, alpha, distance) in CASES {
+            let law = Spectrum::new(values.to_vec(), values.len(), values.len()).power_law().unwrap();
+            assert!((law.alpha / alpha - 1.0).abs() < 1e-6, "{} {alpha}", law.alpha);
+            assert!((law.distance - distance).abs() < 1e-6, "{} {distance}", law.distance);
+        }
+    }
+
+    #[test]
+    fn a_power_law_is_found_again() {
+        // Quantiles of p(x) ~ x^-3 above 1; values are the roots of eigenvalues.
+        let mut values: Vec<f32> = (0..400).map(|i| (1.0 - (f64::from(i) + 0.5) / 400.0).powf(-0.25) as f32).collect();
+        values.reverse();
+        let law = Spectrum::new(values, 400, 400).power_law().unwrap();
+        assert!((law.alpha - 3.0).abs() < 0.1 && law.distance < 0.01, "{law:?}");
+    }
+
+    #[test]
+    fn where_nothing_differs_there_is_none() {
+        for values in [vec![], vec![0.0; 3], vec![2.0; 5], vec![1.0, 0.0]] {
+            assert_eq!(Spectrum::new(values, 5, 5).power_law(), None);
+        }
+    }
+
+    /// Values, and what `plfit` of Clauset et al. says of their squares, worked out with Python.
+    const CASES: [(&[f32], f64, f64); 2] = [
+        (
+            &[9.5, 6.0, 4.5, 3.75, 3.0, 2.5, 2.25, 2.0, 1.875, 1.75, 1.625, 1.5, 0.5, 0.25, 0.0],
+            1.7893198711,
+            0.0979389548,
+        ),
+        (&[12.0, 3.0, 3.0, 2.0, 1.5, 1.25, 1.25, 1.0, 0.75, 0.5], 1.6423607406, 0.1312009130),
+    ];
+}
