@@ -94,6 +94,8 @@ fn spectra_have_their_figures_and_a_drawing() {
         "effective_rank",
         "energy_rank",
         "noise_edge_rank",
+        "alpha",
+        "alpha_distance",
         "values",
     ];
     assert_eq!(keys(&document["layers"][0]), [&["name", "shape"], figures.as_slice()].concat());
@@ -360,6 +362,49 @@ fn a_planned_policy_fits_its_budget_and_is_an_ordinary_one() {
     assert!(status == Some(1) && reason.contains("raise it"), "{reason}");
     let wrong = args("small");
     assert_eq!(place.failure(&wrong.iter().map(String::as_str).collect::<Vec<_>>()).0, Some(2));
+}
+
+#[test]
+fn sensitivity_tries_every_layer_alone_and_restored() {
+    let place = Place::new();
+    let text = place.file("text", &"w1 w8 w15 w22 w6 w13 w2 w9 ".repeat(10));
+    let model = "tests/data/bad_files/ok_base";
+    let args = ["sensitivity", model, "--text", &text];
+    let only = place.json(&args);
+    assert_eq!(keys(&only)[..4], ["mode", "plan", "baseline", "layers"]);
+    assert_eq!((&only["mode"], &only["baseline"]["kld"]), (&"only".into(), &0.0.into()));
+    let rows = only["layers"].as_array().unwrap();
+    let wanted = [
+        "name",
+        "kld",
+        "cosine",
+        "mse",
+        "perplexity_ratio",
+        "top1_agreement",
+        "looping",
+        "weight_error",
+        "output_error",
+        "kld_iso",
+        "bytes_saved",
+        "pillar",
+    ];
+    assert!(wanted.iter().all(|key| keys(&rows[0]).contains(key)), "{}", rows[0]);
+    let klds: Vec<f64> = rows.iter().map(|row| row["kld"].as_f64().unwrap()).collect();
+    assert!(klds.is_sorted_by(|a, b| a >= b) && klds[0] > 0.0);
+    assert!((only["interaction"]["sum"].as_f64().unwrap() - klds.iter().sum::<f64>()).abs() < 1e-12);
+    assert!(only["interaction"]["together"].as_f64().unwrap() > 0.0);
+    assert_eq!(place.json(&[&args[..], &["--threads", "1"]].concat()), only);
+    assert_eq!(Place::new().json(&[&args[..], &["--threads", "1"]].concat()), only);
+
+    let policy = place.file("p.json", r#"{"rankscope_policy": 1, "rules": [{"match": "*", "base": "int4"}]}"#);
+    let without = place.json(&[&args[..], &["--policy", &policy, "--mode", "without"]].concat());
+    let judged = place.json(&["compare", model, "--policy", &policy, "--text", &text]);
+    assert_eq!(without["baseline"]["kld"], judged["kld"]["mean"]);
+    assert!(without["interaction"].is_null() && without["plan"].is_null());
+    let one = [&args[..], &["--plan", "rank=9999"]].concat();
+    let (status, reason) = place.failure(&one);
+    assert!(status == Some(1) && reason.contains("at most rank"), "{reason}");
+    assert_eq!(place.failure(&[&args[..], &["--mode", "without"]].concat()).0, Some(2));
 }
 
 #[test]

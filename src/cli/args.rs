@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::compress::{Base, Budget, Factors, Layout, Weighting};
+use crate::compress::{Base, Budget, Factors, Layout, Plan, Weighting};
+use crate::measure::Mode;
 use crate::model::Sampling;
 
 /// Decide how to compress a language model, layer by layer.
@@ -74,6 +75,8 @@ pub enum Command {
     Logits(LogitsArgs),
     /// Compare original and compressed, position by position over a text
     Compare(CompareArgs),
+    /// Measure what compressing each layer alone does, or what restoring it alone in a policy gains
+    Sensitivity(SensitivityArgs),
     /// Compute the input statistics of every layer over a text, for plans weighted by activations
     Calibrate(CalibrateArgs),
     /// Find the best policy within a budget: damages measured, shared out, measured again together
@@ -267,6 +270,31 @@ pub struct CompareArgs {
     /// JSON Lines of "prompt" and "expected": also count how many are continued as expected
     #[arg(long, value_name = "FILE")]
     pub probes: Option<PathBuf>,
+}
+
+/// `sensitivity`.
+#[derive(Debug, Args)]
+pub struct SensitivityArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[command(flatten)]
+    pub policy: PolicyArg,
+    /// What is done to each layer
+    #[arg(long, default_value = "only")]
+    pub mode: ModeArg,
+    /// How each layer is compressed [default: as the policy says; without one, base=none,factors=int8 and a quarter of the
+    /// full rank]
+    #[arg(long, value_name = "PLAN", conflicts_with = "policy")]
+    pub plan: Option<Plan>,
+    /// Which layers to try, by name: * and ? match within a name, {a,b} either [default: all]
+    #[arg(long, value_name = "GLOB")]
+    pub layer: Option<String>,
+    /// The text to measure on [default: the evaluation text in the program]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Use at most this many tokens of the text
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_one)]
+    pub tokens: usize,
 }
 
 /// `calibrate`.
@@ -465,6 +493,24 @@ impl From<WeightingArg> for Weighting {
         match weighting {
             WeightingArg::Plain => Self::Plain,
             WeightingArg::Activations => Self::Activations,
+        }
+    }
+}
+
+/// `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Compress it alone
+    Only,
+    /// Restore it alone in the policy
+    Without,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Only => Self::Only,
+            ModeArg::Without => Self::Without,
         }
     }
 }

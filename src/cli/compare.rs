@@ -14,6 +14,8 @@ use crate::measure::{
 use crate::model::Model;
 use crate::workbench::EVALUATION_TEXT;
 
+/// Norm ratios of a block's state beyond these are named.
+const SOUND_NORMS: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 /// Fewer scored tokens than this are worth a warning.
 const FEW: usize = 100;
 
@@ -164,5 +166,29 @@ fn text_of(document: &Document) -> String {
     for row in &document.drift {
         drift.row(vec![row.block.to_string(), figure(row.cosine), figure(row.norm_ratio)]);
     }
-    text + "\n" + &drift.text()
+    text + "\n" + &drift.text() + &strayed(&document.drift)
+}
+
+/// Names the blocks whose state has less than half or more than twice the original's norm, or none that is a number.
+fn strayed(drift: &[Drift]) -> String {
+    let mut text = String::new();
+    for row in drift.iter().filter(|row| !SOUND_NORMS.contains(&row.norm_ratio)) {
+        let _ =
+            writeln!(text, "block {}: the state's norm is {} times the original's", row.block, figure(row.norm_ratio));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_whose_norm_explodes_or_fades_are_named() {
+        let norms = [1.0, 2.5, 0.5, 0.4, f64::NAN, 2.0].into_iter().enumerate();
+        let drift: Vec<Drift> = norms.map(|(block, norm_ratio)| Drift { block, cosine: 1.0, norm_ratio }).collect();
+        let named: Vec<String> = strayed(&drift).lines().map(|line| line.chars().take(8).collect()).collect();
+        assert_eq!(named, ["block 1:", "block 3:", "block 4:"]);
+        assert!(strayed(&drift).contains("2.5000 times"));
+    }
 }

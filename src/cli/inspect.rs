@@ -58,7 +58,8 @@ pub fn run(args: &InspectArgs, session: &Session) -> anyhow::Result<()> {
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
 }
 
-/// Figures by layer name. A layer that is stored compressed has none, nor one that cannot be decomposed: a warning says why.
+/// Figures by layer name. Those of a layer that is stored compressed are empty, and of one that cannot be decomposed: a warning
+/// says why.
 fn figures(session: &Session, opened: &Opened) -> anyhow::Result<BTreeMap<String, Figures>> {
     let (control, _progress) = session.phase("decomposing");
     let layers: Vec<&Layer> = opened.layers.iter().filter(|layer| !layer.fixed).collect();
@@ -77,7 +78,11 @@ fn figures(session: &Session, opened: &Opened) -> anyhow::Result<BTreeMap<String
             None
         }
     });
-    Ok(known.collect())
+    let mut found: BTreeMap<String, Figures> = known.collect();
+    for layer in &opened.layers {
+        found.entry(layer.name.clone()).or_default();
+    }
+    Ok(found)
 }
 
 fn document(opened: &Opened, mut figures: BTreeMap<String, Figures>) -> Document<'_> {
@@ -152,6 +157,7 @@ fn text(document: &Document<'_>) -> String {
         ">90 %",
         ">99 %",
         ">above noise",
+        ">alpha",
     ]);
     for row in &document.layers {
         let mut cells = vec![

@@ -22,6 +22,7 @@ mod plan_json;
 mod policy;
 mod progress;
 mod roundtrip;
+mod sensitivity;
 mod session;
 mod spectrum;
 mod svg;
@@ -84,6 +85,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Generate(args) => generate::run(args, &session),
         Command::Logits(args) => logits::run(args, &session),
         Command::Compare(args) => compare::run(args, &session),
+        Command::Sensitivity(args) => sensitivity::run(args, &session),
         Command::Calibrate(args) => calibrate::run(args, &session),
         Command::Plan(args) => plan::run(args, &session),
         Command::Compress(args) => compress::run(args, &session),

@@ -53,7 +53,8 @@ pub fn run(args: &SpectrumArgs, session: &Session) -> anyhow::Result<()> {
 }
 
 fn text(document: &Document<'_>) -> String {
-    let mut table = Table::new(&["layer", ">shape", ">stable", ">effective", ">90 %", ">99 %", ">above noise"]);
+    let mut table =
+        Table::new(&["layer", ">shape", ">stable", ">effective", ">90 %", ">99 %", ">above noise", ">alpha"]);
     for row in &document.layers {
         table.row([vec![output::name(row.name), output::shape(&row.shape)], row.figures.cells().to_vec()].concat());
     }

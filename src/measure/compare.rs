@@ -312,3 +312,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "compare_reference.rs"]
+mod reference;
