@@ -277,6 +277,16 @@ fn policies_are_shown_checked_and_told_apart() {
 }
 
 #[test]
+fn a_folder_with_compressed_parts_counts_what_they_stand_for() {
+    let place = Place::new();
+    let policy = r#"{"rankscope_policy": 1, "rules": [{"match": "*c_attn*#k", "rank": 4}, {"match": "*c_fc*", "base": "int4"}]}"#;
+    let (policy, out) = (place.file("policy.json", policy), place.path("out").display().to_string());
+    let model = "tests/data/golden/gpt2";
+    place.json(&["compress", model, "--policy", &policy, "--out", &out]);
+    assert_eq!(place.json(&["inspect", &out])["parameters"], place.json(&["inspect", model])["parameters"]);
+}
+
+#[test]
 fn a_compressed_folder_is_written_read_and_never_written_over() {
     let place = Place::new();
     let policy = place.file("p.json", K_PROJ);

@@ -123,11 +123,12 @@ fn layer_row(layer: &Layer, figures: Option<Figures>) -> LayerRow<'_> {
 /// Elements of all tensors; of a layer that is stored compressed, those of the matrix that it stands for.
 fn parameters(opened: &Opened) -> u64 {
     let fixed: Vec<&Layer> = opened.layers.iter().filter(|layer| layer.fixed).collect();
-    let stems: Vec<&str> = fixed.iter().map(|layer| layer.name.trim_end_matches(".weight")).collect();
+    let stems: Vec<String> = fixed.iter().map(|layer| layer.stem().unwrap_or_else(|| layer.name.clone())).collect();
     let is_part = |name: &str| {
         let parts = [".U", ".S", ".Vh", ".base"];
-        let of =
-            |stem: &&str| name.strip_prefix(stem).is_some_and(|rest| parts.iter().any(|part| rest.starts_with(part)));
+        let of = |stem: &String| {
+            name.strip_prefix(stem.as_str()).is_some_and(|rest| parts.iter().any(|part| rest.starts_with(part)))
+        };
         stems.iter().any(of)
     };
     let tensors = opened.checkpoint.tensors().iter().filter(|tensor| !is_part(&tensor.name));

@@ -100,7 +100,9 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
         anyhow::bail!("no layer to try: the policy, or --layer, leaves none that is compressed");
     }
     let (control, progress) = session.phase("compressing");
-    let together = meter.compressed(&plans, &control)?;
+    let alone = |(layer, _): &&(usize, Plan)| mode == Mode::Without || tried.contains(layer);
+    let counted: Vec<(usize, Plan)> = plans.iter().filter(alone).copied().collect();
+    let together = meter.compressed(&counted, &control)?;
     drop(progress);
     let base = if mode == Mode::Only { &model } else { &together };
     let baseline = compared(session, &model, base, &text)?;

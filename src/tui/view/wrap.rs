@@ -48,7 +48,7 @@ fn is_unsafe(c: char) -> bool {
 fn push(lines: &mut Vec<Vec<Glyph>>, next: Glyph, width: usize) {
     let Some(line) = lines.last_mut() else { return };
     let used: usize = line.iter().map(|glyph| glyph.width).sum();
-    if used + next.width <= width {
+    if used + next.width <= width || line.is_empty() {
         line.push(next);
         return;
     }
@@ -57,12 +57,12 @@ fn push(lines: &mut Vec<Vec<Glyph>>, next: Glyph, width: usize) {
         return;
     }
     let start = line.iter().rposition(|glyph| glyph.text == " ").map_or(line.len(), |space| space + 1);
-    let mut moved = line.split_off(start);
+    let moved = line.split_off(start);
     while line.last().is_some_and(|glyph| glyph.text == " ") {
         line.pop();
     }
-    moved.push(next);
     lines.push(moved);
+    push(lines, next, width);
 }
 
 fn joined(line: Vec<Glyph>) -> Vec<Piece> {
@@ -93,6 +93,7 @@ mod tests {
         assert_eq!(lines("unbreakable", 4), ["unbr", "eaka", "ble"]);
         assert_eq!(lines("a\n\nb", 9), ["a", "", "b"]);
         assert_eq!(lines("木木木", 4), ["木木", "木"]);
+        assert_eq!(lines(" ab木", 3), ["", "ab", "木"]);
     }
 
     #[test]
