@@ -50,6 +50,24 @@ fn panes_and_dialogs() {
 }
 
 #[test]
+fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
+    let mut desk = Desk::demo();
+    desk.keys("jr8<enter><esc>");
+    desk.settle();
+    let predicted = |desk: &mut Desk| {
+        let screen = desk.screen(120, 36);
+        let figure = screen.split("predicted ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        (figure.map(str::to_owned), screen.contains("error by rank, plain"))
+    };
+    let (plain, told) = predicted(&mut desk);
+    assert!(plain.is_some() && !told);
+    desk.keys("N");
+    desk.settle();
+    let (corrected, told) = predicted(&mut desk);
+    assert!(corrected.is_some() && corrected != plain && told);
+}
+
+#[test]
 fn no_size_is_too_small_or_too_large() {
     let mut desk = at_work();
     for opened in ["", "s", "m", "?", "<esc>:", "<esc>x", "<esc>J", "<esc>/a", "<esc>p", "<esc>q"] {

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use super::chart::{self, Chart};
 use super::paint::{View, fit_end, width};
 use crate::checkpoint::escaped;
+use crate::compress::{Base, Plan, Weighting};
 use crate::measure::Spectrum;
 use crate::tui::format;
 use crate::tui::theme::Role;
@@ -102,7 +103,7 @@ fn values_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spec
 fn error_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
     let height = |rank: usize| spectrum.error_at(rank);
     let chart = Chart {
-        title: "error by rank",
+        title: if is_plain(row) { "error by rank" } else { "error by rank, plain" },
         under: false,
         labels: ("100%".to_owned(), "0%".to_owned()),
         max_rank: row.layer.max_rank(),
@@ -119,6 +120,12 @@ fn drawn(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
     view.hit(chart::plot_area(area), Target::Chart(chart.max_rank));
 }
 
+/// Whether the layer is cut by its own singular values and nothing else.
+fn is_plain(row: &LayerRow) -> bool {
+    let Plan { base, weighting, norm_correction, .. } = row.plan;
+    matches!(base, Base::None | Base::Dense) && weighting == Weighting::Plain && !norm_correction
+}
+
 type Figure = (String, String, Role);
 
 fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figure> {
@@ -128,8 +135,11 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
         Some(rank) => {
             all.push((format!("rank {rank}/"), row.layer.max_rank().to_string(), Role::Dim));
             all.push(figure("energy", format::percent(spectrum.energy_at(rank))));
-            let error = spectrum.error_at(rank);
-            all.push(("predicted ".to_owned(), format::percent(error), super::paint::error_role(error)));
+            // The singular values alone tell the error of the plain low-rank plan; of any other the row knows it, or nobody.
+            let own = row.predicted.filter(|_| rank == row.plan.rank);
+            let error = if is_plain(row) { Some(spectrum.error_at(rank)) } else { own };
+            let shown = |error| ("predicted ".to_owned(), format::percent(error), super::paint::error_role(error));
+            all.extend(error.map(shown));
         }
         None => all.push(figure("plan", row.plan.to_string())),
     }
