@@ -105,6 +105,7 @@ fn texts(view: &mut View<'_>, area: Rect) {
     let end = longest.saturating_sub(view.ui.text_scroll.min(view.facts.text_overflow));
     let first = end.saturating_sub(page);
     for (area, lines) in [left, right].into_iter().zip(&wrapped) {
+        let first = first_line(lines.len(), first, page);
         for (y, line) in (area.y + 1..area.bottom()).zip(lines.iter().skip(first)) {
             let mut x = area.x + 1;
             for (text, role) in line {
@@ -113,6 +114,12 @@ fn texts(view: &mut View<'_>, area: Rect) {
         }
     }
     empty_hint(view, left);
+}
+
+/// The line that a pane of `page` lines begins with, where the longer text begins with `first`: the same one, so that the
+/// texts stand side by side, unless all of this text lies above it; then its last lines are shown.
+fn first_line(lines: usize, first: usize, page: usize) -> usize {
+    if first < lines { first } else { lines.saturating_sub(page) }
 }
 
 fn empty_hint(view: &mut View<'_>, area: Rect) {
@@ -226,4 +233,17 @@ pub fn summary(view: &View<'_>) -> String {
         return sampling;
     }
     format!("{} of {} tokens · {sampling} · {state}", live.original.tokens.len(), view.ui.max_tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_ended_early_stays_in_sight() {
+        assert_eq!(first_line(20, 12, 6), 12);
+        assert_eq!(first_line(13, 12, 6), 12);
+        assert_eq!(first_line(12, 12, 6), 6);
+        assert_eq!(first_line(3, 12, 6), 0);
+    }
 }
