@@ -107,15 +107,25 @@ pub(super) fn first_scored(length: usize) -> usize {
 /// # Errors
 /// Model errors.
 pub fn run_window(model: &Model, window: &[u32], control: &Control) -> Result<WindowPass, ModelError> {
+    let mut states: Vec<Vec<f32>> = Vec::new();
+    let logits = scored_pass(model, window, &mut states, control)?;
+    Ok(WindowPass { logits, states })
+}
+
+/// Logits [scored, vocabulary] of a window's scored positions, which `observer` watches.
+pub(super) fn scored_pass(
+    model: &Model,
+    window: &[u32],
+    observer: &mut dyn Observer,
+    control: &Control,
+) -> Result<Vec<f32>, ModelError> {
     let scored_end = window.len().saturating_sub(1);
     let (read, scored) = window[..scored_end].split_at(first_scored(window.len()));
     let mut cache = model.cache();
     if !read.is_empty() {
         model.forward(read, &mut cache, control)?;
     }
-    let mut states: Vec<Vec<f32>> = Vec::new();
-    let logits = model.forward_all(scored, &mut cache, Some(&mut states), control)?;
-    Ok(WindowPass { logits, states })
+    model.forward_all(scored, &mut cache, Some(observer), control)
 }
 
 /// Sums of one block's drift over positions.

@@ -1,5 +1,6 @@
 //! Measurement: spectra, round trips, logits, perplexity, loops, bench. This room prints nothing.
 
+mod attention;
 mod bandwidth;
 mod bench;
 mod calibrate;
@@ -20,6 +21,7 @@ mod spectrum;
 mod statistics;
 mod trial;
 
+pub use attention::{AttentionFigures, AttentionShift, attention_shift};
 pub use bandwidth::read_bandwidth;
 pub use bench::{BenchOptions, BenchReport, Loader, Timing, bench};
 pub use calibrate::{CalibrateOptions, Calibrated, WIDEST_INPUT, calibrate};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::attention::{BlockCache, attend};
+use super::attention::{Attending, BlockCache};
 use super::decoder::{Block, Cache, Head, Linear, Mlp, Model};
 use super::observe::Watch;
 use super::{ModelError, Observer};
@@ -193,7 +193,9 @@ impl Model {
             held.values.truncate(first * kv_width);
             held.keys.extend_from_slice(&k);
             held.values.extend_from_slice(&v);
-            attend(shape, *span, held, &q, first, &mut out);
+            let attending = Attending { architecture: shape, shape: *span, cache: held, queries: &q, first };
+            watch.attending(index, &attending);
+            attending.attend(&mut out);
         }
         out
     }

@@ -21,6 +21,7 @@ mod stored;
 mod weight;
 
 pub use activation::Activation;
+pub use attention::Attending;
 pub use decoder::{Cache, Model};
 pub use error::ModelError;
 pub use family::{Architecture, Attention, NormKind, Positions, supported_families};

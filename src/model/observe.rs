@@ -1,5 +1,7 @@
 //! What can be watched, and disturbed, while a model runs.
 
+use super::attention::Attending;
+
 /// Watches a forward pass. Every method does nothing unless it is given.
 pub trait Observer {
     /// A hidden state [t, hidden] of all tokens, as transformers returns them: index 0 the embeddings, i the output of
@@ -12,6 +14,9 @@ pub trait Observer {
 
     /// The output [t, m] of a layer, its bias included; what is written there is what the model goes on with.
     fn output(&mut self, _layer: usize, _y: &mut [f32]) {}
+
+    /// The queries of a block's attention, with the keys that they meet.
+    fn attending(&mut self, _block: usize, _attending: &Attending<'_>) {}
 }
 
 /// An observer that may be absent.
@@ -33,6 +38,12 @@ impl Watch<'_> {
     pub fn output(&mut self, layer: usize, y: &mut [f32]) {
         if let Some(observer) = self.0.as_deref_mut() {
             observer.output(layer, y);
+        }
+    }
+
+    pub fn attending(&mut self, block: usize, attending: &Attending<'_>) {
+        if let Some(observer) = self.0.as_deref_mut() {
+            observer.attending(block, attending);
         }
     }
 }
