@@ -232,6 +232,34 @@ fn a_comparison_has_every_figure() {
 }
 
 #[test]
+fn a_comparison_tells_more_where_it_is_asked() {
+    let place = Place::new();
+    let policy = place.file("p.json", K_PROJ);
+    let prompts = place.file("prompts.txt", "Once upon a time\n\nLong ago, a child\n");
+    let asked = ["--tokens", "512", "--probes", "demo", "--attention", "--layers", "--health", "--max-tokens", "8"];
+    let command = [&["compare", "demo", "--policy", &policy, "--prompts", &prompts][..], &asked].concat();
+    let document = place.json(&command);
+    assert_eq!(document["probes"]["count"], 200);
+    let attention = document["attention"].as_array().unwrap();
+    assert_eq!((attention.len(), &attention[3]["block"]), (6, &3.into()));
+    assert_eq!(keys(&attention[0]["compressed"]), ["entropy", "scale", "top"]);
+    let layers = document["layers"].as_array().unwrap();
+    assert!(layers.len() == 6 && layers.iter().all(|layer| layer["output_error"].as_f64().unwrap() > 0.0));
+    let health = &document["health"];
+    assert_eq!((&health["prompts"], &health["max_tokens"]), (&2.into(), &8.into()));
+    assert_eq!(keys(&health["original"]), ["loop_rate", "distinct_2", "distinct_3"]);
+    assert_eq!(health["texts"][1]["original"]["tokens"], 8);
+    let text = String::from_utf8(place.run(&command).stdout).unwrap();
+    for heading in ["scale of logits", "output error", "distinct bigrams", "texts part after"] {
+        assert!(text.contains(heading), "{heading} is missing in {text}");
+    }
+    let empty = place.file("none.txt", "\n");
+    let (status, reason) =
+        place.failure(&["compare", "demo", "--policy", &policy, "--tokens", "64", "--health", "--prompts", &empty]);
+    assert!(status == Some(1) && reason.contains("there are no prompts"), "{reason}");
+}
+
+#[test]
 fn a_model_compared_with_itself_does_not_differ() {
     let place = Place::new();
     let output = place.run(&["compare", "demo", "--with", "demo", "--tokens", "100", "--json"]);

@@ -8,6 +8,7 @@ mod folder;
 mod header;
 mod index;
 mod json;
+mod kept;
 mod locate;
 mod open;
 mod remembered;
@@ -19,6 +20,7 @@ mod write;
 
 pub use bytes::{Bytes, View};
 pub use error::CheckpointError;
+pub use kept::{KeptFolder, Unsound};
 pub use locate::locate;
 pub use open::{Checkpoint, Embedded, Sidecar};
 pub use safetensors::Dtype;

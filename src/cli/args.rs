@@ -267,9 +267,24 @@ pub struct CompareArgs {
     /// Use at most this many tokens of the text
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub tokens: Option<usize>,
-    /// JSON Lines of "prompt" and "expected": also count how many are continued as expected
+    /// JSON Lines of "prompt" and "expected": also count how many are continued as expected ("demo": those of the demo)
     #[arg(long, value_name = "FILE")]
     pub probes: Option<PathBuf>,
+    /// Also let both models write after prompts: how many texts loop, how varied they are, where they part
+    #[arg(long)]
+    pub health: bool,
+    /// Prompts for --health, one a line [default: those in the program]
+    #[arg(long, value_name = "FILE", requires = "health")]
+    pub prompts: Option<PathBuf>,
+    /// Most tokens written after each prompt
+    #[arg(long, value_name = "N", default_value_t = 96, value_parser = at_least_one, requires = "health")]
+    pub max_tokens: usize,
+    /// Also compare each block's attention: entropy, scale of its logits, largest weight
+    #[arg(long)]
+    pub attention: bool,
+    /// Also measure the output error of every changed layer on the text
+    #[arg(long)]
+    pub layers: bool,
 }
 
 /// `sensitivity`.

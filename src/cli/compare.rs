@@ -1,57 +1,71 @@
 //! `compare`: original against compressed over a text.
 
-use std::fmt::Write as _;
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::args::CompareArgs;
+use super::compare_text::text_of;
 use super::failure::{Usage, warn};
-use super::output::{self, figure, percent};
+use super::output;
 use super::session::{Opened, Session, bits_per_weight, read_text};
+use crate::checkpoint::Tokenizer;
 use crate::measure::{
-    CompareOptions, Comparison, Drift, Kld, Perplexity, Probe, ProbeReport, compare, parse_probes, probe,
+    AttentionShift, CompareOptions, Comparison, Drift, Health, KeptPasses, Kld, LayerError, Perplexity, Probe,
+    ProbeReport, Reference, attention_shift, compare, health, layer_errors, parse_probes, probe,
 };
 use crate::model::Model;
-use crate::workbench::EVALUATION_TEXT;
+use crate::workbench::{EVALUATION_TEXT, PROBES, PROMPTS};
 
-/// Norm ratios of a block's state beyond these are named.
-const SOUND_NORMS: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 /// Fewer scored tokens than this are worth a warning.
 const FEW: usize = 100;
 
 #[derive(Debug, Serialize)]
-struct Document {
-    tokens: usize,
-    cosine: Cosine,
-    mse: f64,
-    mse_se: f64,
-    kld: Kld,
-    delta_p: DeltaP,
-    top1_agreement: f64,
-    top1_se: f64,
-    perplexity: Perplexity,
-    bytes: Bytes,
-    bits_per_weight: Option<f64>,
-    drift: Vec<Drift>,
-    probes: Option<ProbeReport>,
+pub(super) struct Document {
+    pub(super) tokens: usize,
+    pub(super) cosine: Cosine,
+    pub(super) mse: f64,
+    pub(super) mse_se: f64,
+    pub(super) kld: Kld,
+    pub(super) delta_p: DeltaP,
+    pub(super) top1_agreement: f64,
+    pub(super) top1_se: f64,
+    pub(super) perplexity: Perplexity,
+    pub(super) bytes: Bytes,
+    pub(super) bits_per_weight: Option<f64>,
+    pub(super) drift: Vec<Drift>,
+    pub(super) probes: Option<ProbeReport>,
+    #[serde(flatten)]
+    pub(super) asked: Asked,
 }
 
 #[derive(Debug, Serialize)]
-struct Cosine {
-    mean: f64,
-    min: f64,
+pub(super) struct Cosine {
+    pub(super) mean: f64,
+    pub(super) min: f64,
 }
 
 #[derive(Debug, Serialize)]
-struct DeltaP {
-    mean: f64,
-    rms: f64,
+pub(super) struct DeltaP {
+    pub(super) mean: f64,
+    pub(super) rms: f64,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Bytes {
-    original: u64,
-    compressed: u64,
+pub(super) struct Bytes {
+    pub(super) original: u64,
+    pub(super) compressed: u64,
+}
+
+/// What is measured only where it is asked for.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) health: Option<Health>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attention: Option<Vec<AttentionShift>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) layers: Option<Vec<LayerError>>,
 }
 
 /// The two models, and the sizes that cannot be seen from them alone.
@@ -67,19 +81,19 @@ struct Pair {
 /// # Errors
 /// What is wrong with models, policy, text or probes.
 pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
-    let probes = args
-        .probes
-        .as_ref()
-        .map(|path| parse_probes(&read_text(path)?).map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display())));
-    let probes: Option<Vec<Probe>> = probes.transpose()?;
+    let probes = args.probes.as_deref().map(read_probes).transpose()?;
+    let prompts = args.prompts.as_ref().map(|path| read_text(path)).transpose()?;
     let text = args.text.as_ref().map(|path| read_text(path)).transpose()?;
     let pair = pair(args, session)?;
     let tokenizer = pair.opened.tokenizer(&pair.original)?;
     let ids = tokenizer.encode_plain(text.as_deref().unwrap_or(EVALUATION_TEXT))?;
     let options = CompareOptions { ids, bos: tokenizer.opening(), limit: args.tokens };
+    let passes = session.passes(&pair.opened, &pair.original);
+    let reference = Reference { model: &pair.original, passes: passes.as_ref() };
     let (control, progress) = session.phase("comparing");
-    let comparison = compare(&pair.original, &pair.compressed, &options, &control)?;
+    let comparison = compare(reference, &pair.compressed, &options, &control)?;
     drop(progress);
+    passes.iter().filter_map(KeptPasses::note).for_each(warn);
     if comparison.tokens < FEW {
         warn(format!(
             "only {} tokens are scored: the figures are rough, their errors too; give a longer text",
@@ -90,8 +104,42 @@ pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
     let report =
         probes.map(|probes| probe(&pair.original, &pair.compressed, &tokenizer, &probes, &control)).transpose()?;
     drop(progress);
-    let document = document(comparison, report, &pair);
+    let asked = asked(args, session, &pair, (&tokenizer, &options), prompts.as_deref().unwrap_or(PROMPTS))?;
+    let document = document(comparison, report, asked, &pair);
     if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
+}
+
+/// The probes of a file; those of the demo by its name.
+fn read_probes(path: &Path) -> anyhow::Result<Vec<Probe>> {
+    if path == Path::new("demo") && !path.exists() {
+        return parse_probes(PROBES).map_err(anyhow::Error::msg);
+    }
+    parse_probes(&read_text(path)?).map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))
+}
+
+/// What the flags ask for beyond the comparison.
+fn asked(
+    args: &CompareArgs,
+    session: &Session,
+    Pair { original, compressed, .. }: &Pair,
+    (tokenizer, text): (&Tokenizer, &CompareOptions),
+    prompts: &str,
+) -> anyhow::Result<Asked> {
+    let mut asked = Asked::default();
+    if args.health {
+        let (control, _progress) = session.phase("writing");
+        let prompts: Vec<String> = prompts.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        asked.health = Some(health((original, compressed), tokenizer, &prompts, args.max_tokens, &control)?);
+    }
+    if args.attention {
+        let (control, _progress) = session.phase("watching attention");
+        asked.attention = Some(attention_shift((original, compressed), text, &control)?);
+    }
+    if args.layers {
+        let (control, _progress) = session.phase("measuring layers");
+        asked.layers = Some(layer_errors((original, compressed), text, &control)?);
+    }
+    Ok(asked)
 }
 
 /// MODEL under a policy; MODEL and another; or what MODEL came from and MODEL.
@@ -114,7 +162,7 @@ fn pair(args: &CompareArgs, session: &Session) -> anyhow::Result<Pair> {
     Ok(Pair { opened, original, compressed })
 }
 
-fn document(comparison: Comparison, probes: Option<ProbeReport>, pair: &Pair) -> Document {
+fn document(comparison: Comparison, probes: Option<ProbeReport>, asked: Asked, pair: &Pair) -> Document {
     let layers = pair.compressed.layers();
     let stored: u64 = (0..layers.len()).filter_map(|index| pair.compressed.weight(index)).map(|w| w.bytes()).sum();
     Document {
@@ -131,64 +179,6 @@ fn document(comparison: Comparison, probes: Option<ProbeReport>, pair: &Pair) ->
         bits_per_weight: bits_per_weight(stored, layers),
         drift: comparison.drift,
         probes,
-    }
-}
-
-fn text_of(document: &Document) -> String {
-    let (kld, perplexity) = (&document.kld, &document.perplexity);
-    let with_error = |value: f64, error: f64| format!("{} ± {}", figure(value), figure(error));
-    let lines = [
-        ("tokens scored", document.tokens.to_string()),
-        ("KLD", format!("{} nats", with_error(kld.mean, kld.mean_se))),
-        ("  median, 90 %", format!("{}, {}", figure(kld.median), figure(kld.p90))),
-        ("  99 %, 99.9 %, max", format!("{}, {}, {}", figure(kld.p99), figure(kld.p999), figure(kld.max))),
-        ("same top token", format!("{} ± {}", percent(document.top1_agreement), percent(document.top1_se))),
-        ("perplexity", format!("{} to {}", figure(perplexity.original), figure(perplexity.compressed))),
-        ("  ratio", with_error(perplexity.ratio, perplexity.ratio_se)),
-        ("change of p", format!("mean {}, rms {}", figure(document.delta_p.mean), figure(document.delta_p.rms))),
-        ("cosine of logits", format!("mean {}, least {}", figure(document.cosine.mean), figure(document.cosine.min))),
-        ("MSE of logits", with_error(document.mse, document.mse_se)),
-        (
-            "bytes",
-            format!("{} to {}", output::bytes(document.bytes.original), output::bytes(document.bytes.compressed)),
-        ),
-        ("bits per weight", output::maybe(document.bits_per_weight)),
-    ];
-    let mut text = String::new();
-    for (name, value) in lines {
-        let _ = writeln!(text, "{name:<20} {value}");
-    }
-    if let Some(probes) = &document.probes {
-        let (original, compressed) = (percent(probes.original), percent(probes.compressed));
-        let _ = writeln!(text, "{:<20} {original} to {compressed} of {}", "probes answered", probes.count);
-    }
-    let mut drift = output::Table::new(&[">block", ">cosine of states", ">norm ratio"]);
-    for row in &document.drift {
-        drift.row(vec![row.block.to_string(), figure(row.cosine), figure(row.norm_ratio)]);
-    }
-    text + "\n" + &drift.text() + &strayed(&document.drift)
-}
-
-/// Names the blocks whose state has less than half or more than twice the original's norm, or none that is a number.
-fn strayed(drift: &[Drift]) -> String {
-    let mut text = String::new();
-    for row in drift.iter().filter(|row| !SOUND_NORMS.contains(&row.norm_ratio)) {
-        let _ =
-            writeln!(text, "block {}: the state's norm is {} times the original's", row.block, figure(row.norm_ratio));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocks_whose_norm_explodes_or_fades_are_named() {
-        let norms = [1.0, 2.5, 0.5, 0.4, f64::NAN, 2.0].into_iter().enumerate();
-        let drift: Vec<Drift> = norms.map(|(block, norm_ratio)| Drift { block, cosine: 1.0, norm_ratio }).collect();
-        let named: Vec<String> = strayed(&drift).lines().map(|line| line.chars().take(8).collect()).collect();
-        assert_eq!(named, ["block 1:", "block 3:", "block 4:"]);
-        assert!(strayed(&drift).contains("2.5000 times"));
+        asked,
     }
 }

@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod calibrate;
 mod compare;
+mod compare_text;
 mod compress;
 mod extras;
 mod failure;

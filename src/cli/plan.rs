@@ -9,7 +9,7 @@ use super::plan_json::PlanJson;
 use super::session::{Opened, Session, bits_per_weight, read_text};
 use crate::checkpoint::replace_file;
 use crate::compress::{Calibration, Plan, Policy, Sizes, Weighting};
-use crate::measure::{CompareOptions, ModelMeter, Priced, Proposal, propose};
+use crate::measure::{CompareOptions, KeptPasses, ModelMeter, Priced, Proposal, propose};
 use crate::model::{Layer, Model};
 use crate::workbench::EVALUATION_TEXT;
 
@@ -76,12 +76,14 @@ pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
     let text = CompareOptions { ids, bos: tokenizer.opening(), limit: Some(args.tokens) };
     let wanted = Plan { weighting: Weighting::Activations, ..Plan::low_rank(1) };
     let calibration = session.calibration(&opened, &args.statistics, &[wanted], None)?;
+    let passes = session.passes(&opened, &model);
     let meter = ModelMeter {
         checkpoint: &opened.checkpoint,
         model: &model,
         cache: &session.cache,
         calibration: calibration.as_ref(),
         text: &text,
+        passes: passes.as_ref(),
     };
     let (layers, left) = meter.compressible();
     for name in left {
@@ -92,6 +94,7 @@ pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
     let fixed = sizes.layers - layers.iter().map(|layer| layer.bytes).sum::<u64>();
     let proposal = propose(&layers, budget.saturating_sub(fixed), calibration.is_some(), &meter, &control)?;
     drop(progress);
+    passes.iter().filter_map(KeptPasses::note).for_each(warn);
     let policy = policy(&opened.layers, &proposal, calibration.as_ref());
     let inputs: Vec<_> = opened.inputs().into_iter().chain(args.text.clone()).collect();
     replace_file(&args.out, args.force, &inputs, |out| out.write_all(policy.to_text().as_bytes()))?;

@@ -10,7 +10,8 @@ use super::plan_json::PlanJson;
 use super::session::{Opened, Session, read_text};
 use crate::compress::{Calibration, Plan};
 use crate::measure::{
-    CompareOptions, Comparison, LayerDamage, Mode, ModelMeter, PILLAR, SensitivityOptions, compare, sensitivity,
+    CompareOptions, Comparison, KeptPasses, LayerDamage, Mode, ModelMeter, PILLAR, SensitivityOptions, compare,
+    sensitivity,
 };
 use crate::model::{Layer, Model};
 use crate::workbench::{EVALUATION_TEXT, PROMPTS};
@@ -87,12 +88,14 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     let prompt = tokenizer.encode(PROMPTS.lines().next().unwrap_or_default())?;
     let wanted = wanted(args, &opened)?;
     let (plans, calibration) = plans(args, &opened, &wanted, session)?;
+    let passes = session.passes(&opened, &model);
     let meter = ModelMeter {
         checkpoint: &opened.checkpoint,
         model: &model,
         cache: &session.cache,
         calibration: calibration.as_ref(),
         text: &text,
+        passes: passes.as_ref(),
     };
     let plans = sound(&meter, plans, &wanted);
     let tried: Vec<usize> = plans.iter().map(|(layer, _)| *layer).filter(|layer| wanted.contains(layer)).collect();
@@ -105,7 +108,7 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     let together = meter.compressed(&counted, &control)?;
     drop(progress);
     let base = if mode == Mode::Only { &model } else { &together };
-    let baseline = compared(session, &model, base, &text)?;
+    let baseline = compared(session, &meter, base)?;
     let folder = session.locations.cache.as_ref().map(|cache| cache.join("sensitivity"));
     let (plans, tried, prompt, folder) = (&plans[..], &tried[..], &prompt[..], folder.as_deref());
     let options = SensitivityOptions { meter, mode, plans, tried, prompt, folder };
@@ -113,11 +116,12 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     let (damages, notes) = sensitivity(&options, base, &control)?;
     drop(progress);
     notes.iter().for_each(warn);
+    passes.iter().filter_map(KeptPasses::note).for_each(warn);
     let interaction = match mode {
         Mode::Without => None,
         Mode::Only => Some(Interaction {
             sum: damages.iter().map(|damage| damage.change.kld.0).sum(),
-            together: compared(session, &model, &together, &text)?.kld.mean,
+            together: compared(session, &meter, &together)?.kld.mean,
         }),
     };
     let document = Document {
@@ -131,9 +135,9 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
 }
 
-fn compared(session: &Session, model: &Model, other: &Model, text: &CompareOptions) -> anyhow::Result<Comparison> {
+fn compared(session: &Session, meter: &ModelMeter<'_>, other: &Model) -> anyhow::Result<Comparison> {
     let (control, _progress) = session.phase("comparing");
-    Ok(compare(model, other, text, &control)?)
+    Ok(compare(meter.reference(), other, meter.text, &control)?)
 }
 
 /// Indexes of the layers that `--layer` names; all without it.

@@ -18,6 +18,7 @@ use crate::compress::{
 };
 use crate::control::Control;
 use crate::linalg::Decomposition;
+use crate::measure::KeptPasses;
 use crate::model::{Layer, Model, layers_of};
 use crate::workbench::{Locations, Source};
 
@@ -192,6 +193,12 @@ impl Session {
         let plans = planned.plans();
         let calibration = self.calibration(opened, statistics, &plans, Some(&planned.policy))?;
         self.compressed(model, opened, &plans, calibration.as_ref())
+    }
+
+    /// Where passes of a model as opened are kept, where anything is.
+    pub fn passes(&self, opened: &Opened, model: &Model) -> Option<KeptPasses> {
+        let folder = self.locations.passes()?;
+        Some(KeptPasses::new(folder, model, &opened.checkpoint.fingerprint()))
     }
 
     /// The model that a command runs: as it is, or compressed by a policy.

@@ -1,13 +1,13 @@
 //! The factor cache's files.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
 use tracing::debug;
 
-use crate::checkpoint::{Checkpoint, Dtype, Tensor, TensorSpec, View, WriteError, replace_file, write_safetensors};
+use crate::checkpoint::{
+    Checkpoint, Dtype, KeptFolder, Tensor, TensorSpec, View, WriteError, replace_file, write_safetensors,
+};
 use crate::linalg::{Decomposition, OutputErrors};
 
 /// Version of the way in which decompositions are computed and stored.
@@ -23,32 +23,23 @@ pub struct CacheError(#[from] WriteError);
 /// A folder of decompositions, one safetensors file each: `s` [k], `ut` [k, m], `vt` [k, n] in f32, of a weighted one `output`
 /// [k] in f64; the energy and what no rank holds in the metadata.
 #[derive(Debug)]
-pub(super) struct CacheFolder {
-    folder: PathBuf,
-    limit: u64,
-}
+pub(super) struct CacheFolder(KeptFolder);
 
 impl CacheFolder {
     /// At most `limit` bytes are kept.
     pub(super) fn new(folder: PathBuf, limit: u64) -> Self {
-        Self { folder, limit }
-    }
-
-    fn path(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.safetensors"))
+        Self(KeptFolder::new(folder, "safetensors", limit))
     }
 
     /// The decomposition of a matrix of `shape`, if a sound one is there.
     pub(super) fn read(&self, key: &str, shape: (usize, usize)) -> Option<Decomposition> {
-        let path = self.path(key);
+        let path = self.0.path(key);
         if !path.is_file() {
             return None;
         }
         let found = Checkpoint::open(&path).ok().and_then(|file| decoded(&file, shape));
         if found.is_some() {
-            // Its time of change is that of the last use.
-            let file = File::options().append(true).open(&path);
-            let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+            self.0.used(key);
         } else {
             debug!(?path, "cached factors are unsound, and computed anew");
         }
@@ -58,7 +49,7 @@ impl CacheFolder {
     /// Writes a decomposition; older files make room.
     pub(super) fn write(&self, key: &str, decomposition: &Decomposition) {
         match self.try_write(key, decomposition) {
-            Ok(()) => self.make_room(),
+            Ok(()) => self.0.make_room(),
             Err(error) => debug!("{error}"),
         }
     }
@@ -81,39 +72,8 @@ impl CacheFolder {
             tensors.insert(0, (spec, bytemuck::cast_slice(&output.terms)));
             metadata.insert("output_rest".to_owned(), output.rest.to_string());
         }
-        Ok(replace_file(&self.path(key), true, &[], |out| write_safetensors(out, &tensors, &metadata))?)
+        Ok(replace_file(&self.0.path(key), true, &[], |out| write_safetensors(out, &tensors, &metadata))?)
     }
-
-    /// Removes the files that were not used for longest, until the rest fits.
-    fn make_room(&self) {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
-        let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| is_ours(path))
-            .filter_map(|path| {
-                let about = path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
-                Some((about.modified().ok()?, about.len(), path))
-            })
-            .collect();
-        files.sort();
-        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
-        for (_, bytes, path) in files {
-            if total <= self.limit {
-                return;
-            }
-            if fs::remove_file(path).is_ok() {
-                total -= bytes;
-            }
-        }
-    }
-}
-
-/// Whether a file's name begins with a digest, as those of the cache do.
-fn is_ours(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let digest = name.get(..64).is_some_and(|digest| digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    digest && name.ends_with(".safetensors")
 }
 
 /// The decomposition in a file, if it is one of a matrix of `shape`.
@@ -148,7 +108,7 @@ fn terms(tensor: &Tensor, rank: usize) -> Option<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::fs;
 
     use super::*;
 
@@ -193,7 +153,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = CacheFolder::new(home.path().to_owned(), u64::MAX);
         folder.write(&key('a'), &decomposition());
-        let sound = fs::read(folder.path(&key('a'))).unwrap();
+        let sound = fs::read(folder.0.path(&key('a'))).unwrap();
         let mut nan = sound.clone();
         let end = nan.len();
         nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -201,30 +161,11 @@ mod tests {
         let mut wrong_energy = sound.clone();
         wrong_energy[energy] = b'6';
         for bytes in [&b"garbage"[..], &[], &sound[..end - 1], &nan, &wrong_energy] {
-            fs::write(folder.path(&key('a')), bytes).unwrap();
+            fs::write(folder.0.path(&key('a')), bytes).unwrap();
             assert_eq!(folder.read(&key('a'), (2, 3)), None);
         }
         folder.write(&key('a'), &decomposition());
         assert_eq!(folder.read(&key('a'), (2, 3)), Some(decomposition()));
-    }
-
-    #[test]
-    fn those_not_used_for_longest_make_room() {
-        let home = tempfile::tempdir().unwrap();
-        fs::write(home.path().join("notes.safetensors"), [0; 5000]).unwrap();
-        let unlimited = CacheFolder::new(home.path().to_owned(), u64::MAX);
-        let past = SystemTime::now() - Duration::from_secs(1000);
-        for (age, digit) in ['a', 'b', 'c'].into_iter().enumerate() {
-            unlimited.write(&key(digit), &decomposition());
-            let file = File::options().append(true).open(unlimited.path(&key(digit))).unwrap();
-            file.set_modified(past + Duration::from_secs(age as u64)).unwrap();
-        }
-        let bytes = fs::metadata(unlimited.path(&key('a'))).unwrap().len();
-        assert!(unlimited.read(&key('a'), (2, 3)).is_some());
-        CacheFolder::new(home.path().to_owned(), 2 * bytes).write(&key('c'), &decomposition());
-        let there = ['a', 'b', 'c'].map(|digit| unlimited.path(&key(digit)).exists());
-        assert_eq!(there, [true, false, true]);
-        assert!(home.path().join("notes.safetensors").exists());
     }
 
     #[test]

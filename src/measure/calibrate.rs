@@ -6,18 +6,20 @@ use std::thread;
 use std::time::Duration;
 
 use super::calibrate_run::Run;
+use super::reference::model_key;
 use super::{MeasureError, windows};
-use crate::checkpoint::WriteError;
+use crate::checkpoint::{KeptFolder, WriteError};
 use crate::compress::{CalibratedInput, CalibrationAbout, CalibrationFile};
 use crate::control::Control;
-use crate::linalg::kernel_family;
 use crate::model::Model;
 
 /// Length of an input above which only its mean squares are kept, unless told: its triangle would take 512 MB in a file, and
 /// twice that while it is summed.
 pub const WIDEST_INPUT: usize = 16384;
 /// Version of the way in which statistics are computed.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
+/// Most bytes of statistics that are kept; the newest stay, whatever they take.
+const KEPT: u64 = 16 << 30;
 /// How often one that waits for another's result looks again.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -71,9 +73,10 @@ pub fn calibrate(
     let windows = options.windows(model.architecture().context)?;
     let text = digest(windows.iter().map(|window| bytemuck::cast_slice(window)));
     let widest = options.widest.to_string();
-    let parts = [VERSION, source, &text, &widest, kernel_family()];
+    let parts = [VERSION, &model_key(model, source), &text, &widest];
     let key = digest(parts.iter().map(|part| part.as_bytes()));
-    let path = folder.join(format!("{key}.safetensors"));
+    let kept_in = KeptFolder::new(folder.to_owned(), "safetensors", KEPT);
+    let path = kept_in.path(&key);
     let mut notes = Vec::new();
     fs::create_dir_all(folder).map_err(|source| WriteError::Io { path: folder.to_owned(), source })?;
     let mut kept = cached(&path, source, digests, &mut notes);
@@ -86,6 +89,7 @@ pub fn calibrate(
             let (inputs, tensors) = Run::new(model, source, &key, &windows, options.widest, &work, control)?.all()?;
             let about = about(model, (source, &text), &windows, inputs);
             CalibrationFile::write(&path, true, &[], &about, tensors)?;
+            kept_in.make_room();
             let _ = fs::remove_dir_all(work);
         }
         let _ = fs::remove_file(&lock);

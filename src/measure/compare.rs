@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::logits::cosine;
 use super::statistics::{mean_and_error, share_and_error};
-use super::{Kld, MeasureError, Perplexity, PositionStats, compare_position};
+use super::{Kld, MeasureError, Perplexity, PositionStats, Reference, compare_position};
 use crate::control::Control;
 use crate::model::{Model, ModelError, Observer};
 
@@ -205,23 +205,25 @@ fn norm_ratio(a: &[f32], b: &[f32]) -> f64 {
     if a == 0.0 && b == 0.0 { 1.0 } else { (b / a).sqrt() }
 }
 
-/// Runs both models over the text, side by side, one window at a time.
+/// Runs both models over the text, side by side, one window at a time; what is kept of the original is not run again.
 ///
 /// # Errors
 /// Model errors; a text too short to score; vocabularies that differ.
-pub fn compare(
-    original: &Model,
+pub fn compare<'a>(
+    original: impl Into<Reference<'a>>,
     compressed: &Model,
     options: &CompareOptions,
     control: &Control,
 ) -> Result<Comparison, MeasureError> {
-    let (vocabulary, other) = (original.architecture().vocabulary, compressed.architecture().vocabulary);
-    if vocabulary != other {
-        return Err(MeasureError::Vocabulary { original: vocabulary, compressed: other });
+    let original = original.into();
+    let (shape, other) = (original.model.architecture(), compressed.architecture());
+    let vocabulary = shape.vocabulary;
+    if vocabulary != other.vocabulary {
+        return Err(MeasureError::Vocabulary { original: vocabulary, compressed: other.vocabulary });
     }
-    let context = original.architecture().context.min(compressed.architecture().context);
     let ids = options.ids.get(..options.limit.unwrap_or(usize::MAX)).unwrap_or(&options.ids);
-    let windows = windows(ids.len(), context, options.bos.is_some());
+    let windows = windows(ids.len(), shape.context.min(other.context), options.bos.is_some());
+    let original = original.over(windows.len(), windows.first().map_or(0, Range::len));
     control.set_total(windows.len() as u64);
     let mut tally = Tally::default();
     for range in windows {
@@ -229,8 +231,7 @@ pub fn compare(
         if window.len() < SHORTEST {
             break;
         }
-        let run = |model| run_window(model, &window, control);
-        let (p, q) = rayon::join(|| run(original), || run(compressed));
+        let (p, q) = rayon::join(|| original.pass(&window, control), || run_window(compressed, &window, control));
         tally.add(&window, &p?, &q?, vocabulary);
         control.advance(1);
     }

@@ -36,6 +36,9 @@ pub enum MeasureError {
         /// Of the compressed model.
         compressed: usize,
     },
+    /// Nothing to continue.
+    #[error("there are no prompts; give a file with one a line")]
+    NoPrompts,
     /// A layer could not be compressed.
     #[error("layer {layer}: {source}")]
     Layer {

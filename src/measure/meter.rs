@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::propose::{Compressible, DamageMeter};
-use super::{CompareOptions, Effect, MeasureError, Trial, compare, run_trials};
+use super::{CompareOptions, Effect, KeptPasses, MeasureError, Reference, Trial, compare, run_trials};
 use crate::checkpoint::{Checkpoint, escaped};
 use crate::compress::{
     Calibration, CompressError, FactorCache, LayerInputs, Layout, Plan, Subject, compressed_weight, measured_error,
@@ -27,9 +27,16 @@ pub struct ModelMeter<'a> {
     pub calibration: Option<&'a Calibration>,
     /// The text.
     pub text: &'a CompareOptions,
+    /// Where the original's passes over it are kept; `None`: nowhere.
+    pub passes: Option<&'a KeptPasses>,
 }
 
-impl ModelMeter<'_> {
+impl<'a> ModelMeter<'a> {
+    /// The original, as what others are measured against.
+    pub fn reference(&self) -> Reference<'a> {
+        Reference { model: self.model, passes: self.passes }
+    }
+
     /// The layers that a budget can work on: those that the file does not store compressed and whose numbers are finite. A
     /// layer with NaN or infinities stays as it is; its name is given back.
     pub fn compressible(&self) -> (Vec<Compressible>, Vec<String>) {
@@ -110,13 +117,13 @@ impl DamageMeter for ModelMeter<'_> {
             Ok(Trial { layer: *layer, weight: self.weight(*layer, plan, control)?, effect: Effect::Change })
         });
         let trials: Vec<Trial> = trials.collect::<Result<_, MeasureError>>()?;
-        let results = run_trials((self.model, self.model), &trials, self.text, &|_, _| {}, control)?;
+        let results = run_trials((self.reference(), self.model), &trials, self.text, &|_, _| {}, control)?;
         Ok(results.into_iter().map(|result| result.kld.0).collect())
     }
 
     fn together(&self, plans: &[(usize, Plan)], control: &Control) -> Result<f64, MeasureError> {
         let compressed = self.compressed(plans, control)?;
-        Ok(compare(self.model, &compressed, self.text, control)?.kld.mean)
+        Ok(compare(self.reference(), &compressed, self.text, control)?.kld.mean)
     }
 }
 
@@ -133,8 +140,14 @@ mod tests {
         let cache = FactorCache::new(None);
         let text = CompareOptions { ids: (0..300).map(|i| i * 11 % 29).collect(), bos: None, limit: None };
         let control = Control::new();
-        let meter =
-            ModelMeter { checkpoint: &checkpoint, model: &model, cache: &cache, calibration: None, text: &text };
+        let meter = ModelMeter {
+            checkpoint: &checkpoint,
+            model: &model,
+            cache: &cache,
+            calibration: None,
+            text: &text,
+            passes: None,
+        };
         let (layers, left) = meter.compressible();
         assert!(left.is_empty() && layers.len() == model.layers().len());
         let parameters: u64 = model.layers().iter().map(Layer::parameters).sum();
@@ -164,8 +177,14 @@ mod tests {
         let model = Model::load(&checkpoint).unwrap();
         let cache = FactorCache::new(None);
         let text = CompareOptions { ids: vec![1; 40], bos: None, limit: None };
-        let meter =
-            ModelMeter { checkpoint: &checkpoint, model: &model, cache: &cache, calibration: None, text: &text };
+        let meter = ModelMeter {
+            checkpoint: &checkpoint,
+            model: &model,
+            cache: &cache,
+            calibration: None,
+            text: &text,
+            passes: None,
+        };
         let control = Control::new();
         let int8 = meter.error(0, &Plan { base: Base::Int8, ..Plan::dense() }, &control).unwrap();
         let int4 = meter.error(0, &Plan { base: Base::Int4, ..Plan::dense() }, &control).unwrap();

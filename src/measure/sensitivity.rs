@@ -8,18 +8,21 @@ use serde::Serialize;
 
 use super::calibrate::digest;
 use super::meter::ModelMeter;
-use super::sensitivity_kept::{Folder, Kept};
+use super::reference::model_key;
+use super::sensitivity_kept::{Kept, read, write};
 use super::trial::{text_windows, try_on};
 use super::{Effect, MeasureError, Trial, TrialResult, find_loop};
+use crate::checkpoint::KeptFolder;
 use crate::compress::{LayerInputs, Plan, measured_error, measured_output_error};
 use crate::control::Control;
-use crate::linalg::kernel_family;
 use crate::model::{CompressedLinear, Generation, Model, ModelError, Sampling};
 
 /// How many times the damage of noise of the same size marks a layer whose directions matter.
 pub const PILLAR: f64 = 10.0;
 /// Version of the way in which results are computed.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
+/// Most bytes of results that are kept.
+const KEPT: u64 = 64 << 20;
 /// Layers between two times that results are kept; every time costs a pass of both models.
 const AT_A_TIME: usize = 16;
 /// Tokens written to see whether a text loops.
@@ -99,11 +102,11 @@ pub fn sensitivity(
 ) -> Result<(Vec<LayerDamage>, Vec<String>), MeasureError> {
     let windows = text_windows(options.meter.model, options.meter.text)?;
     let keys = Keys::new(options, &windows);
-    let (folder, mut notes) = (Folder(options.folder), Vec::new());
+    let (folder, mut notes) = (options.folder.map(folder), Vec::new());
     let asked = options.plans.iter().filter(|(layer, _)| options.tried.contains(layer));
     let (mut found, mut open) = (Vec::new(), Vec::new());
     for (layer, plan) in asked {
-        match folder.read(&keys.of(options, *layer, plan), &mut notes) {
+        match read(folder.as_ref(), &keys.of(options, *layer, plan), &mut notes) {
             Some(kept) => found.push(damage(*layer, *plan, &kept)),
             None => open.push((*layer, *plan)),
         }
@@ -111,7 +114,7 @@ pub fn sensitivity(
     control.set_total((open.len() * (2 * windows.len() + 1)) as u64);
     for part in open.chunks(AT_A_TIME) {
         for ((layer, plan), kept) in part.iter().zip(measured(options, base, part, &windows, control)?) {
-            folder.write(&keys.of(options, *layer, plan), &kept);
+            write(folder.as_ref(), &keys.of(options, *layer, plan), &kept);
             found.push(damage(*layer, *plan, &kept));
         }
     }
@@ -121,6 +124,10 @@ pub fn sensitivity(
         Mode::Without => order(a, b).then(a.layer.cmp(&b.layer)),
     });
     Ok((found, notes))
+}
+
+fn folder(path: &Path) -> KeptFolder {
+    KeptFolder::new(path.to_owned(), "damage", KEPT)
 }
 
 fn damage(layer: usize, plan: Plan, kept: &Kept) -> LayerDamage {
@@ -142,8 +149,8 @@ impl Keys {
         };
         let text = digest(windows.iter().map(|window| bytemuck::cast_slice(window)));
         let calibration = options.meter.calibration.map_or("", |calibration| calibration.fingerprint());
-        let source = options.meter.checkpoint.fingerprint();
-        let parts = [VERSION, kernel_family(), &source, &plans, &text, calibration].map(str::as_bytes);
+        let model = model_key(options.meter.model, &options.meter.checkpoint.fingerprint());
+        let parts = [VERSION, &model, &plans, &text, calibration].map(str::as_bytes);
         let prompt: &[u8] = bytemuck::cast_slice(options.prompt);
         Self { scan: digest(parts.into_iter().chain([prompt])) }
     }
@@ -178,7 +185,7 @@ fn measured(
             [Effect::Change, noisy].map(|effect| Trial { layer: *layer, weight: Arc::clone(weight), effect })
         })
         .collect();
-    let results = try_on((meter.model, base), &trials, windows, &|_, _| {}, control)?;
+    let results = try_on((meter.reference(), base), &trials, windows, &|_, _| {}, control)?;
     let (pairs, _) = results.as_chunks::<2>();
     let (changes, _) = trials.as_chunks::<2>();
     let each = part.par_iter().zip(&weights).zip(pairs.par_iter().zip(changes));

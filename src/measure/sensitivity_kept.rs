@@ -1,12 +1,9 @@
 //! What a sensitivity scan knows already, kept by content.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use tracing::debug;
 
 use super::TrialResult;
-use crate::checkpoint::replace_file;
+use crate::checkpoint::KeptFolder;
 
 /// Numbers of an entry.
 const NUMBERS: usize = 12;
@@ -21,47 +18,17 @@ pub(super) struct Kept {
     pub(super) looping: Option<bool>,
 }
 
-/// A folder of entries: the BLAKE3 of key and numbers, then the numbers, f64 in little-endian order.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Folder<'a>(pub(super) Option<&'a Path>);
-
-impl Folder<'_> {
-    fn path(&self, key: &str) -> Option<PathBuf> {
-        self.0.map(|folder| folder.join(format!("{key}.damage")))
-    }
-
-    /// What is kept under a key; an entry that is broken goes, and a note says so.
-    pub(super) fn read(&self, key: &str, notes: &mut Vec<String>) -> Option<Kept> {
-        let path = self.path(key)?;
-        let bytes = fs::read(&path).ok()?;
-        let found = decoded(key, &bytes);
-        if found.is_none() {
-            notes.push("a kept result is unsound, and measured anew".to_owned());
-            let _ = fs::remove_file(path);
-        }
-        found
-    }
-
-    /// Keeps an entry; where it cannot be written, the work goes on without it.
-    pub(super) fn write(&self, key: &str, kept: &Kept) {
-        let Some(path) = self.path(key) else { return };
-        let numbers = encoded(kept);
-        let written = path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|error| error.to_string());
-        let written = written.and_then(|()| {
-            let write = |out: &mut dyn std::io::Write| {
-                out.write_all(seal(key, &numbers).as_bytes())?;
-                out.write_all(&numbers)
-            };
-            replace_file(&path, true, &[], write).map_err(|error| error.to_string())
-        });
-        if let Err(error) = written {
-            debug!("a result is not kept: {error}");
-        }
-    }
+/// What is kept under a key; an entry that is broken goes, and a note says so.
+pub(super) fn read(folder: Option<&KeptFolder>, key: &str, notes: &mut Vec<String>) -> Option<Kept> {
+    let found = folder?.read(key).map_err(|unsound| notes.push(unsound.to_string())).ok()??;
+    decoded(&found)
 }
 
-fn seal(key: &str, numbers: &[u8]) -> blake3::Hash {
-    blake3::Hasher::new().update(key.as_bytes()).update(numbers).finalize()
+/// Keeps an entry; where it cannot be written, the work goes on without it.
+pub(super) fn write(folder: Option<&KeptFolder>, key: &str, kept: &Kept) {
+    if let Some(Err(error)) = folder.map(|folder| folder.write(key, &[&encoded(kept)])) {
+        debug!("a result is not kept: {error}");
+    }
 }
 
 fn encoded(kept: &Kept) -> Vec<u8> {
@@ -85,12 +52,8 @@ fn encoded(kept: &Kept) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
-fn decoded(key: &str, bytes: &[u8]) -> Option<Kept> {
-    let (sealed, numbers) = bytes.split_at_checked(blake3::OUT_LEN)?;
-    if seal(key, numbers).as_bytes() != sealed {
-        return None;
-    }
-    let (numbers, []) = numbers.as_chunks::<8>() else { return None };
+fn decoded(bytes: &[u8]) -> Option<Kept> {
+    let (numbers, []) = bytes.as_chunks::<8>() else { return None };
     let numbers: Vec<f64> = numbers.iter().map(|number| f64::from_le_bytes(*number)).collect();
     let numbers: [f64; NUMBERS] = numbers.try_into().ok()?;
     let [
@@ -134,31 +97,23 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_to_the_bit() {
         let place = tempfile::tempdir().unwrap();
-        let (folder, mut notes) = (place.path().join("new"), Vec::new());
-        let folder = Folder(Some(&folder));
-        assert_eq!(folder.read("a", &mut notes), None);
-        folder.write("a", &kept());
+        let (folder, mut notes) = (KeptFolder::new(place.path().join("new"), "damage", u64::MAX), Vec::new());
+        assert_eq!(read(Some(&folder), "a", &mut notes), None);
+        write(Some(&folder), "a", &kept());
         let other = Kept { calibrated: Some(0.4), looping: None, ..kept() };
-        folder.write("b", &other);
-        assert_eq!((folder.read("a", &mut notes), folder.read("b", &mut notes)), (Some(kept()), Some(other)));
-        assert!(notes.is_empty());
+        write(Some(&folder), "b", &other);
+        let found = ["a", "b"].map(|key| read(Some(&folder), key, &mut notes));
+        assert_eq!(found, [Some(kept()), Some(other)]);
+        assert!(notes.is_empty() && read(None, "a", &mut notes).is_none());
     }
 
     #[test]
-    fn broken_entries_and_those_of_another_key_go_with_a_note() {
+    fn a_broken_entry_leaves_a_note() {
         let place = tempfile::tempdir().unwrap();
-        let folder = Folder(Some(place.path()));
-        folder.write("a", &kept());
-        let whole = fs::read(folder.path("a").unwrap()).unwrap();
-        let mut bent = whole.clone();
-        bent[40] ^= 1;
-        for broken in [&bent[..], &whole[..50], &[]] {
-            fs::write(folder.path("a").unwrap(), broken).unwrap();
-            let mut notes = Vec::new();
-            assert_eq!((folder.read("a", &mut notes), notes.len()), (None, 1));
-            assert!(!folder.path("a").unwrap().exists());
-        }
-        fs::write(folder.path("b").unwrap(), whole).unwrap();
-        assert_eq!(folder.read("b", &mut Vec::new()), None);
+        let (folder, mut notes) = (KeptFolder::new(place.path().to_owned(), "damage", u64::MAX), Vec::new());
+        std::fs::write(folder.path("a"), [0; 128]).unwrap();
+        assert_eq!((read(Some(&folder), "a", &mut notes), notes.len()), (None, 1));
+        folder.write("b", &[&[0; 12]]).unwrap();
+        assert_eq!(read(Some(&folder), "b", &mut notes), None);
     }
 }

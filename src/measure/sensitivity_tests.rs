@@ -25,7 +25,7 @@ impl Scene {
 
     fn options<'a>(&'a self, mode: Mode, folder: Option<&'a Path>) -> SensitivityOptions<'a> {
         let Self { checkpoint, model, cache, text, plans, all } = self;
-        let meter = ModelMeter { checkpoint, model, cache, calibration: None, text };
+        let meter = ModelMeter { checkpoint, model, cache, calibration: None, text, passes: None };
         SensitivityOptions { meter, mode, plans, tried: all, prompt: &[1, 2, 3], folder }
     }
 }

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 use super::compare::{first_scored, next_tokens, score};
-use super::{CompareOptions, MeasureError, PositionStats, windows};
+use super::{CompareOptions, MeasureError, PositionStats, Reference, windows};
 use crate::control::Control;
 use crate::model::{CompressedLinear, Model, ModelError, Observer};
 
@@ -63,26 +63,28 @@ pub struct TrialResult {
 ///
 /// # Errors
 /// Model errors; a text too short to score; cancelled.
-pub fn run_trials(
-    (original, base): (&Model, &Model),
+pub fn run_trials<'a>(
+    (original, base): (impl Into<Reference<'a>>, &Model),
     trials: &[Trial],
     options: &CompareOptions,
     done: &(dyn Fn(usize, &TrialResult) + Sync),
     control: &Control,
 ) -> Result<Vec<TrialResult>, MeasureError> {
-    let windows = text_windows(original, options)?;
+    let original = original.into();
+    let windows = text_windows(original.model, options)?;
     control.set_total((trials.len() * windows.len()) as u64);
     try_on((original, base), trials, &windows, done, control)
 }
 
 /// [`run_trials`] over windows that are cut already; a step of progress for each trial of each window.
 pub(super) fn try_on(
-    (original, base): (&Model, &Model),
+    (original, base): (Reference<'_>, &Model),
     trials: &[Trial],
     windows: &[Vec<u32>],
     done: &(dyn Fn(usize, &TrialResult) + Sync),
     control: &Control,
 ) -> Result<Vec<TrialResult>, MeasureError> {
+    let original = original.over(windows.len(), windows.first().map_or(0, Vec::len));
     let mut results = Vec::with_capacity(trials.len());
     for part in parts(trials) {
         let first = part.start;
@@ -144,13 +146,10 @@ struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    fn new(original: &'a Model, base: &'a Model, window: &'a [u32], control: &Control) -> Result<Self, ModelError> {
+    fn new(original: Reference<'a>, base: &'a Model, window: &'a [u32], control: &Control) -> Result<Self, ModelError> {
+        let logits = original.pass(window, control)?.logits;
         // The last token has no next one, and is not read.
         let read = window.get(..window.len() - 1).unwrap_or_default();
-        let scored = first_scored(window.len());
-        let mut x = original.embeddings(read)?;
-        original.run_blocks(0..original.architecture().blocks, &mut x, None, control)?;
-        let logits = original.finish(scored_rows(&x, read.len(), scored), None, control)?;
         let mut x = base.embeddings(read)?;
         let mut entering = Vec::with_capacity(base.architecture().blocks);
         for block in 0..base.architecture().blocks {
@@ -158,7 +157,7 @@ impl<'a> Start<'a> {
             base.run_blocks(block..block + 1, &mut x, None, control)?;
         }
         entering.push(x);
-        Ok(Self { original, base, window, logits, entering })
+        Ok(Self { original: original.model, base, window, logits, entering })
     }
 
     fn run(&self, trial: &Trial, control: &Control) -> Result<Seen, ModelError> {

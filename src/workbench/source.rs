@@ -33,6 +33,11 @@ impl Locations {
         self.cache.as_ref().map(|cache| cache.join("calibration"))
     }
 
+    /// Where passes of originals over texts are kept.
+    pub fn passes(&self) -> Option<PathBuf> {
+        self.cache.as_ref().map(|cache| cache.join("passes"))
+    }
+
     /// Where digests of tensors are remembered.
     pub fn digests(&self) -> Option<PathBuf> {
         self.cache.as_ref().map(|cache| cache.join("digests"))
