@@ -10,9 +10,19 @@ pub struct Cancelled;
 
 #[derive(Debug, Default)]
 struct State {
-    cancelled: AtomicBool,
+    cancelled: Arc<AtomicBool>,
     done: AtomicU64,
     total: AtomicU64,
+    whole: Option<Whole>,
+}
+
+/// What a part counts for in the work that it belongs to.
+#[derive(Debug)]
+struct Whole {
+    control: Control,
+    steps: u64,
+    /// Steps counted there so far.
+    counted: AtomicU64,
 }
 
 /// A handle on one piece of long work; clones share it.
@@ -23,6 +33,27 @@ impl Control {
     /// A fresh handle: not cancelled, nothing done.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A handle on a part of this work that makes up `steps` of its steps: cancelled together with it, with a progress of its
+    /// own, which moves this one by its share.
+    #[must_use]
+    pub fn part(&self, steps: u64) -> Self {
+        let whole = Whole { control: self.clone(), steps, counted: AtomicU64::new(0) };
+        let cancelled = Arc::clone(&self.0.cancelled);
+        Self(Arc::new(State { cancelled, whole: Some(whole), ..State::default() }))
+    }
+
+    /// The part is done, whatever of it was counted so far.
+    pub fn finish(&self) {
+        self.count_in_whole(1, 1);
+    }
+
+    fn count_in_whole(&self, done: u64, total: u64) {
+        let Some(whole) = self.0.whole.as_ref().filter(|_| total > 0) else { return };
+        let reached = (u128::from(whole.steps) * u128::from(done.min(total)) / u128::from(total)) as u64;
+        let before = whole.counted.fetch_max(reached, Ordering::Relaxed);
+        whole.control.advance(reached.saturating_sub(before));
     }
 
     /// Asks the work to stop at its next check.
@@ -50,7 +81,8 @@ impl Control {
 
     /// Counts `steps` more as done.
     pub fn advance(&self, steps: u64) {
-        self.0.done.fetch_add(steps, Ordering::Relaxed);
+        let before = self.0.done.fetch_add(steps, Ordering::Relaxed);
+        self.count_in_whole(before + steps, self.0.total.load(Ordering::Relaxed));
     }
 
     /// Steps done and steps in all (0 while unknown).
@@ -73,5 +105,26 @@ mod tests {
         assert_eq!(one.check(), Ok(()));
         other.cancel();
         assert_eq!(one.check(), Err(Cancelled));
+    }
+
+    #[test]
+    fn a_part_moves_the_whole_by_its_share_and_is_cancelled_with_it() {
+        let whole = Control::new();
+        whole.set_total(100);
+        let (one, other) = (whole.part(30), whole.part(70));
+        one.set_total(3);
+        one.advance(1);
+        assert_eq!((one.progress(), whole.progress()), ((1, 3), (10, 100)));
+        // More than was said counts no more than the share.
+        one.advance(5);
+        assert_eq!(whole.progress(), (30, 100));
+        other.set_total(70);
+        other.part(35).finish();
+        assert_eq!(whole.progress(), (65, 100));
+        other.finish();
+        other.finish();
+        assert_eq!(whole.progress(), (100, 100));
+        whole.cancel();
+        assert!(one.is_cancelled() && other.part(1).is_cancelled());
     }
 }

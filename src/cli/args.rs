@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::compress::{Base, Budget, Factors, Layout, Plan, Weighting};
 use crate::measure::Mode;
 use crate::model::Sampling;
+use crate::workbench::PLAN_TOKENS;
 
 /// Decide how to compress a language model, layer by layer.
 ///
@@ -343,7 +344,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
     /// Use at most this many tokens of the text
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = PLAN_TOKENS, value_parser = at_least_one)]
     pub tokens: usize,
     #[command(flatten)]
     pub statistics: CalibrationArg,

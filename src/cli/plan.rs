@@ -6,10 +6,10 @@ use super::args::PlanArgs;
 use super::failure::warn;
 use super::output::{self, Table, figure};
 use super::plan_json::PlanJson;
-use super::session::{Opened, Session, bits_per_weight, read_text};
+use super::session::{Session, bits_per_weight, read_text};
 use crate::checkpoint::replace_file;
 use crate::compress::{Calibration, Plan, Policy, Sizes, Weighting};
-use crate::measure::{CompareOptions, KeptPasses, ModelMeter, Priced, Proposal, propose};
+use crate::measure::{CompareOptions, KeptPasses, ModelMeter, Priced, Proposal, WithinBudget, check_budget};
 use crate::model::{Layer, Model};
 use crate::workbench::EVALUATION_TEXT;
 
@@ -67,8 +67,8 @@ impl From<Priced> for Offer {
 /// What is wrong with model, text, statistics or target; a budget below what is possible.
 pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(&args.model.model)?;
-    let sizes = sizes(&opened);
-    let budget = args.budget.layer_bytes(&sizes)?;
+    let sizes = Sizes::new(opened.checkpoint.total_bytes(), &opened.layers);
+    check_budget(&args.budget, &sizes, &opened.layers)?;
     let text = args.text.as_ref().map(|path| read_text(path)).transpose()?;
     let model = Model::load(&opened.checkpoint)?;
     let tokenizer = opened.tokenizer(&model)?;
@@ -85,29 +85,18 @@ pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
         text: &text,
         passes: passes.as_ref(),
     };
-    let (layers, left) = meter.compressible();
-    for name in left {
-        warn(format!("{} holds NaN or infinities and stays dense", output::name(&name)));
-    }
     let (control, progress) = session.phase("planning");
-    // What the budget cannot work on takes its bytes all the same.
-    let fixed = sizes.layers - layers.iter().map(|layer| layer.bytes).sum::<u64>();
-    let proposal = propose(&layers, budget.saturating_sub(fixed), calibration.is_some(), &meter, &control)?;
+    let found = meter.propose_within(&args.budget, &[], &control)?;
     drop(progress);
     passes.iter().filter_map(KeptPasses::note).for_each(warn);
-    let policy = policy(&opened.layers, &proposal, calibration.as_ref());
+    for name in &found.left {
+        warn(format!("{} holds NaN or infinities and stays dense", output::name(name)));
+    }
+    let policy = policy(&opened.layers, &found.proposal, calibration.as_ref());
     let inputs: Vec<_> = opened.inputs().into_iter().chain(args.text.clone()).collect();
     replace_file(&args.out, args.force, &inputs, |out| out.write_all(policy.to_text().as_bytes()))?;
-    let document = document(args, &opened.layers, &sizes, &proposal);
+    let document = document(args, &opened.layers, &found);
     if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
-}
-
-fn sizes(opened: &Opened) -> Sizes {
-    Sizes {
-        model: opened.checkpoint.total_bytes(),
-        layers: opened.layers.iter().map(|layer| layer.bytes).sum(),
-        parameters: opened.layers.iter().map(Layer::parameters).sum(),
-    }
 }
 
 fn policy(layers: &[Layer], proposal: &Proposal, calibration: Option<&Calibration>) -> Policy {
@@ -124,22 +113,19 @@ fn policy(layers: &[Layer], proposal: &Proposal, calibration: Option<&Calibratio
     policy
 }
 
-fn document<'a>(args: &PlanArgs, layers: &'a [Layer], sizes: &Sizes, proposal: &Proposal) -> Document<'a> {
-    let changed: u64 =
-        proposal.layers.iter().filter_map(|layer| layers.get(layer.layer)).map(|layer| layer.bytes).sum();
-    let stored = sizes.layers - changed + proposal.bytes;
-    let rows = proposal.layers.iter().filter_map(|layer| {
+fn document<'a>(args: &PlanArgs, layers: &'a [Layer], found: &WithinBudget) -> Document<'a> {
+    let rows = found.proposal.layers.iter().filter_map(|layer| {
         let Offer { plan, shown, bytes, predicted_damage } = layer.chosen.into();
         let name = &layers.get(layer.layer)?.name;
         let rejected = Rejected { smaller: layer.smaller.map(Offer::from), larger: layer.larger.map(Offer::from) };
         Some(Row { name, plan, shown, bytes, predicted_damage, rejected })
     });
     Document {
-        budget_bytes: args.budget.model_bytes(sizes),
-        bytes: sizes.others() + stored,
-        bits_per_weight: bits_per_weight(stored, layers),
-        predicted_kld: proposal.predicted,
-        kld: proposal.measured,
+        budget_bytes: found.budget.model_bytes(&found.sizes),
+        bytes: found.bytes(),
+        bits_per_weight: bits_per_weight(found.layer_bytes, layers),
+        predicted_kld: found.proposal.predicted,
+        kld: found.proposal.measured,
         layers: rows.collect(),
         out: args.out.display().to_string(),
     }

@@ -183,7 +183,7 @@ fn plan_of(args: &SensitivityArgs, layer: &Layer) -> anyhow::Result<Plan> {
 
 /// Leaves out layers of NaN or infinities that the scan itself would compress, and says so.
 fn sound(meter: &ModelMeter<'_>, plans: Plans, wanted: &[usize]) -> Plans {
-    let (_, left) = meter.compressible();
+    let (_, left) = meter.compressible(&[]);
     let name = |index: usize| meter.model.layers().get(index).map(|layer| &layer.name);
     let is_left = |index: usize| name(index).is_some_and(|name| left.contains(name));
     let (out, kept): (Vec<_>, Vec<_>) = plans.into_iter().partition(|(index, _)| is_left(*index));

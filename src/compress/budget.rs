@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::BudgetError;
+use crate::model::Layer;
 
 /// How small a model is to become.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,6 +92,15 @@ impl Budget {
 }
 
 impl Sizes {
+    /// Those of a model whose tensors take `model` bytes as stored.
+    pub fn new(model: u64, layers: &[Layer]) -> Self {
+        Self {
+            model,
+            layers: layers.iter().map(|layer| layer.bytes).sum(),
+            parameters: layers.iter().map(Layer::parameters).sum(),
+        }
+    }
+
     /// Bytes of what is no layer.
     pub fn others(&self) -> u64 {
         self.model.saturating_sub(self.layers)

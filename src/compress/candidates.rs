@@ -16,7 +16,7 @@ const LOW_RANK_BITS: [f64; 7] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0];
 /// plans that are smaller than the layer as it is, each once.
 pub fn candidates(rows: usize, cols: usize, dense: u64, activations: bool) -> Vec<Plan> {
     let weighting = if activations { Weighting::Activations } else { Weighting::Plain };
-    let base = |base, group| Plan { base, group, ..Plan::dense() };
+    let base = |base, group| Plan { base, group, ..Plan::dense() }.normalized();
     let corrected = |plan: Plan, bits: f64| {
         let rank = rank_of_bits(rows, cols, bits);
         (rank > 0 && rank <= rows.min(cols)).then_some(Plan { rank, weighting, refit: true, ..plan })

@@ -37,15 +37,17 @@ impl<'a> ModelMeter<'a> {
         Reference { model: self.model, passes: self.passes }
     }
 
-    /// The layers that a budget can work on: those that the file does not store compressed and whose numbers are finite. A
-    /// layer with NaN or infinities stays as it is; its name is given back.
-    pub fn compressible(&self) -> (Vec<Compressible>, Vec<String>) {
+    /// The layers that a budget can work on: those that the file does not store compressed and whose numbers are finite, with
+    /// their plans of now (dense beyond the end of `now`). A layer with NaN or infinities stays as it is; its name is given
+    /// back.
+    pub fn compressible(&self, now: &[Plan]) -> (Vec<Compressible>, Vec<String>) {
         let (mut found, mut left) = (Vec::new(), Vec::new());
         for (index, layer) in self.model.layers().iter().enumerate() {
             let Some(matrix) = layer.matrix(self.checkpoint) else { continue };
             if matrix.non_finite() == (0, 0) {
                 let &Layer { rows, cols, bytes, .. } = layer;
-                found.push(Compressible { layer: index, rows, cols, bytes });
+                let now = now.get(index).copied().unwrap_or_default();
+                found.push(Compressible { layer: index, rows, cols, bytes, now });
             } else {
                 left.push(layer.name.clone());
             }
@@ -148,7 +150,7 @@ mod tests {
             text: &text,
             passes: None,
         };
-        let (layers, left) = meter.compressible();
+        let (layers, left) = meter.compressible(&[]);
         assert!(left.is_empty() && layers.len() == model.layers().len());
         let parameters: u64 = model.layers().iter().map(Layer::parameters).sum();
         let budget = 7 * parameters / 8;

@@ -23,6 +23,7 @@ mod sensitivity_kept;
 mod spectrum;
 mod statistics;
 mod trial;
+mod within;
 
 pub use attention::{AttentionFigures, AttentionShift, attention_shift};
 pub use bandwidth::read_bandwidth;
@@ -45,3 +46,4 @@ pub use sensitivity::{LayerDamage, Mode, PILLAR, SensitivityOptions, sensitivity
 pub use spectrum::{ENERGY_SHARES, Spectrum, energy_rank};
 pub use statistics::{Kld, Perplexity};
 pub use trial::{Effect, Trial, TrialResult, run_trials};
+pub use within::{WithinBudget, check_budget};

@@ -15,6 +15,10 @@ const ROUNDS: usize = 5;
 const AGAIN: f64 = 0.34;
 /// Uniform policies that are measured against the choice.
 const RIVALS: usize = 3;
+/// Per cent of the work, roughly: errors of all plans, damages of the first few, and each measurement of a choice.
+const PRICED: u64 = 30;
+const ANCHORED: u64 = 30;
+const CHOSEN: u64 = 5;
 
 /// What is asked of a model while a policy is sought. Damages are KLDs in nats.
 pub trait DamageMeter: Sync {
@@ -48,6 +52,8 @@ pub struct Compressible {
     pub cols: usize,
     /// Bytes as the checkpoint has it.
     pub bytes: u64,
+    /// Its plan now, which is one of those that it may get.
+    pub now: Plan,
 }
 
 /// One plan of a layer with its cost.
@@ -68,6 +74,8 @@ pub struct ProposedLayer {
     pub layer: usize,
     /// What it got.
     pub chosen: Priced,
+    /// What it has now, where that can be priced: a weighted plan cannot without statistics.
+    pub now: Option<Priced>,
     /// The next smaller plan worth anything: its bytes would have saved too little elsewhere.
     pub smaller: Option<Priced>,
     /// The next larger plan worth anything: its bytes save more elsewhere.
@@ -100,15 +108,9 @@ pub fn propose(
     meter: &dyn DamageMeter,
     control: &Control,
 ) -> Result<Proposal, MeasureError> {
-    let mut search = Search::new(layers, activations, meter, control)?;
-    let mut best = search.settle(budget)?;
-    for rival in search.rivals(budget) {
-        let damage = search.together(&rival)?;
-        if damage < best.1 {
-            best = (rival, damage);
-        }
-    }
-    Ok(search.proposal(&best.0, best.1))
+    control.set_total(100);
+    let mut search = Search::new(layers, activations, meter, &control.part(PRICED + ANCHORED))?;
+    search.within(budget, &control.part(100 - PRICED - ANCHORED))
 }
 
 /// Plans of a layer with their errors, and what is known of its damage.
@@ -120,40 +122,45 @@ struct Menu {
     measured: HashMap<usize, f64>,
 }
 
-struct Search<'a> {
+/// All that is known of the plans of a model's layers; what one budget teaches serves the next.
+pub(super) struct Search<'a> {
     menus: Vec<Menu>,
     meter: &'a dyn DamageMeter,
-    control: &'a Control,
 }
 
 impl<'a> Search<'a> {
-    fn new(
+    /// Prices all plans and measures the first few of each layer.
+    pub(super) fn new(
         layers: &[Compressible],
         activations: bool,
         meter: &'a dyn DamageMeter,
-        control: &'a Control,
+        control: &Control,
     ) -> Result<Self, MeasureError> {
-        let priced = |of: &Compressible| {
-            let plans = candidates(of.rows, of.cols, of.bytes, activations).into_iter().map(|plan| {
-                control.check()?;
-                let error = if plan.is_dense() { 0.0 } else { meter.error(of.layer, &plan, control)? };
-                Ok((plan, error))
-            });
-            let plans = plans.collect::<Result<_, MeasureError>>()?;
-            control.advance(1);
-            Ok(Menu { of: *of, plans, curves: Default::default(), measured: HashMap::new() })
-        };
-        control.set_total(layers.len() as u64);
-        let menus = layers.par_iter().map(priced).collect::<Result<_, MeasureError>>()?;
-        let mut search = Self { menus, meter, control };
+        control.set_total(PRICED + ANCHORED);
+        let (pricing, measuring) = (control.part(PRICED), control.part(ANCHORED));
+        let mut search = Self { menus: menus(layers, activations, meter, &pricing)?, meter };
         let anchors: Vec<_> =
             search.menus.iter().enumerate().flat_map(|(menu, of)| of.anchors().map(move |i| (menu, i))).collect();
-        search.measure(&anchors)?;
+        search.measure(&anchors, &measuring)?;
         Ok(search)
     }
 
+    /// The best choice found for a budget, measured; never worse than the uniform policies measured against it.
+    pub(super) fn within(&mut self, budget: u64, control: &Control) -> Result<Proposal, MeasureError> {
+        control.set_total(CHOSEN * (2 * ROUNDS + RIVALS) as u64);
+        let mut best = self.settle(budget, control)?;
+        for rival in self.rivals(budget) {
+            let damage = self.together(&rival, control)?;
+            if damage < best.1 {
+                best = (rival, damage);
+            }
+        }
+        control.finish();
+        Ok(self.proposal(&best.0, best.1))
+    }
+
     /// Measures plans alone, each (menu, index), and takes the damages into the curves.
-    fn measure(&mut self, wanted: &[(usize, usize)]) -> Result<(), MeasureError> {
+    fn measure(&mut self, wanted: &[(usize, usize)], control: &Control) -> Result<(), MeasureError> {
         let asked: Vec<(usize, Plan)> = wanted
             .iter()
             .filter_map(|(menu, index)| {
@@ -161,7 +168,8 @@ impl<'a> Search<'a> {
                 Some((menu.of.layer, menu.plans.get(*index)?.0))
             })
             .collect();
-        let damages = self.meter.alone(&asked, self.control)?;
+        let damages = self.meter.alone(&asked, control)?;
+        control.finish();
         for ((menu, index), damage) in wanted.iter().zip(damages) {
             if let Some(menu) = self.menus.get_mut(*menu) {
                 menu.measured.insert(*index, damage.max(0.0));
@@ -171,23 +179,26 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn together(&self, chosen: &[usize]) -> Result<f64, MeasureError> {
+    fn together(&self, chosen: &[usize], control: &Control) -> Result<f64, MeasureError> {
         let each = self.menus.iter().zip(chosen);
         let plans: Vec<_> = each.map(|(menu, index)| (menu.of.layer, menu.priced(*index).plan)).collect();
-        self.meter.together(&plans, self.control)
+        let control = control.part(CHOSEN);
+        let damage = self.meter.together(&plans, &control)?;
+        control.finish();
+        Ok(damage)
     }
 
     /// Chooses, measures together, measures again what is said to cost most, until the choice stays.
-    fn settle(&mut self, budget: u64) -> Result<(Vec<usize>, f64), MeasureError> {
+    fn settle(&mut self, budget: u64, control: &Control) -> Result<(Vec<usize>, f64), MeasureError> {
         let mut best: Option<(Vec<usize>, f64)> = None;
         let mut before = Vec::new();
         for _ in 0..ROUNDS {
-            self.control.check()?;
+            control.check()?;
             let Allocation { chosen, .. } = self.allocate(budget)?;
             if chosen == before {
                 break;
             }
-            let damage = self.together(&chosen)?;
+            let damage = self.together(&chosen, control)?;
             if best.as_ref().is_none_or(|(_, least)| damage < *least) {
                 best = Some((chosen.clone(), damage));
             }
@@ -195,7 +206,7 @@ impl<'a> Search<'a> {
             if again.is_empty() {
                 break;
             }
-            self.measure(&again)?;
+            self.measure(&again, &control.part(CHOSEN))?;
             before = chosen;
         }
         Ok(best.unwrap_or_default())
@@ -253,7 +264,38 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The plans of every layer with their errors.
+fn menus(
+    layers: &[Compressible],
+    activations: bool,
+    meter: &dyn DamageMeter,
+    control: &Control,
+) -> Result<Vec<Menu>, MeasureError> {
+    control.set_total(layers.len() as u64);
+    let menu = |of: &Compressible| {
+        let plans = Menu::plans(of, activations).into_iter().map(|plan| {
+            control.check()?;
+            let error = if plan.is_dense() { 0.0 } else { meter.error(of.layer, &plan, control)? };
+            Ok((plan, error))
+        });
+        let plans = plans.collect::<Result<_, MeasureError>>()?;
+        control.advance(1);
+        Ok(Menu { of: *of, plans, curves: Default::default(), measured: HashMap::new() })
+    };
+    layers.par_iter().map(menu).collect()
+}
+
 impl Menu {
+    /// What a layer may get: the candidates of its shape, and what it has now.
+    fn plans(of: &Compressible, activations: bool) -> Vec<Plan> {
+        let mut plans = candidates(of.rows, of.cols, of.bytes, activations);
+        let now = of.now.normalized();
+        if !plans.contains(&now) && (activations || !now.needs_statistics()) {
+            plans.push(now);
+        }
+        plans
+    }
+
     /// The plans whose damage is measured first: INT4 in its longest groups, and two low ranks, a small and a large one.
     fn anchors(&self) -> impl Iterator<Item = usize> + use<> {
         let places = |wanted: &dyn Fn(&Plan) -> bool| -> Vec<usize> {
@@ -326,6 +368,11 @@ impl Menu {
         ProposedLayer {
             layer: self.of.layer,
             chosen,
+            now: self
+                .plans
+                .iter()
+                .position(|(plan, _)| *plan == self.of.now.normalized())
+                .map(|index| self.priced(index)),
             smaller: worth.iter().rev().find(|other| other.bytes < chosen.bytes).copied(),
             larger: worth.iter().find(|other| other.bytes > chosen.bytes && other.damage < chosen.damage).copied(),
         }
@@ -337,6 +384,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::compress::{Factors, Weighting};
 
     /// Damage is `weight * error^2`, of all together the sum; errors fall with the bytes.
     struct Squares {
@@ -365,7 +413,9 @@ mod tests {
     }
 
     fn layers(count: usize) -> Vec<Compressible> {
-        (0..count).map(|layer| Compressible { layer, rows: 256, cols: 256, bytes: 1 << 17 }).collect()
+        (0..count)
+            .map(|layer| Compressible { layer, rows: 256, cols: 256, bytes: 1 << 17, now: Plan::dense() })
+            .collect()
     }
 
     fn meter() -> Squares {
@@ -400,6 +450,30 @@ mod tests {
             assert!(layer.larger.is_none_or(|other| other.damage < layer.chosen.damage));
         }
         assert!(found.layers.iter().any(|layer| layer.smaller.is_some() && layer.larger.is_some()));
+    }
+
+    #[test]
+    fn what_a_layer_has_now_is_priced_and_may_stay() {
+        let mut layers = layers(12);
+        layers[1].now = Plan { factors: Factors::F16, ..Plan::low_rank(9) };
+        layers[2].now = Plan { weighting: Weighting::Activations, ..Plan::low_rank(9) };
+        let found = propose(&layers, 12 * 5 * (1 << 13), false, &meter(), &Control::new()).unwrap();
+        let now: Vec<_> = found.layers.iter().map(|layer| layer.now).collect();
+        assert_eq!(now[0].map(|now| (now.plan, now.bytes, now.damage)), Some((Plan::dense(), 1 << 17, 0.0)));
+        assert_eq!(now[1].map(|now| (now.plan, now.bytes)), Some((layers[1].now, 2 * 9 * 512)));
+        assert!(now[1].is_some_and(|now| now.damage > 0.0) && now[2].is_none());
+        let [smallest, ..] = found.layers.as_slice() else { panic!("no layers") };
+        layers.iter_mut().for_each(|layer| layer.now = smallest.chosen.plan);
+        assert!(
+            propose(&layers, 12 * 5 * (1 << 13), false, &meter(), &Control::new()).unwrap().layers[0].now.is_some()
+        );
+    }
+
+    #[test]
+    fn progress_ends_where_the_work_does() {
+        let control = Control::new();
+        propose(&layers(12), 12 * 5 * (1 << 13), true, &meter(), &control).unwrap();
+        assert_eq!(control.progress(), (100, 100));
     }
 
     #[test]

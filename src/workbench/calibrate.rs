@@ -111,6 +111,7 @@ impl Workbench {
     pub(super) fn calibration_ended(&mut self, job: JobId, state: &JobState) {
         let Some(project) = self.project.as_mut().filter(|project| project.calibrating == Some(job)) else { return };
         project.calibrating = None;
+        self.wanted_may_begin(state);
         let reason = match state {
             JobState::Done => return,
             JobState::Failed(reason) => format!("no input statistics: {reason}"),

@@ -9,7 +9,7 @@ use super::open::Loaded;
 use super::plans::Residual;
 use super::{JobId, JobState, Severity};
 use crate::compress::Calibration;
-use crate::measure::Spectrum;
+use crate::measure::{Spectrum, WithinBudget};
 use crate::model::CompressedLinear;
 
 /// A layer encoded under its plan.
@@ -39,6 +39,8 @@ pub(super) enum Event {
     Encoded { job: JobId, layer: usize, outcome: Result<EncodedLayer, String> },
     /// The input statistics of a model. `model` tells which opening they belong to.
     Calibrated { model: u64, calibration: Calibration },
+    /// A policy within the budget `label`.
+    Proposed { job: JobId, label: String, found: Box<WithinBudget> },
     /// What a run wrote since its last event.
     Live { run: JobId, batch: Vec<LiveEvent> },
 }

@@ -33,6 +33,8 @@ pub enum JobKind {
     Export,
     /// Compares over a text.
     Compare,
+    /// Seeks a policy within a budget.
+    Plan,
 }
 
 /// Where a job stands.
@@ -269,6 +271,7 @@ fn word(kind: JobKind) -> &'static str {
         JobKind::Generate => "generate",
         JobKind::Export => "export",
         JobKind::Compare => "compare",
+        JobKind::Plan => "plan",
     }
 }
 

@@ -11,12 +11,14 @@ use super::decompose::Decompose;
 use super::events::{Event, Outbox};
 use super::jobs::{End, Jobs};
 use super::messages::Messages;
+use super::metering::Wanted;
 use super::open::{self, Loaded, Request, Runnable};
 use super::plans::Residual;
 use super::rules::{PolicyFile, Rules};
 use super::run::ModelCell;
 use super::{
-    Draft, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message, Severity, Source, Totals,
+    Draft, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message, PLAN_TOKENS, Review,
+    Severity, Source, Totals,
 };
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Calibration, FactorCache, Plan};
@@ -99,6 +101,8 @@ pub(super) struct Project {
     /// Input statistics, once known, and the job that finds them.
     pub(super) calibration: Option<Calibration>,
     pub(super) calibrating: Option<JobId>,
+    /// What begins once that job has ended.
+    pub(super) wanted: Option<Wanted>,
 }
 
 /// Model, plans with undo, results, jobs.
@@ -124,6 +128,12 @@ pub struct Workbench {
     pub(super) calibration_file: Option<PathBuf>,
     /// A draft that waits for its model.
     pub(super) draft: Option<Draft>,
+    /// The job that seeks a policy within a budget, what was found last, and how many were found.
+    pub(super) planning: Option<JobId>,
+    pub(super) review: Option<Review>,
+    pub(super) reviews: u64,
+    /// Tokens of the evaluation text that damages of plans are measured on.
+    pub(super) plan_tokens: usize,
 }
 
 impl Workbench {
@@ -148,6 +158,10 @@ impl Workbench {
             run: None,
             calibration_file: None,
             draft: None,
+            planning: None,
+            review: None,
+            reviews: 0,
+            plan_tokens: PLAN_TOKENS,
         }
     }
 
@@ -259,6 +273,7 @@ impl Workbench {
             Event::Spectrum { model, layer, outcome } => self.spectrum_arrived(model, layer, outcome),
             Event::Encoded { job, layer, outcome } => self.encoded_arrived(job, layer, outcome),
             Event::Calibrated { model, calibration } => self.calibration_arrived(model, calibration),
+            Event::Proposed { job, label, found } => self.proposal_arrived(job, label, &found),
             Event::Live { run, batch } if self.run == Some(run) => {
                 for event in batch {
                     self.live.fold(event);
@@ -294,7 +309,9 @@ impl Workbench {
             JobKind::Encode,
             JobKind::Generate,
             JobKind::Compare,
+            JobKind::Plan,
         ]);
+        (self.planning, self.review) = (None, None);
         (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
         self.openings += 1;
         self.rows =
@@ -319,6 +336,7 @@ impl Workbench {
             undecomposed: 0,
             calibration: None,
             calibrating: None,
+            wanted: None,
             checkpoint: loaded.checkpoint,
             layers: loaded.layers,
         };

@@ -2,6 +2,7 @@
 
 mod calibrating;
 mod exports;
+mod reviewing;
 mod saving;
 mod writing;
 

@@ -1,0 +1,118 @@
+//! Jobs that measure plans on the open model and the evaluation text; they begin once input statistics are known.
+
+use std::sync::Arc;
+
+use super::events::Event;
+use super::jobs::{End, Task};
+use super::open::Runnable;
+use super::rules::plans;
+use super::{EVALUATION_TEXT, JobId, JobState, Locations, Severity, Workbench};
+use crate::checkpoint::Checkpoint;
+use crate::compress::{Budget, Calibration, FactorCache, Plan};
+use crate::measure::{CompareOptions, KeptPasses, MeasureError, ModelMeter};
+
+/// Tokens of the evaluation text that damages of plans are measured on, unless told otherwise.
+pub const PLAN_TOKENS: usize = 4096;
+
+/// What waits for input statistics.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Wanted {
+    /// A policy within a budget, with the budget as it was typed.
+    Plan(Budget, String),
+}
+
+/// What a job needs to measure plans, as it was when the job began.
+#[derive(Debug, Clone)]
+pub(super) struct Metered {
+    pub(super) plans: Vec<Plan>,
+    checkpoint: Arc<Checkpoint>,
+    runnable: Runnable,
+    cache: FactorCache,
+    locations: Locations,
+    calibration: Option<Calibration>,
+    tokens: usize,
+}
+
+impl Metered {
+    /// Measures with `work`.
+    pub(super) fn measure<T>(
+        &self,
+        task: &Task,
+        work: impl FnOnce(&ModelMeter<'_>) -> Result<T, MeasureError>,
+    ) -> Result<T, End> {
+        let failed = |error: &dyn std::fmt::Display| End::Failed(error.to_string());
+        let Runnable { model, tokenizer } = &self.runnable;
+        let ids = tokenizer.encode_plain(EVALUATION_TEXT).map_err(|error| failed(&error))?;
+        let text = CompareOptions { ids, bos: tokenizer.opening(), limit: Some(self.tokens) };
+        let folder = self.locations.passes();
+        let passes = folder.map(|folder| KeptPasses::new(folder, model, &self.checkpoint.fingerprint()));
+        let (checkpoint, cache, calibration) = (&*self.checkpoint, &self.cache, self.calibration.as_ref());
+        let found = work(&ModelMeter { checkpoint, model, cache, calibration, text: &text, passes: passes.as_ref() });
+        let note = passes.as_ref().and_then(KeptPasses::note);
+        note.into_iter().for_each(|note| task.outbox.send(Event::Say(Severity::Warning, note.to_owned())));
+        task.control.check()?;
+        found.map_err(|error| failed(&error))
+    }
+}
+
+impl Workbench {
+    /// Begins as soon as input statistics are known, or known not to be had.
+    ///
+    /// # Errors
+    /// Why nothing can be measured on this model.
+    pub(super) fn begin_calibrated(&mut self, wanted: Wanted) -> Result<(), String> {
+        let Some(project) = &mut self.project else { return Err("no model is open".into()) };
+        if project.runnable.is_none() {
+            let reason = self.opened().and_then(|opened| opened.cannot_generate.clone());
+            return Err(format!("nothing can be measured: {}", reason.unwrap_or_else(|| "it cannot run".into())));
+        }
+        if project.calibration.is_some() {
+            self.begin(wanted);
+        } else {
+            project.wanted = Some(wanted);
+            self.calibrate();
+        }
+        Ok(())
+    }
+
+    /// The calibrate job came to an end.
+    pub(super) fn wanted_may_begin(&mut self, state: &JobState) {
+        let Some(wanted) = self.project.as_mut().and_then(|project| project.wanted.take()) else { return };
+        match state {
+            JobState::Cancelled => self.messages.say(Severity::Warning, "not planned: calibrating was cancelled"),
+            _ => self.begin(wanted),
+        }
+    }
+
+    fn begin(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::Plan(budget, label) => self.begin_plan(budget, label),
+        }
+    }
+
+    /// Measures damages of plans on at most so many tokens of the evaluation text.
+    pub fn measure_on(&mut self, tokens: usize) {
+        self.plan_tokens = tokens;
+    }
+
+    /// What a job that begins now measures with.
+    pub(super) fn metered(&self) -> Option<Metered> {
+        let project = self.project.as_ref()?;
+        Some(Metered {
+            plans: plans(&self.rows),
+            checkpoint: Arc::clone(&project.checkpoint),
+            runnable: project.runnable.clone()?,
+            cache: self.cache.clone(),
+            locations: self.locations.clone(),
+            calibration: project.calibration.clone(),
+            tokens: self.plan_tokens,
+        })
+    }
+
+    /// Asks the job in a slot to stop.
+    pub(super) fn replace_job(&mut self, earlier: Option<JobId>) {
+        if let Some(earlier) = earlier {
+            self.jobs.cancel(earlier);
+        }
+    }
+}
