@@ -16,6 +16,7 @@ impl App {
             Context::List => self.act_on_menu(action),
             Context::Jobs => self.act_on_jobs(action),
             Context::Export => self.act_on_export(action),
+            Context::Review => self.act_on_review(action),
             Context::Confirm => self.act_on_question(action),
             Context::Input => self.act_on_field(action),
             Context::Layers | Context::Spectrum | Context::Text => {
@@ -120,6 +121,8 @@ impl App {
             Action::Filter => self.begin(Purpose::Filter),
             Action::Rank => self.begin(Purpose::Rank),
             Action::Energy => self.begin(Purpose::Energy),
+            Action::Budget => self.begin(Purpose::Budget),
+            Action::Review => self.open_review(),
             Action::MaxTokens => self.begin(Purpose::MaxTokens),
             Action::Sampling => self.begin(Purpose::Sampling),
             Action::OpenModel => self.begin(Purpose::Open),
@@ -259,7 +262,7 @@ impl App {
         self.ui.dialog = Some(Dialog::Export(Box::new(form)));
     }
 
-    fn open_menu(&mut self, help: bool) {
+    pub(super) fn open_menu(&mut self, help: bool) {
         self.ui.dialog = Some(Dialog::Menu(Menu::new(help, self.ui.context())));
     }
 

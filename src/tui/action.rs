@@ -11,6 +11,7 @@ const TEXT: &[Context] = &[Context::Text];
 const LIST: &[Context] = &[Context::List];
 const JOBS: &[Context] = &[Context::Jobs];
 const EXPORT: &[Context] = &[Context::Export];
+const REVIEW: &[Context] = &[Context::Review];
 const CONFIRM: &[Context] = &[Context::Confirm];
 const INPUT: &[Context] = &[Context::Input];
 
@@ -65,12 +66,12 @@ macro_rules! actions {
 
 actions! {
     // Choosing layers.
-    MoveUp, 0, "up", "Moves one line up.", [(PANES, "k up"), (LIST, "up ctrl-p"), (JOBS, "k up"), (EXPORT, "up")];
-    MoveDown, 0, "down", "Moves one line down.", [(PANES, "j down"), (LIST, "down ctrl-n"), (JOBS, "j down"), (EXPORT, "down")];
-    PageUp, 0, "page up", "Moves a page up.", [(PANES, "pageup ctrl-b ctrl-u"), (LIST, "pageup"), (JOBS, "pageup")];
-    PageDown, 0, "page down", "Moves a page down.", [(PANES, "pagedown ctrl-f ctrl-d"), (LIST, "pagedown"), (JOBS, "pagedown")];
-    Home, 0, "first", "Goes to the first line.", [(PANES, "home"), (LIST, "home"), (JOBS, "home")];
-    End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (JOBS, "end G")];
+    MoveUp, 0, "up", "Moves one line up.", [(PANES, "k up"), (LIST, "up ctrl-p"), (JOBS, "k up"), (REVIEW, "k up"), (EXPORT, "up")];
+    MoveDown, 0, "down", "Moves one line down.", [(PANES, "j down"), (LIST, "down ctrl-n"), (JOBS, "j down"), (REVIEW, "j down"), (EXPORT, "down")];
+    PageUp, 0, "page up", "Moves a page up.", [(PANES, "pageup ctrl-b ctrl-u"), (LIST, "pageup"), (JOBS, "pageup"), (REVIEW, "pageup ctrl-b ctrl-u")];
+    PageDown, 0, "page down", "Moves a page down.", [(PANES, "pagedown ctrl-f ctrl-d"), (LIST, "pagedown"), (JOBS, "pagedown"), (REVIEW, "pagedown ctrl-f ctrl-d")];
+    Home, 0, "first", "Goes to the first line.", [(PANES, "home"), (LIST, "home"), (JOBS, "home"), (REVIEW, "home")];
+    End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (JOBS, "end G"), (REVIEW, "end G")];
     MapLeft, 0, "left", "In the map, goes to the kind on the left.", [(LAYERS, "h left")];
     MapRight, 0, "right", "In the map, goes to the kind on the right.", [(LAYERS, "l right")];
     Mark, 2, "select", "Selects the layer under the cursor, or no longer, and goes one down.", [(LAYERED, "space")];
@@ -99,6 +100,8 @@ actions! {
     Dense, 0, "dense", "Makes the selection dense, as the checkpoint has it.", [(LAYERED, "d")];
     NormCorrection, 0, "norm correction", "Switches norm correction of the low-rank part on or off (it can only raise the error).", [(LAYERED, "N")];
     Weighting, 0, "weighting", "Weights the error by the layer's inputs over the calibration text, or plain again.", [(LAYERED, "A")];
+    Budget, 0, "plan within a budget", "Seeks the best policy within a budget: a share (40%), a size (900MB) or bits a weight (4.5bpw).", [(PANES, "P")];
+    Review, 0, "review the proposal", "Shows the policy that was found for a budget, to accept or reject layer by layer.", [(PANES, "V")];
     Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
     Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
     // Writing text.
@@ -122,7 +125,7 @@ actions! {
     Redraw, 0, "redraw", "Draws the whole screen anew.", [(PANES, "ctrl-l")];
     Suspend, 0, "suspend", "Goes back to the shell; fg returns.", [(PANES, "ctrl-z")];
     Palette, 12, "palette", "Finds a command by its name and runs it.", [(PANES, ": ctrl-p")];
-    Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (JOBS, "? f1")];
+    Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (JOBS, "? f1"), (REVIEW, "? f1")];
     Dismiss, 0, "dismiss", "Drops the message, then the filter, then the selection.", [(PANES, "esc")];
     Quit, 0, "quit", "Leaves, after asking where something would be lost.", [(PANES, "q")];
     Interrupt, 0, "leave at once", "Leaves at once; the draft of plans and prompt is kept for the next start.", [(EVERYWHERE, "ctrl-c")];
@@ -135,9 +138,14 @@ actions! {
     PreviousChoice, 0, "format before", "Chooses the format before.", [(EXPORT, "ctrl-p")];
     Overwrite, 3, "overwrite", "Allows or forbids to write over what is there.", [(EXPORT, "ctrl-o")];
     Write, 4, "write", "Writes what the dialog describes.", [(EXPORT, "enter")];
+    ToggleChange, 1, "accept", "Accepts the change under the cursor, or rejects it, and goes one down.", [(REVIEW, "space")];
+    ToggleKind, 2, "its kind", "Accepts the changes of all layers of the kind under the cursor; rejects them where all were accepted.", [(REVIEW, "a")];
+    AcceptAll, 3, "all", "Accepts every change.", [(REVIEW, "A")];
+    RejectAll, 4, "none", "Rejects every change.", [(REVIEW, "n")];
+    Apply, 5, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
     Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y enter")];
     No, 2, "no", "Answers no.", [(CONFIRM, "n esc q")];
-    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc")];
+    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V")];
     Enter, 1, "take", "Takes what was typed.", [(INPUT, "enter")];
     Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
 }

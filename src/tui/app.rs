@@ -48,6 +48,7 @@ pub struct App {
     pub(super) depth: Depth,
     pub(super) locations: Locations,
     pub(super) shown_model: Option<(String, usize, u64)>,
+    pub(super) seen_review: u64,
     seen_message: u64,
     toast_until: Option<Instant>,
     draft_due: Option<Instant>,
@@ -66,6 +67,7 @@ impl App {
             depth,
             locations,
             shown_model: None,
+            seen_review: 0,
             seen_message: 0,
             toast_until: None,
             draft_due: None,
@@ -108,6 +110,7 @@ impl App {
         if let Some(Dialog::Jobs(chosen)) = &mut self.ui.dialog {
             *chosen = (*chosen).min(self.jobs.len().saturating_sub(1));
         }
+        self.notice_review();
         self.notice_plans();
         self.notice_messages(now);
     }

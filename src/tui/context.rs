@@ -15,6 +15,8 @@ pub enum Context {
     Jobs,
     /// The save and export dialog.
     Export,
+    /// A policy found for a budget, as a difference to review.
+    Review,
     /// A question with yes and no.
     Confirm,
     /// A line of text is being typed.
@@ -23,8 +25,17 @@ pub enum Context {
 
 impl Context {
     /// Every context.
-    pub const ALL: [Self; 8] =
-        [Self::Layers, Self::Spectrum, Self::Text, Self::List, Self::Jobs, Self::Export, Self::Confirm, Self::Input];
+    pub const ALL: [Self; 9] = [
+        Self::Layers,
+        Self::Spectrum,
+        Self::Text,
+        Self::List,
+        Self::Jobs,
+        Self::Export,
+        Self::Review,
+        Self::Confirm,
+        Self::Input,
+    ];
 
     /// Its name in the help.
     pub const fn title(self) -> &'static str {
@@ -35,6 +46,7 @@ impl Context {
             Self::List => "Help and palette",
             Self::Jobs => "Jobs",
             Self::Export => "Save and export",
+            Self::Review => "Review",
             Self::Confirm => "Questions",
             Self::Input => "Typing",
         }

@@ -87,7 +87,7 @@ impl App {
     }
 }
 
-fn stepped(chosen: usize, action: Action, last: usize) -> usize {
+pub(super) fn stepped(chosen: usize, action: Action, last: usize) -> usize {
     match action {
         Action::MoveUp => chosen.saturating_sub(1),
         Action::MoveDown => (chosen + 1).min(last),

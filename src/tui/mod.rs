@@ -26,6 +26,7 @@ mod filter;
 mod format;
 mod mouse;
 mod plans;
+mod review;
 mod session;
 mod terminal;
 mod typing;

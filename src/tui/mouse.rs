@@ -44,7 +44,7 @@ impl App {
 
     fn wheel(&mut self, position: Position, lines: isize) {
         if let Some(dialog) = &self.ui.dialog {
-            if matches!(dialog, Dialog::Menu(_) | Dialog::Jobs(_)) {
+            if matches!(dialog, Dialog::Menu(_) | Dialog::Jobs(_) | Dialog::Review(_)) {
                 self.perform(if lines < 0 { Action::MoveUp } else { Action::MoveDown });
             }
             return;
@@ -80,9 +80,7 @@ impl App {
                 self.ui.focus(Pane::Spectrum);
                 self.ui.dragged_rank = Some(rank_at(area, column, max));
             }
-            Target::MenuLine(_) | Target::JobLine(_) | Target::CancelJob(_) | Target::FormField(_) | Target::Ground => {
-                self.click_in_dialog(target);
-            }
+            _ => self.click_in_dialog(target),
         }
     }
 
@@ -92,7 +90,12 @@ impl App {
                 menu.chosen = line;
                 self.perform(Action::Accept);
             }
-            (Target::JobLine(line), Some(Dialog::Jobs(chosen))) => *chosen = line,
+            (Target::JobLine(line), Some(Dialog::Jobs(chosen)))
+            | (Target::Change(line), Some(Dialog::Review(chosen))) => *chosen = line,
+            (Target::ChangeMark(line), Some(Dialog::Review(chosen))) => {
+                *chosen = line;
+                self.toggle_change(line);
+            }
             (Target::CancelJob(job), _) => self.workbench.cancel(job),
             (Target::FormField(2), Some(Dialog::Export(form))) => {
                 form.field = 2;

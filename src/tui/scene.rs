@@ -1,6 +1,6 @@
 //! What a frame shows: borrowed from the workbench, so that drawing is a pure function of it.
 
-use crate::workbench::{JobState, JobView, LayerRow, LiveView, Message, Opened, Totals, Workbench};
+use crate::workbench::{JobState, JobView, LayerRow, LiveView, Message, Opened, Review, Totals, Workbench};
 
 /// All that the workbench has to show.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub struct Scene<'a> {
     pub messages: &'a [Message],
     /// Whether the plans differ from the saved policy.
     pub unsaved: bool,
+    /// A policy found for a budget, under review.
+    pub review: Option<&'a Review>,
 }
 
 impl<'a> Scene<'a> {
@@ -32,6 +34,7 @@ impl<'a> Scene<'a> {
             live: workbench.live(),
             messages: workbench.messages(),
             unsaved: workbench.unsaved(),
+            review: workbench.review(),
         }
     }
 

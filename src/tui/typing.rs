@@ -125,6 +125,7 @@ impl App {
                 self.ask_to_open(text);
                 Ok(())
             }
+            Purpose::Budget => self.workbench.plan_within(text),
         }
     }
 

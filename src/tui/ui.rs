@@ -92,6 +92,8 @@ pub enum Purpose {
     Sampling,
     /// Another model.
     Open,
+    /// A budget to plan within.
+    Budget,
 }
 
 /// A line that is being typed.
@@ -171,6 +173,8 @@ pub enum Dialog {
     Jobs(usize),
     /// Save and export.
     Export(Box<ExportForm>),
+    /// A policy found for a budget; the chosen line.
+    Review(usize),
     /// A question.
     Confirm(Question),
 }
@@ -260,6 +264,7 @@ impl Ui {
             (None, Some(Dialog::Menu(_))) => Context::List,
             (None, Some(Dialog::Jobs(_))) => Context::Jobs,
             (None, Some(Dialog::Export(_))) => Context::Export,
+            (None, Some(Dialog::Review(_))) => Context::Review,
             (None, Some(Dialog::Confirm(_))) => Context::Confirm,
             (None, None) => self.pane.context(),
         }
@@ -301,6 +306,10 @@ pub enum Target {
     CancelJob(JobId),
     /// A field of the export form.
     FormField(usize),
+    /// A change under review, and its mark.
+    Change(usize),
+    /// As above.
+    ChangeMark(usize),
     /// A dialog's own ground, which takes clicks from what lies under it.
     Ground,
 }

@@ -12,6 +12,8 @@ pub struct Change {
     pub layer: usize,
     /// Its name.
     pub name: String,
+    /// Its block, where it lies in one.
+    pub block: Option<usize>,
     /// Its kind.
     pub kind: Kind,
     /// Its plan when the proposal came.
@@ -139,6 +141,7 @@ impl Change {
         Self {
             layer: layer.layer,
             name: row.layer.name.clone(),
+            block: row.layer.block,
             kind: row.layer.kind,
             now: row.plan,
             bytes_now: row.bytes_after,

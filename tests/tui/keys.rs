@@ -262,3 +262,76 @@ fn tab_goes_round_the_panes() {
     desk.keys("r20<enter>ll");
     assert_eq!(desk.plan(0), "r22 int8");
 }
+
+#[test]
+fn a_budget_is_typed_and_a_wrong_one_is_told_at_once() {
+    let mut desk = Desk::demo();
+    desk.keys("P40<enter>");
+    let error = desk.app.ui.field.as_ref().unwrap().error.clone().unwrap();
+    assert!(error.contains("a share (40%)"), "{error}");
+    let screen = desk.screen(80, 24);
+    let lines: Vec<&str> = screen.lines().collect();
+    assert!(lines[22].contains("40") && lines[23].contains("is no budget; write a share (40%)"), "{screen}");
+    desk.keys("<ctrl-u>0.2bpw<enter>");
+    assert!(desk.app.ui.field.as_ref().unwrap().error.as_ref().unwrap().contains("at least"));
+    desk.app.workbench.measure_on(24);
+    desk.keys("<ctrl-u>5bpw<enter>");
+    assert!(desk.app.ui.field.is_none() && desk.app.ui.dialog.is_none());
+    desk.settle();
+    desk.settle();
+    assert_eq!(desk.app.ui.context(), Context::Review);
+}
+
+#[test]
+fn a_proposal_is_reviewed_applied_and_undone_as_one_step() {
+    let mut desk = Desk::demo();
+    desk.keys("r48<enter>");
+    desk.propose();
+    assert_eq!(desk.app.ui.context(), Context::Review);
+    let accepted = |desk: &Desk| desk.app.workbench.review().unwrap().totals().accepted;
+    assert_eq!(accepted(&desk), 36);
+    desk.keys("n");
+    assert_eq!(accepted(&desk), 0);
+    desk.keys("ja");
+    assert_eq!(accepted(&desk), 6);
+    desk.keys("<space><space>k<space>");
+    assert_eq!(accepted(&desk), 5);
+    desk.keys("<esc>");
+    assert_eq!(
+        (desk.app.ui.context(), desk.plan(0).as_str(), desk.plan(1).as_str()),
+        (Context::Layers, "r48 int8", "dense")
+    );
+    desk.keys("V");
+    assert_eq!(accepted(&desk), 5);
+    desk.keys("<enter>");
+    assert_eq!(desk.app.workbench.history().done.last().unwrap().name, "plan within 5bpw: 5 of 36 layers");
+    assert_eq!(desk.app.workbench.rows().iter().filter(|row| row.plan.base == Base::Int4).count(), 5);
+    desk.keys("u");
+    assert_eq!((desk.plan(0).as_str(), desk.plan(1).as_str()), ("r48 int8", "dense"));
+    desk.keys("V");
+    assert!(desk.app.ui.dialog.is_none(), "what was applied is reviewed no more");
+}
+
+#[test]
+fn a_review_waits_for_what_is_being_typed_and_can_be_clicked() {
+    let mut desk = Desk::demo();
+    desk.keys("/k_p");
+    desk.propose();
+    desk.keys("roj");
+    assert_eq!(desk.app.ui.listing.filter_text, "k_proj");
+    desk.keys("<enter>");
+    assert_eq!(desk.app.ui.context(), Context::Review);
+    desk.screen(80, 24);
+    let place =
+        |desk: &Desk, wanted: Target| desk.app.facts.hits.iter().find(|(_, target)| *target == wanted).unwrap().0;
+    let mark = place(&desk, Target::ChangeMark(3));
+    desk.click(mark.x + 1, mark.y);
+    let accepted: Vec<bool> =
+        desk.app.workbench.review().unwrap().changes.iter().map(|change| change.accepted).take(5).collect();
+    assert_eq!(accepted, [true, true, true, false, true]);
+    let line = place(&desk, Target::Change(5));
+    desk.click(line.x + 10, line.y);
+    desk.keys("<space>");
+    let review = desk.app.workbench.review().unwrap();
+    assert!(!review.changes[5].accepted && review.totals().accepted == 34);
+}

@@ -50,6 +50,18 @@ fn panes_and_dialogs() {
 }
 
 #[test]
+fn a_proposal_under_review() {
+    let mut desk = at_work();
+    desk.propose();
+    desk.keys("jja<space>");
+    snapshot!("review-60x16", desk.screen(60, 16));
+    snapshot!("review-80x24", desk.screen(80, 24));
+    snapshot!("review-120x36", desk.screen(120, 36));
+    desk.keys("<esc>P40<enter>");
+    snapshot!("budget-80x24", desk.screen(80, 24));
+}
+
+#[test]
 fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
     let mut desk = Desk::demo();
     desk.keys("jr8<enter><esc>");
@@ -70,7 +82,10 @@ fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
 #[test]
 fn no_size_is_too_small_or_too_large() {
     let mut desk = at_work();
-    for opened in ["", "s", "m", "?", "<esc>:", "<esc>x", "<esc>J", "<esc>/a", "<esc>p", "<esc>q"] {
+    desk.propose();
+    for opened in
+        ["", "s", "m", "?", "<esc>:", "<esc>x", "<esc>J", "<esc>/a", "<esc>p", "<esc>q", "<esc>V", "<esc>P4<enter>"]
+    {
         desk.keys(opened);
         for (width, height) in [(1, 1), (20, 6), (39, 10), (40, 10), (41, 11), (60, 16), (79, 23), (110, 30), (300, 90)]
         {

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use rankscope::compress::{Base, Budget, Plan, Sizes, Weighting};
+use rankscope::measure::{Priced, Proposal, ProposedLayer, WithinBudget};
 use rankscope::tui::app::{App, Effect};
 use rankscope::tui::colour::Depth;
 use rankscope::tui::keymap;
@@ -112,7 +114,53 @@ impl Desk {
         self.app.workbench.rows()[layer].plan.to_string()
     }
 
+    /// Puts a policy for 5 bits a weight before the person, as if it had been sought: int4 for all layers, corrected in the
+    /// even blocks, int8 for the first one; its figures are made up.
+    pub fn propose(&mut self) {
+        let found = proposal(&self.app);
+        self.app.workbench.take_proposal("5bpw".to_owned(), &found);
+        self.app.follow(Instant::now());
+    }
+
     pub fn effects(&mut self) -> Vec<Effect> {
         self.app.take_effects()
+    }
+}
+
+fn proposal(app: &App) -> WithinBudget {
+    let rows = app.workbench.rows();
+    let int4 = Plan { base: Base::Int4, ..Plan::dense() };
+    let corrected = Plan { rank: 12, weighting: Weighting::Activations, refit: true, group: Some(128), ..int4 };
+    let plan = |layer: usize, block: usize| match (layer, block % 2) {
+        (0, _) => Plan { base: Base::Int8, ..Plan::dense() },
+        (_, 0) => corrected,
+        _ => int4,
+    };
+    let each = rows.iter().enumerate().map(|(layer, row)| {
+        let of = &row.layer;
+        let price = |plan: Plan, damage| Priced { plan, bytes: plan.bytes(of.rows, of.cols, of.bytes), damage };
+        let damage = 1e-4 * (1 + layer % 7) as f64;
+        ProposedLayer {
+            layer,
+            chosen: price(plan(layer, of.block.unwrap_or_default()), damage),
+            now: Some(price(row.plan, if row.plan.is_dense() { 0.0 } else { 2.0 * damage })),
+            smaller: Some(price(Plan { group: Some(64), ..int4 }, 1.5 * damage)),
+            larger: (layer > 0).then(|| price(Plan { base: Base::Int8, ..Plan::dense() }, 0.1 * damage)),
+        }
+    });
+    let layers: Vec<_> = each.collect();
+    let bytes = layers.iter().map(|layer| layer.chosen.bytes).sum();
+    let of_model: Vec<_> = rows.iter().map(|row| row.layer.clone()).collect();
+    WithinBudget {
+        budget: Budget::BitsPerWeight(5.5),
+        sizes: Sizes::new(app.workbench.totals().bytes_original, &of_model),
+        proposal: Proposal {
+            predicted: layers.iter().map(|layer| layer.chosen.damage).sum(),
+            layers,
+            bytes,
+            measured: 0.0151,
+        },
+        layer_bytes: bytes,
+        left: Vec::new(),
     }
 }

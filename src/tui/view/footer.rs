@@ -64,16 +64,24 @@ fn hint(view: &mut View<'_>, x: u16, area: Rect, info: &Info, context: Context) 
 }
 
 fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
-    let label = label(view, field.purpose);
-    let start = view.put(area.x + 1, area.y, area.right(), &label, Role::Title) + 1;
     let (hint, role) = match &field.error {
         Some(error) => (error.as_str(), Role::Error),
         None if field.purpose == Purpose::Filter => ("⏎ keep  esc clear", Role::Dim),
         None => ("⏎ take  esc leave", Role::Dim),
     };
-    let hint = fit(hint, usize::from(area.width) * 6 / 10);
-    let end = view.put_right(start, area.y, area.right().saturating_sub(1), &hint, role);
-    line_input(view, start, area.y, end.saturating_sub(1), &field.input);
+    let label = label(view, field.purpose);
+    // Where the reason has no room beside the line, it stands below it.
+    let below = field.error.is_some() && usize::from(width(hint)) > usize::from(area.width) * 6 / 10;
+    let line = if below { Rect { y: area.y.saturating_sub(1), ..area } } else { area };
+    view.clear(line);
+    let start = view.put(line.x + 1, line.y, line.right(), &label, Role::Title) + 1;
+    let end = if below {
+        view.put(area.x + 1, area.y, area.right(), &fit(hint, usize::from(area.width).saturating_sub(2)), role);
+        line.right()
+    } else {
+        view.put_right(start, area.y, area.right().saturating_sub(1), hint, role)
+    };
+    line_input(view, start, line.y, end.saturating_sub(1), &field.input);
 }
 
 fn label(view: &View<'_>, purpose: Purpose) -> String {
@@ -91,6 +99,7 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
             let now = view.ui.sampling;
             format!("Temperature and seed (0: greedy; now {} {})", now.temperature.unwrap_or(0.0), now.seed)
         }
+        Purpose::Budget => "Budget (40%, 900MB, 4.5bpw)".to_owned(),
         Purpose::Open => "Open (folder, file, owner/name, demo)".to_owned(),
     }
 }

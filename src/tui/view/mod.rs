@@ -12,6 +12,7 @@ pub mod map;
 mod menu;
 mod paint;
 mod popup;
+mod review;
 mod side_by_side;
 mod spark;
 mod spectrum;
@@ -52,6 +53,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
         Some(Dialog::Menu(menu)) => menu::render(&mut view, over, menu),
         Some(Dialog::Jobs(chosen)) => jobs::render(&mut view, over, *chosen),
         Some(Dialog::Export(form)) => export_dialog::render(&mut view, over, form),
+        Some(Dialog::Review(chosen)) => review::render(&mut view, over, *chosen),
         Some(Dialog::Confirm(question)) => confirm::render(&mut view, over, question),
     }
     if let Some(toast) = &ui.toast {

@@ -1,0 +1,170 @@
+//! A policy found for a budget: what it would change, layer by layer.
+
+use ratatui::layout::Rect;
+
+use super::paint::{View, fit, fit_end, width};
+use super::popup;
+use super::table::offset;
+use crate::checkpoint::escaped;
+use crate::measure::Priced;
+use crate::tui::format;
+use crate::tui::theme::Role;
+use crate::tui::ui::Target;
+use crate::workbench::{Change, Review};
+
+/// From this width within the frame on, bytes have columns of their own and words are written out.
+const MIN_WORDY_WIDTH: u16 = 84;
+const MARK_WIDTH: u16 = 5;
+const BYTES_WIDTH: u16 = 9;
+const DAMAGE_WIDTH: u16 = 8;
+/// Names, or block and kind where there is no room for them.
+const MIN_NAME_WIDTH: u16 = 28;
+const SHORT_NAME_WIDTH: u16 = 9;
+/// Lines about the change under the cursor.
+const DETAILS: u16 = 5;
+/// Below this height within the frame they are left out.
+const MIN_DETAILED_HEIGHT: u16 = 11;
+
+/// Where a line's parts lie.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    name: u16,
+    now: u16,
+    proposed: u16,
+    wordy: bool,
+}
+
+/// Draws the review.
+pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
+    let Some(review) = view.scene.review else { return };
+    let inner = popup::frame(view, area, (130, area.height), &format!("Plan within {}", review.label));
+    if inner.height < 3 {
+        return;
+    }
+    totals(view, inner, review);
+    let details = if inner.height >= MIN_DETAILED_HEIGHT { DETAILS + 1 } else { 0 };
+    let columns = columns(review, inner.width);
+    head(view, Rect { y: inner.y + 1, height: 1, ..inner }, columns);
+    let list = Rect { y: inner.y + 2, height: inner.height - 2 - details, ..inner };
+    let height = usize::from(list.height);
+    let first = offset(chosen.saturating_sub(height / 2), chosen, height, review.changes.len());
+    for (y, (index, change)) in (list.y..list.bottom()).zip(review.changes.iter().enumerate().skip(first)) {
+        line(view, Rect { y, height: 1, ..list }, columns, change, index);
+        if index == chosen {
+            view.put(list.x, y, list.right(), "▸", Role::Accent);
+            view.tint(Rect { y, height: 1, ..list }, Role::Cursor);
+        }
+    }
+    if let Some(change) = review.changes.get(chosen).filter(|_| details > 0) {
+        detail(view, Rect { y: list.bottom(), height: details, ..inner }, change);
+    }
+}
+
+/// The sums of what is accepted.
+fn totals(view: &mut View<'_>, area: Rect, review: &Review) {
+    let totals = review.totals();
+    let wordy = area.width >= MIN_WORDY_WIDTH;
+    let over = totals.bytes > review.budget_bytes;
+    let (of, allowed, bits, predicted) = if wordy {
+        (" accepted · ", " allowed", " bits/weight", "predicted KLD ")
+    } else {
+        (" · ", "", " bpw", "KLD ")
+    };
+    let kld = totals.predicted.map_or_else(|| "?".to_owned(), format::figure);
+    let measured = totals.measured.filter(|_| wordy).map(|kld| format!(", measured {}", format::figure(kld)));
+    let parts = [
+        (format!("{} of {}", totals.accepted, review.changes.len()), Role::Title),
+        (of.to_owned(), Role::Dim),
+        (format::bytes(totals.bytes), if over { Role::Bad } else { Role::Good }),
+        (format!(" of {}{allowed} · ", format::bytes(review.budget_bytes)), Role::Dim),
+        (format!("{:.2}{bits}", totals.bits_per_weight), Role::Text),
+        (format!(" · {predicted}"), Role::Dim),
+        (kld, Role::Text),
+        (measured.unwrap_or_default(), Role::Dim),
+    ];
+    parts.iter().fold(area.x, |x, (text, role)| view.put(x, area.y, area.right(), text, *role));
+}
+
+fn columns(review: &Review, room: u16) -> Columns {
+    let wordy = room >= MIN_WORDY_WIDTH;
+    let widest = |text: &dyn Fn(&Change) -> String| review.changes.iter().map(|change| width(&text(change))).max();
+    let now = widest(&|change| change.now.to_string()).unwrap_or_default().max(3);
+    let proposed = widest(&|change| change.proposed.plan.to_string()).unwrap_or_default().max(8);
+    let bytes = if wordy { 2 * BYTES_WIDTH + 3 + 1 } else { 0 };
+    let name = if wordy { MIN_NAME_WIDTH } else { SHORT_NAME_WIDTH };
+    let plans = room.saturating_sub(MARK_WIDTH + name + 1 + 3 + 1 + DAMAGE_WIDTH + bytes);
+    // What is proposed matters more than what is there.
+    let proposed = proposed.min(plans.saturating_sub(now.min(8)));
+    let now = now.min(plans.saturating_sub(proposed));
+    Columns { name: name + plans - proposed - now, now, proposed, wordy }
+}
+
+fn head(view: &mut View<'_>, area: Rect, columns: Columns) {
+    let texts = ["layer", "now", "proposed", "bytes now", "proposed", "damage"].map(str::to_owned);
+    cells(view, area, columns, &texts, [Role::Dim; 6], "");
+}
+
+fn line(view: &mut View<'_>, area: Rect, columns: Columns, change: &Change, index: usize) {
+    let (mark, role) = if change.accepted { ("[x]", Role::Mark) } else { ("[ ]", Role::Dim) };
+    view.hit(area, Target::Change(index));
+    view.put(area.x + 1, area.y, area.right(), mark, role);
+    view.hit(Rect { width: MARK_WIDTH, ..area }, Target::ChangeMark(index));
+    let short =
+        || format!("{:>3} {}", change.block.map_or_else(String::new, |block| block.to_string()), change.kind.name());
+    let texts = [
+        if columns.wordy { escaped(&change.name, 200) } else { short() },
+        change.now.to_string(),
+        change.proposed.plan.to_string(),
+        format::bytes(change.bytes_now),
+        format::bytes(change.proposed.bytes),
+        format::figure(change.proposed.damage),
+    ];
+    let plan = if change.accepted { Role::Changed } else { Role::Dim };
+    let roles = [Role::Text, Role::Dim, plan, Role::Dim, plan, Role::Text];
+    cells(view, area, columns, &texts, roles, "→");
+}
+
+fn cells(view: &mut View<'_>, area: Rect, columns: Columns, texts: &[String; 6], roles: [Role; 6], arrow: &str) {
+    let [name, now, proposed, before, after, damage] = texts;
+    let (y, end) = (area.y, area.right());
+    let mut x = area.x + MARK_WIDTH;
+    view.put(x, y, x + columns.name, &fit_end(name, usize::from(columns.name)), roles[0]);
+    x += columns.name + 1;
+    view.put(x, y, x + columns.now, &fit(now, usize::from(columns.now)), roles[1]);
+    x += columns.now;
+    view.put(x + 1, y, end, arrow, Role::Dim);
+    x += 3;
+    view.put(x, y, x + columns.proposed, &fit(proposed, usize::from(columns.proposed)), roles[2]);
+    x += columns.proposed + 1;
+    if columns.wordy {
+        view.put_right(x, y, x + BYTES_WIDTH, before, roles[3]);
+        view.put(x + BYTES_WIDTH + 1, y, end, arrow, Role::Dim);
+        view.put_right(x + BYTES_WIDTH + 3, y, x + 2 * BYTES_WIDTH + 3, after, roles[4]);
+        x += 2 * BYTES_WIDTH + 4;
+    }
+    view.put_right(x, y, x + DAMAGE_WIDTH, damage, roles[5]);
+}
+
+/// The change under the cursor in full, with the two neighbours that were not chosen.
+fn detail(view: &mut View<'_>, area: Rect, change: &Change) {
+    view.rule(area.x, area.y, area.right(), "─", Role::Dim);
+    let damage = |damage: Option<f64>| damage.map_or_else(|| "?".to_owned(), format::figure);
+    let bytes = format!("{} → {}", format::bytes(change.bytes_now), format::bytes(change.proposed.bytes));
+    let cost = format!("damage {} → {}", damage(change.damage_now), damage(Some(change.proposed.damage)));
+    let rejected = |sign: &str, other: Option<Priced>| match other {
+        Some(Priced { plan, bytes, damage }) => {
+            format!("{sign} {plan} ({}, {})", format::bytes(bytes), format::figure(damage))
+        }
+        None => format!("{sign} nothing worth it"),
+    };
+    let lines = [
+        (escaped(&change.name, 200), Role::Title),
+        (format!("{} → {}", change.now, change.proposed.plan), Role::Text),
+        (format!("{bytes} · {cost}"), Role::Text),
+        (rejected("rather than <", change.smaller), Role::Dim),
+        (rejected("rather than >", change.larger), Role::Dim),
+    ];
+    for (y, (text, role)) in (area.y + 1..area.bottom()).zip(&lines) {
+        view.put(area.x, y, area.right(), &fit(text, usize::from(area.width)), *role);
+    }
+}
