@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::family::{Architecture, Attention};
+use super::architecture::{Architecture, Attention, Positions};
+use super::experts::softmax;
 use crate::linalg::{row_dots, row_sum};
 
 /// Work (queries x keys x width) below which one thread is faster than several.
@@ -48,6 +49,12 @@ impl Attending<'_> {
         let keys = self.cache.keys.get(self.place(start, head)..).unwrap_or_default();
         row_dots(query, keys, self.stride(), &mut logits);
         logits.iter_mut().for_each(|logit| *logit *= self.shape.scale);
+        if let Some(cap) = self.shape.cap {
+            logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
+        }
+        if let Positions::Alibi(alibi) = &self.architecture.positions {
+            logits.iter_mut().zip(start..).for_each(|(logit, at)| *logit += alibi.bias(head, at));
+        }
         logits
     }
 
@@ -93,16 +100,4 @@ impl Attending<'_> {
         let Architecture { heads, kv_heads, head_dim, .. } = *self.architecture;
         position * self.stride() + head / (heads / kv_heads).max(1) * head_dim
     }
-}
-
-/// Softmax in place; the sum in f64.
-fn softmax(scores: &mut [f32]) {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0_f64;
-    for score in scores.iter_mut() {
-        *score = (*score - top).exp();
-        sum += f64::from(*score);
-    }
-    let scale = sum.recip() as f32;
-    scores.iter_mut().for_each(|score| *score *= scale);
 }

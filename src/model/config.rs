@@ -9,12 +9,35 @@ use crate::checkpoint::escaped;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Config<'a> {
     map: &'a Map<String, Value>,
+    /// The config that this one is nested in.
+    outer: Option<&'a Map<String, Value>>,
     blocks_held: usize,
 }
 
 impl<'a> Config<'a> {
     pub(super) fn new(map: &'a Map<String, Value>) -> Self {
-        Self { map, blocks_held: usize::MAX }
+        Self { map, outer: None, blocks_held: usize::MAX }
+    }
+
+    /// The config of the text model nested in it, where it has one (`text_config` of models that also see or hear).
+    pub(super) fn text(self) -> Self {
+        match self.map.get("text_config").and_then(Value::as_object) {
+            Some(map) if map.contains_key("model_type") => Self { map, outer: Some(self.map), ..self },
+            _ => self,
+        }
+    }
+
+    /// `tie_word_embeddings`, which the outer config decides.
+    pub(super) fn tied(&self) -> Result<Option<bool>, ModelError> {
+        const KEY: &str = "tie_word_embeddings";
+        let outer = self.outer.map_or(Ok(None), |map| Config::new(map).flag(KEY))?;
+        outer.map_or_else(|| self.flag(KEY), |tied| Ok(Some(tied)))
+    }
+
+    /// A whole number, or the family's default.
+    pub(super) fn whole_or(&self, key: &'static str, default: usize) -> Result<usize, ModelError> {
+        let zero = self.value(&[key]).is_some_and(|(_, value)| value.as_u64() == Some(0));
+        if zero { Ok(0) } else { self.count_or(&[key], default) }
     }
 
     /// States how many blocks the tensors hold, so that a config that claims more allocates nothing.
@@ -64,6 +87,26 @@ impl<'a> Config<'a> {
         let Some((key, value)) = self.value(&[key]) else { return Ok(None) };
         let number = value.as_f64().filter(|n| n.is_finite());
         number.map(Some).ok_or_else(|| wrong(format!("{key} is {}, a number is needed", shown(value))))
+    }
+
+    /// Whether nothing is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// A list of finite numbers, if given.
+    pub(super) fn numbers(&self, key: &'static str) -> Result<Option<Vec<f64>>, ModelError> {
+        let Some(list) = self.list(key)? else { return Ok(None) };
+        let number = |v: &Value| v.as_f64().filter(|n| n.is_finite());
+        let numbers: Option<Vec<f64>> = list.iter().map(number).collect();
+        numbers.map(Some).ok_or_else(|| wrong(format!("{key} holds something that is not a number")))
+    }
+
+    /// A list, if given.
+    pub(super) fn list(&self, key: &'static str) -> Result<Option<&'a [Value]>, ModelError> {
+        let Some((key, value)) = self.value(&[key]) else { return Ok(None) };
+        let list = value.as_array().map(Vec::as_slice);
+        list.map(Some).ok_or_else(|| wrong(format!("{key} is {}, a list is needed", shown(value))))
     }
 
     /// A number above 0, or the family's default.

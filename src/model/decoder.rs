@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::architecture::{Architecture, Place, Positions};
 use super::attention::BlockCache;
-use super::family::{Architecture, Positions};
 use super::load::load;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::{CompressedLinear, Layer, ModelError};
+use super::{CompressedLinear, Kind, Layer, ModelError};
 use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::linalg::Matrix;
 
@@ -22,38 +22,80 @@ pub struct Model {
 #[derive(Debug)]
 pub(super) struct Frame {
     pub architecture: Architecture,
-    pub embedding: Matrix,
-    pub positions: Option<Matrix>,
-    pub rope: Option<Rope>,
+    pub stem: Stem,
+    pub ropes: Vec<Rope>,
     pub blocks: Vec<Block>,
-    pub final_norm: Norm,
     pub head: Head,
     pub layers: Vec<Layer>,
     /// Bytes of all tensors but the layers'.
     pub other_bytes: u64,
 }
 
-/// What loading found.
-pub(super) struct Parts {
+/// What stands before the blocks and after them, but for the head.
+#[derive(Debug)]
+pub(super) struct Stem {
     pub embedding: Matrix,
     pub positions: Option<Matrix>,
+    /// From the embedding's width to the stream's, and back, where these differ.
+    pub projections: Option<[Matrix; 2]>,
+    pub norms: NormsAt,
+}
+
+/// Norms and where they stand.
+#[derive(Debug)]
+pub(super) struct NormsAt(pub Vec<(Place, Norm)>);
+
+impl NormsAt {
+    fn at(&self, place: Place) -> Option<&Norm> {
+        self.0.iter().find(|(at, _)| *at == place).map(|(_, norm)| norm)
+    }
+
+    /// `x` normalised as that place has it; a copy where there is no norm.
+    pub(super) fn apply(&self, place: Place, x: &[f32]) -> Vec<f32> {
+        let mut normed = x.to_vec();
+        self.apply_in_place(place, &mut normed);
+        normed
+    }
+
+    /// Normalises `x` as that place has it; leaves it where there is no norm.
+    pub(super) fn apply_in_place(&self, place: Place, x: &mut [f32]) {
+        if let Some(norm) = self.at(place) {
+            norm.apply_in_place(x);
+        }
+    }
+
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.at(place).is_some()
+    }
+}
+
+/// What loading found.
+pub(super) struct Parts {
+    pub stem: Stem,
     pub blocks: Vec<Block>,
-    pub final_norm: Norm,
     pub head: Head,
     pub layers: Vec<Layer>,
     pub weights: Vec<Arc<CompressedLinear>>,
     pub total_bytes: u64,
 }
 
-/// One block: x += o(attention(norm(x))); x += mlp(norm(x)).
+/// One block: attention and MLP, added to the stream as `Architecture::residual` says, with norms where the family has them.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub attention_norm: Norm,
+    pub norms: NormsAt,
     /// Queries, keys and values.
     pub projections: [Linear; 3],
     pub output: Linear,
-    pub mlp_norm: Norm,
-    pub mlp: Mlp,
+    pub mlp: Feed,
+}
+
+/// What a block computes of each token alone.
+#[derive(Debug)]
+pub(super) enum Feed {
+    /// One MLP for all tokens.
+    Mlp(Mlp),
+    /// Several, of which the router chooses some for each token.
+    Experts { router: Linear, experts: Vec<Mlp> },
 }
 
 /// down(act(gate(x)) * up(x)), or down(act(up(x))) without a gate.
@@ -67,8 +109,8 @@ pub(super) struct Mlp {
 /// The map to logits.
 #[derive(Debug)]
 pub(super) enum Head {
-    /// The embedding.
-    Tied,
+    /// The embedding, and a bias (empty: none).
+    Tied(Vec<f32>),
     /// A layer of its own.
     Own(Linear),
 }
@@ -86,26 +128,30 @@ pub(super) struct Linear {
 pub struct Cache {
     pub(super) blocks: Vec<BlockCache>,
     width: usize,
-    pub(super) len: usize,
+    /// The tokens.
+    pub(super) ids: Vec<u32>,
+    /// Length of the text that the keys were made for.
+    pub(super) made_for: usize,
 }
 
 impl Cache {
     /// Tokens held.
     pub fn len(&self) -> usize {
-        self.len
+        self.ids.len()
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.ids.is_empty()
     }
 
     /// Drops all tokens from position `len` on.
     pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+        self.ids.truncate(len);
+        let held = self.ids.len() * self.width;
         for block in &mut self.blocks {
-            block.keys.truncate(self.len * self.width);
-            block.values.truncate(self.len * self.width);
+            block.keys.truncate(held);
+            block.values.truncate(held);
         }
     }
 }
@@ -120,14 +166,14 @@ impl Model {
     }
 
     pub(super) fn assemble(architecture: Architecture, parts: Parts) -> Self {
-        let Parts { embedding, positions, blocks, final_norm, head, layers, weights, total_bytes } = parts;
+        let Parts { stem, blocks, head, layers, weights, total_bytes } = parts;
         let layer_bytes: u64 = layers.iter().map(|layer| layer.bytes).sum();
         let other_bytes = total_bytes.saturating_sub(layer_bytes);
-        let rope = match &architecture.positions {
-            Positions::Rotary(spec) => Some(Rope::new(spec)),
-            Positions::Learned => None,
+        let ropes = match &architecture.positions {
+            Positions::Rotary(specs) => specs.iter().map(Rope::new).collect(),
+            Positions::Learned { .. } | Positions::Alibi(_) => Vec::new(),
         };
-        let frame = Frame { architecture, embedding, positions, rope, blocks, final_norm, head, layers, other_bytes };
+        let frame = Frame { architecture, stem, ropes, blocks, head, layers, other_bytes };
         Self { frame: Arc::new(frame), weights }
     }
 
@@ -160,13 +206,20 @@ impl Model {
     pub fn cache(&self) -> Cache {
         let shape = self.architecture();
         let blocks = vec![BlockCache::default(); shape.blocks];
-        Cache { blocks, width: shape.kv_heads * shape.head_dim, len: 0 }
+        Cache { blocks, width: shape.kv_heads * shape.head_dim, ids: Vec::new(), made_for: 0 }
     }
 
-    /// Bytes of weights read for one token of decode (embedding row excluded).
+    /// Bytes of weights read for one token of decode (embedding row excluded); of experts, those of as many as work on one.
     pub fn bytes_per_token(&self) -> u64 {
-        let head = if matches!(self.frame.head, Head::Tied) { self.frame.embedding.bytes() } else { 0 };
-        head + self.weights.iter().map(|weight| weight.bytes()).sum::<u64>()
+        let head = if matches!(self.frame.head, Head::Tied(_)) { self.frame.stem.embedding.bytes() } else { 0 };
+        let experts = self.architecture().experts.as_ref();
+        let read = |(layer, weight): (&Layer, &Arc<CompressedLinear>)| match (layer.kind, experts) {
+            (Kind::ExpertGate | Kind::ExpertUp | Kind::ExpertDown, Some(experts)) => {
+                weight.bytes() * experts.chosen as u64 / experts.count.max(1) as u64
+            }
+            _ => weight.bytes(),
+        };
+        head + self.layers().iter().zip(&self.weights).map(read).sum::<u64>()
     }
 
     /// Bytes of all its tensors as stored.

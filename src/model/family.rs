@@ -1,14 +1,11 @@
-//! Families as descriptions: what the decoder needs to know, made from a family's table and a config.
+//! Families as descriptions: a table of names, and a function from a config to an architecture.
 
-use super::activation::Activation;
+use std::collections::BTreeSet;
+
 use super::config::{Config, wrong};
-use super::families::{GPT_NEO, GPT2, LLAMA, MISTRAL};
-use super::rope::RopeSpec;
-use super::{Fusion, Kind, ModelError};
+use super::families::FAMILIES;
+use super::{Architecture, Kind, ModelError};
 use crate::checkpoint::{Checkpoint, escaped};
-
-/// Every family that runs. Adding one means adding its file and a line here.
-static FAMILIES: &[&Family] = &[&GPT2, &GPT_NEO, &LLAMA, &MISTRAL];
 
 /// A family: how its tensors are called, and how its config is read.
 #[derive(Debug)]
@@ -23,7 +20,7 @@ pub(super) struct Family {
     pub describe: fn(&Config) -> Result<Architecture, ModelError>,
 }
 
-/// How a family calls its tensors. Linear maps are given without `.weight`, relative to their block.
+/// How a family calls its tensors. Linear maps and norms are given without `.weight`, relative to their block.
 #[derive(Debug)]
 pub(super) struct Names {
     /// Prefixes of everything but the head, tried in order.
@@ -32,88 +29,16 @@ pub(super) struct Names {
     pub embedding: &'static str,
     /// Position embedding, with `.weight`.
     pub positions: Option<&'static str>,
+    /// Maps from the embedding's width to the stream's and back, with `.weight`, for where these differ.
+    pub projections: Option<[&'static str; 2]>,
     /// Prefix of the blocks, before their number.
     pub block: &'static str,
-    /// Norm before attention.
-    pub attention_norm: &'static str,
-    /// Norm before the MLP.
-    pub mlp_norm: &'static str,
-    /// Norm after the last block.
-    pub final_norm: &'static str,
-    /// The linear maps of a block, in the model's order.
+    /// The linear maps of a block, in the model's order; `{}` stands for the number of an expert.
     pub linears: &'static [(Kind, &'static str)],
     /// The head, without `.weight`, with no prefix.
     pub head: &'static str,
     /// Whether linear maps of the blocks are stored [in, out] (GPT-2's Conv1D).
     pub transposed: bool,
-}
-
-/// How positions enter.
-#[derive(Debug, Clone)]
-pub enum Positions {
-    /// A learned embedding per position, added to the token's.
-    Learned,
-    /// Rotary embedding of queries and keys.
-    Rotary(RopeSpec),
-}
-
-/// A normalisation of the residual stream.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum NormKind {
-    /// Mean and variance, with weight and bias.
-    Layer,
-    /// Root mean square, with weight.
-    Rms,
-}
-
-/// What one block's attention looks at, and how sharply.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Attention {
-    /// A query at i sees keys i - window + 1 ..= i; `None`: all before it.
-    pub window: Option<usize>,
-    /// Factor on q . k before the softmax.
-    pub scale: f32,
-}
-
-/// What a family's description and a config make: everything that the decoder needs to know.
-#[derive(Debug, Clone)]
-pub struct Architecture {
-    /// `model_type`.
-    pub family: &'static str,
-    /// Vocabulary size (rows of the embedding).
-    pub vocabulary: usize,
-    /// Width of the residual stream.
-    pub hidden: usize,
-    /// Number of blocks.
-    pub blocks: usize,
-    /// Context in tokens.
-    pub context: usize,
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads (fewer than `heads`: grouped-query attention).
-    pub kv_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-    /// Width of the MLP.
-    pub intermediate: usize,
-    /// Per block.
-    pub attention: Vec<Attention>,
-    /// How positions enter.
-    pub positions: Positions,
-    /// All norms.
-    pub norm: NormKind,
-    /// Epsilon of the norms.
-    pub epsilon: f32,
-    /// The MLP's nonlinearity; on the gate where there is one.
-    pub activation: Activation,
-    /// How q, k and v lie in one projection, where they share one.
-    pub fused: Fusion,
-    /// Kinds of linear maps that have a bias.
-    pub biased: &'static [Kind],
-    /// Whether the head is the embedding: as config.json says, or `None` where it does not say.
-    pub tied: Option<bool>,
-    /// End-of-text ids (`config.json` and `generation_config.json`).
-    pub eos: Vec<u32>,
 }
 
 /// The families that run, for messages.
@@ -131,22 +56,49 @@ pub(super) fn family_of(config: &Config) -> Result<&'static Family, ModelError> 
     })
 }
 
-/// The family whose names the tensors bear, for files without a config.
+/// A family whose names the linear maps of the first block bear, for files whose config does not tell: each of its maps is
+/// there, and no other. Families that differ in other things may bear the same names.
 pub(super) fn family_by_tensors(checkpoint: &Checkpoint) -> Option<&'static Family> {
     FAMILIES.iter().copied().find(|family| {
-        family.names.prefixes.iter().any(|prefix| {
-            let first = |name: &str| format!("{prefix}{}0.{name}.weight", family.names.block);
-            family.names.linears.iter().all(|(_, name)| checkpoint.tensor(&first(name)).is_some())
-        })
+        let first = format!("{}{}0.", family.names.prefix(checkpoint), family.names.block);
+        let maps = checkpoint.tensors().iter().filter(|tensor| tensor.shape.len() == 2);
+        let maps = maps.filter_map(|tensor| tensor.name.strip_prefix(&first)?.strip_suffix(".weight"));
+        let found: Option<BTreeSet<Kind>> = maps.map(|local| family.names.kind_of(local)).collect();
+        found.is_some_and(|found| found == family.names.linears.iter().map(|(kind, _)| *kind).collect())
     })
 }
 
+/// Where models that also see or hear keep their text model.
+const NESTED: [&str; 3] = ["", "language_model.", "model.language_model."];
+
 impl Names {
-    /// The prefix that this checkpoint uses: the one under which the embedding lies, else the first.
-    pub(super) fn prefix(&self, checkpoint: &Checkpoint) -> &'static str {
-        let here = |prefix: &&&str| checkpoint.tensor(&format!("{prefix}{}", self.embedding)).is_some();
-        self.prefixes.iter().find(here).or(self.prefixes.first()).copied().unwrap_or_default()
+    /// The prefix that this checkpoint uses: the one under which the embedding lies, else a block, else the first.
+    pub(super) fn prefix(&self, checkpoint: &Checkpoint) -> String {
+        let all = || NESTED.iter().flat_map(|outer| self.prefixes.iter().map(move |prefix| format!("{outer}{prefix}")));
+        let embedded = |prefix: &String| checkpoint.tensor(&format!("{prefix}{}", self.embedding)).is_some();
+        let holds = |prefix: &String| {
+            let first = format!("{prefix}{}0.", self.block);
+            checkpoint.tensors().iter().any(|tensor| tensor.name.starts_with(&first))
+        };
+        all().find(embedded).or_else(|| all().find(holds)).or_else(|| all().next()).unwrap_or_default()
     }
+
+    /// The kind of the linear map of a block that is called `local`.
+    pub(super) fn kind_of(&self, local: &str) -> Option<Kind> {
+        self.linears.iter().find(|(_, known)| bears(known, local)).map(|(kind, _)| *kind)
+    }
+
+    /// Whether the head is called `stem`.
+    pub(super) fn is_head(&self, stem: &str) -> bool {
+        stem.strip_suffix(self.head).is_some_and(|outer| NESTED.contains(&outer))
+    }
+}
+
+/// Whether `name` is `pattern`, where `{}` stands for a number.
+fn bears(pattern: &str, name: &str) -> bool {
+    let Some((before, after)) = pattern.split_once("{}") else { return pattern == name };
+    let number = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Checks that hidden is a multiple of heads, as transformers does, and gives the width of a head.

@@ -1,9 +1,11 @@
-//! Tokens through the blocks.
+//! Tokens through a model.
 
 use std::ops::Range;
 
-use super::attention::{Attending, BlockCache};
-use super::decoder::{Block, Cache, Head, Linear, Mlp, Model};
+use super::architecture::Place;
+use super::attention::BlockCache;
+use super::block::Pass;
+use super::decoder::{Cache, Head, Model};
 use super::observe::Watch;
 use super::{ModelError, Observer};
 use crate::control::Control;
@@ -17,13 +19,18 @@ impl Model {
     /// # Errors
     /// Context exceeded, id out of the vocabulary, no ids, cancelled; the cache is then as before.
     pub fn forward(&self, ids: &[u32], cache: &mut Cache, control: &Control) -> Result<Vec<f32>, ModelError> {
-        self.check(ids, cache.len)?;
-        let before = cache.len;
+        self.check(ids, cache.len())?;
+        if let Some((all, before)) = self.anew(ids, cache) {
+            return self.forward(&all, cache, control).inspect_err(|_| *cache = before);
+        }
+        let (before, tokens) = (cache.len(), cache.len() + ids.len());
         let mut last = Vec::new();
         for batch in ids.chunks(BATCH) {
-            last = self.batch(batch, cache, &mut Watch(None), control).inspect_err(|_| cache.truncate(before))?;
+            let mut pass = Pass::new(self, cache.len(), tokens, None);
+            last = self.batch(batch, cache, &mut pass, control).inspect_err(|_| cache.truncate(before))?;
         }
-        let width = self.architecture().hidden;
+        cache.made_for = tokens;
+        let width = self.architecture().embedding;
         self.logits(last.get(last.len() - width..).unwrap_or_default(), &mut Watch(None), control)
     }
 
@@ -39,11 +46,28 @@ impl Model {
         observer: Option<&mut dyn Observer>,
         control: &Control,
     ) -> Result<Vec<f32>, ModelError> {
-        self.check(ids, cache.len)?;
-        let before = cache.len;
-        let mut watch = Watch(observer);
-        let hidden = self.batch(ids, cache, &mut watch, control).inspect_err(|_| cache.truncate(before))?;
-        self.logits(&hidden, &mut watch, control)
+        self.check(ids, cache.len())?;
+        if let Some((all, before)) = self.anew(ids, cache) {
+            let logits = self.forward_all(&all, cache, observer, control).inspect_err(|_| *cache = before)?;
+            let earlier = (all.len() - ids.len()) * self.architecture().vocabulary;
+            return Ok(logits.get(earlier..).unwrap_or_default().to_vec());
+        }
+        let (before, tokens) = (cache.len(), cache.len() + ids.len());
+        let mut pass = Pass::new(self, before, tokens, observer);
+        let hidden = self.batch(ids, cache, &mut pass, control).inspect_err(|_| cache.truncate(before))?;
+        cache.made_for = tokens;
+        self.logits(&hidden, &mut pass.watch, control)
+    }
+
+    /// Where the keys that `cache` holds do not serve a text that is longer by `ids`: all tokens, to be read into the cache,
+    /// which is then empty, and what it was.
+    fn anew(&self, ids: &[u32], cache: &mut Cache) -> Option<(Vec<u32>, Cache)> {
+        let tokens = cache.len() + ids.len();
+        if cache.is_empty() || !self.frame.ropes.iter().any(|rope| rope.renews(cache.made_for, tokens)) {
+            return None;
+        }
+        let before = std::mem::replace(cache, self.cache());
+        Some(([&before.ids, ids].concat(), before))
     }
 
     /// What enters the first block for a window of `ids` from position 0 on: [t, hidden]. With [`Model::run_blocks`] and
@@ -68,11 +92,11 @@ impl Model {
         observer: Option<&mut dyn Observer>,
         control: &Control,
     ) -> Result<(), ModelError> {
-        let mut watch = Watch(observer);
+        let tokens = x.len() / self.architecture().hidden.max(1);
+        let mut pass = Pass::new(self, 0, tokens, observer);
         for index in blocks {
             control.check()?;
-            let (mut held, mut normed) = (BlockCache::default(), vec![0.0; x.len()]);
-            self.block(index, (x, &mut normed), (&mut held, 0), &mut watch);
+            self.block(index, x, &mut BlockCache::default(), &mut pass);
         }
         Ok(())
     }
@@ -87,11 +111,10 @@ impl Model {
         observer: Option<&mut dyn Observer>,
         control: &Control,
     ) -> Result<Vec<f32>, ModelError> {
-        let mut normed = vec![0.0; x.len()];
-        self.frame.final_norm.apply(x, &mut normed);
         let mut watch = Watch(observer);
-        watch.hidden(self.frame.blocks.len(), &normed);
-        self.logits(&normed, &mut watch, control)
+        let last = self.leave(x);
+        watch.hidden(self.frame.blocks.len(), &last);
+        self.logits(&last, &mut watch, control)
     }
 
     fn check(&self, ids: &[u32], held: usize) -> Result<(), ModelError> {
@@ -109,158 +132,97 @@ impl Model {
         }
     }
 
-    /// The blocks over one batch; the final hidden states [t, hidden].
+    /// The blocks over one batch; what the head reads [t, embedding].
     fn batch(
         &self,
         ids: &[u32],
         cache: &mut Cache,
-        watch: &mut Watch<'_>,
+        pass: &mut Pass<'_, '_>,
         control: &Control,
     ) -> Result<Vec<f32>, ModelError> {
-        let frame = &*self.frame;
-        let mut x = self.embed(ids, cache.len);
-        let mut normed = vec![0.0; x.len()];
-        watch.hidden(0, &x);
-        for index in 0..frame.blocks.len() {
+        let blocks = self.frame.blocks.len();
+        let mut x = self.embed(ids, cache.len());
+        pass.watch.hidden(0, &x);
+        for index in 0..blocks {
             control.check()?;
-            let first = cache.len;
             if let Some(held) = cache.blocks.get_mut(index) {
-                self.block(index, (&mut x, &mut normed), (held, first), watch);
+                self.block(index, &mut x, held, pass);
             }
-            if index + 1 < frame.blocks.len() {
-                watch.hidden(index + 1, &x);
+            if index + 1 < blocks {
+                pass.watch.hidden(index + 1, &x);
             }
         }
-        cache.len += ids.len();
-        frame.final_norm.apply(&x, &mut normed);
-        watch.hidden(frame.blocks.len(), &normed);
-        Ok(normed)
+        cache.ids.extend_from_slice(ids);
+        let last = self.leave(&x);
+        pass.watch.hidden(blocks, &last);
+        Ok(last)
     }
 
-    /// Embeddings [t, hidden] of tokens from position `first` on.
+    /// What enters the first block [t, hidden], of tokens from position `first` on.
     fn embed(&self, ids: &[u32], first: usize) -> Vec<f32> {
-        let width = self.architecture().hidden;
-        let mut x = vec![0.0; ids.len() * width];
-        let mut position = vec![0.0; width];
-        for (i, (id, row)) in ids.iter().zip(x.chunks_exact_mut(width.max(1))).enumerate() {
-            self.frame.embedding.row(*id as usize, row);
-            if let Some(table) = &self.frame.positions {
-                table.row(first + i, &mut position);
+        let (shape, stem) = (self.architecture(), &self.frame.stem);
+        let mut x = vec![0.0; ids.len() * shape.embedding];
+        for (id, row) in ids.iter().zip(x.chunks_exact_mut(shape.embedding.max(1))) {
+            stem.embedding.row(*id as usize, row);
+        }
+        scale(&mut x, shape.scales.embedding);
+        if let Some([into, _]) = &stem.projections {
+            let mut wide = vec![0.0; ids.len() * shape.hidden];
+            into.apply(&x, &mut wide);
+            x = wide;
+        }
+        if let Some(table) = &stem.positions {
+            let mut position = vec![0.0; shape.hidden];
+            for (at, row) in (first..).zip(x.chunks_exact_mut(shape.hidden.max(1))) {
+                table.row(at + shape.skipped_positions(), &mut position);
                 add(row, &position);
             }
         }
+        stem.norms.apply_in_place(Place::Embedding, &mut x);
         x
     }
 
-    /// One block over `x` [t, hidden], in place; `normed` is room of the same size. `held` are the block's keys and values of
-    /// the `first` tokens before these.
-    fn block(
-        &self,
-        index: usize,
-        (x, normed): (&mut [f32], &mut [f32]),
-        held: (&mut BlockCache, usize),
-        watch: &mut Watch<'_>,
-    ) {
-        let Some(block) = self.frame.blocks.get(index) else { return };
-        block.attention_norm.apply(x, normed);
-        let attended = self.attention(index, block, normed, held, watch);
-        add(x, &self.linear(&block.output, &attended, watch));
-        block.mlp_norm.apply(x, normed);
-        add(x, &self.mlp(&block.mlp, normed, watch));
+    /// From what leaves the last block [t, hidden] to what the head reads [t, embedding].
+    fn leave(&self, x: &[f32]) -> Vec<f32> {
+        let (shape, stem) = (self.architecture(), &self.frame.stem);
+        let last = stem.norms.apply(Place::Final, x);
+        let Some([_, out]) = &stem.projections else { return last };
+        let mut narrow = vec![0.0; x.len() / shape.hidden.max(1) * shape.embedding];
+        out.apply(&last, &mut narrow);
+        narrow
     }
 
-    /// Projects, turns, stores keys and values, attends: [t, heads * d].
-    fn attention(
-        &self,
-        index: usize,
-        block: &Block,
-        x: &[f32],
-        (held, first): (&mut BlockCache, usize),
-        watch: &mut Watch<'_>,
-    ) -> Vec<f32> {
-        let shape = self.architecture();
-        let (q_width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
-        let [mut q, mut k, v] = self.linears(block.projections.each_ref(), x, watch);
-        if let Some(rope) = &self.frame.rope {
-            for (states, width) in [(&mut q, q_width), (&mut k, kv_width)] {
-                let rows = states.chunks_exact_mut(width.max(1)).zip(first..);
-                rows.for_each(|(row, at)| rope.turn(row, at));
-            }
-        }
-        let mut out = vec![0.0; q.len()];
-        if let Some(span) = shape.attention.get(index) {
-            held.keys.truncate(first * kv_width);
-            held.values.truncate(first * kv_width);
-            held.keys.extend_from_slice(&k);
-            held.values.extend_from_slice(&v);
-            let attending = Attending { architecture: shape, shape: *span, cache: held, queries: &q, first };
-            watch.attending(index, &attending);
-            attending.attend(&mut out);
-        }
-        out
-    }
-
-    fn mlp(&self, mlp: &Mlp, x: &[f32], watch: &mut Watch<'_>) -> Vec<f32> {
-        let activation = self.architecture().activation;
-        let mut inner;
-        if let Some(gate) = &mlp.gate {
-            let mut gate_output;
-            [inner, gate_output] = self.linears([&mlp.up, gate], x, watch);
-            activation.apply(&mut gate_output);
-            inner.iter_mut().zip(&gate_output).for_each(|(inner, gate)| *inner *= gate);
-        } else {
-            inner = self.linear(&mlp.up, x, watch);
-            activation.apply(&mut inner);
-        }
-        self.linear(&mlp.down, &inner, watch)
-    }
-
-    /// W x + b of one layer for each row of `x`.
-    fn linear(&self, map: &Linear, x: &[f32], watch: &mut Watch<'_>) -> Vec<f32> {
-        let [y] = self.linears([map], x, watch);
-        y
-    }
-
-    /// W x + b of layers that read the same input, for each row of `x`.
-    fn linears<const N: usize>(&self, maps: [&Linear; N], x: &[f32], watch: &mut Watch<'_>) -> [Vec<f32>; N] {
-        watch.input(&maps.map(|map| map.layer), x);
-        maps.map(|map| {
-            let mut y = self.product(map, x);
-            watch.output(map.layer, &mut y);
-            y
-        })
-    }
-
-    fn product(&self, map: &Linear, x: &[f32]) -> Vec<f32> {
-        let Some(weight) = self.weights.get(map.layer) else { return Vec::new() };
-        let tokens = x.len() / weight.shape().1.max(1);
-        let mut y = vec![0.0; tokens * map.rows];
-        weight.apply(x, &mut y);
-        if !map.bias.is_empty() {
-            y.chunks_exact_mut(map.rows.max(1)).for_each(|row| add(row, &map.bias));
-        }
-        y
-    }
-
-    /// Logits of hidden states [t, hidden].
-    fn logits(&self, hidden: &[f32], watch: &mut Watch<'_>, control: &Control) -> Result<Vec<f32>, ModelError> {
+    /// Logits of what the head reads [t, embedding].
+    fn logits(&self, last: &[f32], watch: &mut Watch<'_>, control: &Control) -> Result<Vec<f32>, ModelError> {
         control.check()?;
         let shape = self.architecture();
-        let tokens = hidden.len() / shape.hidden.max(1);
-        match &self.frame.head {
-            Head::Own(map) => Ok(self.linear(map, hidden, watch)),
-            Head::Tied => {
-                let mut logits = vec![0.0; tokens * shape.vocabulary];
-                self.frame.embedding.apply(hidden, &mut logits);
-                Ok(logits)
+        let mut logits = match &self.frame.head {
+            Head::Own(map) => self.linear(map, last, watch),
+            Head::Tied(bias) => {
+                let mut logits = vec![0.0; last.len() / shape.embedding.max(1) * shape.vocabulary];
+                self.frame.stem.embedding.apply(last, &mut logits);
+                if !bias.is_empty() {
+                    logits.chunks_exact_mut(shape.vocabulary.max(1)).for_each(|row| add(row, bias));
+                }
+                logits
             }
+        };
+        logits.iter_mut().for_each(|logit| *logit /= shape.scales.logits);
+        if let Some(cap) = shape.scales.cap {
+            logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
         }
+        Ok(logits)
     }
 }
 
 /// x += y.
-fn add(x: &mut [f32], y: &[f32]) {
+pub(super) fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}
+
+/// x *= factor.
+pub(super) fn scale(x: &mut [f32], factor: f32) {
+    x.iter_mut().for_each(|x| *x *= factor);
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The layers of a checkpoint: the two-dimensional weights of linear maps.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::architecture::Architecture;
 use super::config::Config;
-use super::family::{Architecture, Family, family_by_tensors, family_of};
+use super::family::{Family, family_by_tensors, family_of};
 use super::fused::{FusedPart, layer_name, part_name, parts_of, split_stem, stem_of};
 use super::stored::{StoredLayer, split_part, stored_layers};
 use crate::checkpoint::{Checkpoint, Dtype, Tensor};
@@ -153,19 +155,70 @@ pub fn layers_of(checkpoint: &Checkpoint) -> Vec<Layer> {
 }
 
 pub(super) fn layers_with(checkpoint: &Checkpoint, stored: &[StoredLayer]) -> Vec<Layer> {
-    let by_config = checkpoint.config().ok().and_then(|map| family_of(&Config::new(map)).ok());
+    let config = checkpoint.config().ok().map(|map| Config::new(map).text());
+    let by_config = config.and_then(|config| family_of(&config).ok());
     let family = by_config.or_else(|| family_by_tensors(checkpoint));
     let naming = family.map_or(Naming::Guess, |family| Naming::Family(family, family.names.prefix(checkpoint)));
     let architecture = by_config.and_then(|family| architecture(checkpoint, family, &naming, stored));
-    let tied_by_config = checkpoint.config().ok().and_then(|map| map.get("tie_word_embeddings")?.as_bool());
-    let tied = tied_by_config.unwrap_or(by_config.is_some_and(|family| family.tied_by_default));
+    let tied = match (config, by_config, &naming) {
+        (Some(config), Some(family), Naming::Family(_, prefix)) => {
+            is_tied(checkpoint, stored, &config, (family, prefix))
+        }
+        (Some(config), ..) => config.tied().ok().flatten().unwrap_or_default(),
+        (None, ..) => false,
+    };
     let finder = Finder { naming, architecture };
     let plain = checkpoint.tensors().iter().flat_map(|tensor| finder.plain(tensor));
     let layers = plain.chain(stored.iter().map(|layer| finder.stored(layer)));
-    let key = |layer: &Layer| (layer.block.unwrap_or(usize::MAX), layer.kind, layer.name.clone());
+    let key = |layer: &Layer| (layer.block.unwrap_or(usize::MAX), layer.kind, counted(&layer.name));
     let used = layers.filter(|layer| !(layer.kind == Kind::LmHead && tied));
     let sorted: BTreeMap<(usize, Kind, String), Layer> = used.map(|layer| (key(&layer), layer)).collect();
     sorted.into_values().collect()
+}
+
+/// Whether the head is the embedding: where the config (or, without its word, the family or the lack of a head) says so, or the
+/// file names one tensor as an alias of the other; but not where both are there and differ (as transformers has it since 5).
+pub(super) fn is_tied(
+    checkpoint: &Checkpoint,
+    stored: &[StoredLayer],
+    config: &Config,
+    (family, prefix): (&Family, &str),
+) -> bool {
+    let (names, embedding) = (&family.names, format!("{prefix}{}", family.names.embedding));
+    let is_head = |name: &str| name.strip_suffix(".weight").is_some_and(|stem| names.is_head(stem));
+    if stored.iter().any(|layer| is_head(&layer.name)) {
+        return false;
+    }
+    let head = checkpoint.tensors().iter().find(|tensor| is_head(&tensor.name));
+    let says = config.tied().ok().flatten().unwrap_or(family.tied_by_default || head.is_none());
+    let alias = |gone: &str| checkpoint.metadata().get(gone);
+    match (checkpoint.tensor(&embedding), head) {
+        (Some(embedding), Some(head)) => says && same(embedding, head),
+        (None, Some(head)) => says || alias(&embedding) == Some(&head.name),
+        _ => says || alias(&format!("{}.weight", names.head)) == Some(&embedding),
+    }
+}
+
+fn same(a: &Tensor, b: &Tensor) -> bool {
+    a.dtype == b.dtype && a.shape == b.shape && a.data[..] == b.data[..]
+}
+
+/// A name that sorts by the numbers in it.
+fn counted(name: &str) -> String {
+    let mut key = String::with_capacity(name.len());
+    let mut digits = String::new();
+    for c in name.chars().chain([' ']) {
+        if c.is_ascii_digit() {
+            digits.push(c);
+            continue;
+        }
+        if !digits.is_empty() {
+            let _ = write!(key, "{digits:0>8}");
+            digits.clear();
+        }
+        key.push(c);
+    }
+    key
 }
 
 /// What the config makes of the blocks that the tensors hold, where it can be read.
@@ -177,7 +230,7 @@ fn architecture(
 ) -> Option<Architecture> {
     let names = checkpoint.tensors().iter().map(|tensor| &tensor.name).chain(stored.iter().map(|layer| &layer.name));
     let blocks = names.filter_map(|name| naming.place(&stem_of(name)?)?.0);
-    let config = Config::new(checkpoint.config().ok()?);
+    let config = Config::new(checkpoint.config().ok()?).text();
     (family.describe)(&config.holding_blocks(blocks.max().map_or(0, |last| last.saturating_add(1)))).ok()
 }
 
@@ -259,7 +312,7 @@ fn plain_layer(tensor: &Tensor, (block, kind): Place, transposed: bool) -> Optio
 /// How names are read.
 enum Naming {
     /// As the family has them.
-    Family(&'static Family, &'static str),
+    Family(&'static Family, String),
     /// By words that many families use.
     Guess,
 }
@@ -273,12 +326,11 @@ impl Naming {
         }
         match self {
             Self::Guess => guess(stem),
-            Self::Family(family, _) if stem == family.names.head => Some((None, Kind::LmHead)),
+            Self::Family(family, _) if family.names.is_head(stem) => Some((None, Kind::LmHead)),
             Self::Family(family, prefix) => {
-                let rest = stem.strip_prefix(prefix)?.strip_prefix(family.names.block)?;
+                let rest = stem.strip_prefix(prefix.as_str())?.strip_prefix(family.names.block)?;
                 let (number, local) = rest.split_once('.')?;
-                let linear = family.names.linears.iter().find(|(_, known)| *known == local)?;
-                Some((Some(number.parse().ok()?), linear.0))
+                Some((Some(number.parse().ok()?), family.names.kind_of(local)?))
             }
         }
     }

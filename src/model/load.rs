@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::architecture::{Architecture, HeadNorm, NormKind, Place, Positions};
 use super::config::Config;
-use super::decoder::{Block, Head, Linear, Mlp, Model, Parts};
-use super::family::{Architecture, Family, NormKind, Positions, family_of};
+use super::decoder::{Block, Feed, Head, Linear, Mlp, Model, NormsAt, Parts, Stem};
+use super::family::{Family, family_of};
 use super::fused::{fused_of, part_name};
-use super::layers::{float_matrix, layers_with};
+use super::layers::{float_matrix, is_tied, layers_with};
 use super::norm::Norm;
 use super::stored::{StoredLayer, stored_layers};
 use super::{CompressedLinear, Kind, Layer, ModelError};
@@ -15,7 +16,7 @@ use crate::linalg::{Matrix, RowSelection};
 
 /// Builds the decoder of a checkpoint.
 pub(super) fn load(checkpoint: &Checkpoint) -> Result<Model, ModelError> {
-    let config = Config::new(checkpoint.config()?);
+    let config = Config::new(checkpoint.config()?).text();
     let family = family_of(&config)?;
     if checkpoint.tensors().is_empty() {
         let head = format!("{}.weight", family.names.head);
@@ -27,7 +28,9 @@ pub(super) fn load(checkpoint: &Checkpoint) -> Result<Model, ModelError> {
     let mut architecture = (family.describe)(&config.holding_blocks(held))?;
     add_generation_eos(checkpoint, &mut architecture);
     let prefix = family.names.prefix(checkpoint);
-    let loader = Loader { checkpoint, config, family, prefix, architecture: &architecture, stored: &stored, layers };
+    let tied = is_tied(checkpoint, &stored, &config, (family, &prefix));
+    let loader =
+        Loader { checkpoint, config, family, prefix, tied, architecture: &architecture, stored: &stored, layers };
     let parts = loader.parts()?;
     Ok(Model::assemble(architecture, parts))
 }
@@ -46,7 +49,8 @@ struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     config: Config<'a>,
     family: &'static Family,
-    prefix: &'static str,
+    prefix: String,
+    tied: bool,
     architecture: &'a Architecture,
     stored: &'a [StoredLayer],
     layers: Vec<Layer>,
@@ -55,26 +59,15 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn parts(self) -> Result<Parts, ModelError> {
         let shape = self.architecture;
-        let names = &self.family.names;
-        let name = |local: &str| format!("{}{local}", self.prefix);
-        let embedding =
-            self.matrix(&name(names.embedding), [shape.vocabulary, shape.hidden], ["vocab_size", "hidden_size"])?;
-        let positions = match (&shape.positions, names.positions) {
-            (Positions::Learned, Some(local)) => {
-                let keys = ["max_position_embeddings", "hidden_size"];
-                Some(self.matrix(&name(local), [shape.context, shape.hidden], keys)?)
-            }
-            _ => None,
-        };
+        let stem = self.stem()?;
         let mut weights = vec![None; self.layers.len()];
         let blocks = (0..shape.blocks).map(|block| self.block(block, &mut weights)).collect::<Result<Vec<_>, _>>()?;
-        let final_norm = self.norm(&name(names.final_norm))?;
         let head = self.head(&mut weights)?;
         let filled =
             weights.into_iter().zip(&self.layers).map(|(weight, layer)| weight.map_or_else(|| self.unused(layer), Ok));
         let weights = filled.collect::<Result<Vec<_>, _>>()?;
         let total_bytes = self.checkpoint.total_bytes();
-        Ok(Parts { embedding, positions, blocks, final_norm, head, layers: self.layers, weights, total_bytes })
+        Ok(Parts { stem, blocks, head, layers: self.layers, weights, total_bytes })
     }
 
     /// The weight of a layer that the config does not use (blocks beyond its count, a head that is tied all the same): kept,
@@ -86,36 +79,81 @@ impl Loader<'_> {
         weight.map(Arc::new).ok_or_else(|| self.missing(&layer.name))
     }
 
+    /// What stands before the blocks and after them.
+    fn stem(&self) -> Result<Stem, ModelError> {
+        let (shape, names) = (self.architecture, &self.family.names);
+        let name = |local: &str| format!("{}{local}", self.prefix);
+        let of_embedding = name(names.embedding);
+        // The only copy of a tied matrix may bear the head's name.
+        let alias = self.of_head(".weight").filter(|_| self.tied && self.checkpoint.tensor(&of_embedding).is_none());
+        let of_embedding = alias.map_or(of_embedding, |tensor| tensor.name.clone());
+        let positions = match (&shape.positions, names.positions) {
+            (Positions::Learned { skipped }, Some(local)) => {
+                let keys = ["max_position_embeddings", "hidden_size"];
+                Some(self.matrix(&name(local), [shape.context.saturating_add(*skipped), shape.hidden], keys)?)
+            }
+            _ => None,
+        };
+        let projections = match names.projections {
+            Some([into, out]) if shape.embedding != shape.hidden => Some([
+                self.linear_matrix(&name(into), [shape.hidden, shape.embedding], false)?,
+                self.linear_matrix(&name(out), [shape.embedding, shape.hidden], false)?,
+            ]),
+            _ => None,
+        };
+        let keys = ["vocab_size", if shape.embedding == shape.hidden { "hidden_size" } else { "word_embed_proj_dim" }];
+        let embedding = self.matrix(&of_embedding, [shape.vocabulary, shape.embedding], keys)?;
+        Ok(Stem { embedding, positions, projections, norms: self.norms(name, |place| !in_block(place))? })
+    }
+
     /// The norms and linear maps of block `index`.
     fn block(&self, index: usize, weights: &mut [Option<Arc<CompressedLinear>>]) -> Result<Block, ModelError> {
         let names = &self.family.names;
         let local = |name: &str| format!("{}{}{index}.{name}", self.prefix, names.block);
-        let mut linear = |wanted: Kind| -> Result<Option<Linear>, ModelError> {
+        let mut linear = |wanted: Kind, expert: usize| -> Result<Option<Linear>, ModelError> {
             let named = |kind: Kind| names.linears.iter().find(|(known, _)| *known == kind);
             let Some((kind, name)) = named(wanted).or_else(|| named(fused_of(wanted)?)) else { return Ok(None) };
-            self.linear(&local(name), (wanted, *kind), names.transposed, weights).map(Some)
+            let name = name.replace("{}", &expert.to_string());
+            self.linear(&local(&name), (wanted, *kind), names.transposed, weights).map(Some)
         };
-        let gate = linear(Kind::Gate)?;
-        let mut needed =
-            |kind| linear(kind)?.ok_or_else(|| ModelError::Tensor(format!("no {} in block {index}", kind.name())));
-        let projections = [needed(Kind::Q)?, needed(Kind::K)?, needed(Kind::V)?];
-        let output = needed(Kind::O)?;
-        let mlp = Mlp { gate, up: needed(Kind::Up)?, down: needed(Kind::Down)? };
-        let attention_norm = self.norm(&local(names.attention_norm))?;
-        let mlp_norm = self.norm(&local(names.mlp_norm))?;
-        Ok(Block { attention_norm, projections, output, mlp_norm, mlp })
+        let mut needed = |kind: Kind, expert| {
+            linear(kind, expert)?.ok_or_else(|| ModelError::Tensor(format!("no {} in block {index}", kind.name())))
+        };
+        let projections = [needed(Kind::Q, 0)?, needed(Kind::K, 0)?, needed(Kind::V, 0)?];
+        let output = needed(Kind::O, 0)?;
+        let experts = self.architecture.experts.as_ref();
+        let mlp = match experts.filter(|experts| experts.blocks.get(index).copied().unwrap_or_default()) {
+            None => {
+                let (up, down) = (needed(Kind::Up, 0)?, needed(Kind::Down, 0)?);
+                Feed::Mlp(Mlp { gate: linear(Kind::Gate, 0)?, up, down })
+            }
+            Some(rule) => {
+                let router = needed(Kind::Router, 0)?;
+                let mut expert = |at: usize| {
+                    let gate = Some(needed(Kind::ExpertGate, at)?);
+                    Ok(Mlp { gate, up: needed(Kind::ExpertUp, at)?, down: needed(Kind::ExpertDown, at)? })
+                };
+                let experts = (0..rule.count).map(&mut expert).collect::<Result<Vec<_>, ModelError>>()?;
+                Feed::Experts { router, experts }
+            }
+        };
+        Ok(Block { norms: self.norms(local, in_block)?, projections, output, mlp })
     }
 
     /// [out, in] of a linear map of a block.
     fn shape_of(&self, kind: Kind) -> [usize; 2] {
         let shape = self.architecture;
+        let experts = shape.experts.as_ref();
         let (q, kv) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
         match kind {
             Kind::Q => [q, shape.hidden],
             Kind::K | Kind::V => [kv, shape.hidden],
             Kind::O => [shape.hidden, q],
             Kind::Down => [shape.hidden, shape.intermediate],
-            Kind::LmHead => [shape.vocabulary, shape.hidden],
+            Kind::LmHead => [shape.vocabulary, shape.embedding],
+            Kind::Router => [experts.map_or(0, |experts| experts.count), shape.hidden],
+            Kind::ExpertGate | Kind::ExpertUp => [experts.map_or(0, |experts| experts.width), shape.hidden],
+            Kind::ExpertDown => [shape.hidden, experts.map_or(0, |experts| experts.width)],
             _ => [shape.intermediate, shape.hidden],
         }
     }
@@ -200,21 +238,58 @@ impl Loader<'_> {
         float_matrix(tensor, shape[0], shape[1], false).ok_or_else(|| Self::disagrees(name, &tensor.shape, &shape))
     }
 
-    fn norm(&self, stem: &str) -> Result<Norm, ModelError> {
-        let (kind, width) = (self.architecture.norm, self.architecture.hidden);
-        let weight = self.vector(&format!("{stem}.weight"), width)?;
-        let bias = if kind == NormKind::Layer { self.vector(&format!("{stem}.bias"), width)? } else { Vec::new() };
-        Ok(Norm { kind, weight, bias, epsilon: self.architecture.epsilon })
+    /// The norms whose places are `wanted`, called as `name` makes them.
+    fn norms(&self, name: impl Fn(&str) -> String, wanted: impl Fn(Place) -> bool) -> Result<NormsAt, ModelError> {
+        let norms = self.architecture.norms.iter().filter(|(place, _)| wanted(*place));
+        let norms = norms.map(|(place, local)| Ok((*place, self.norm(&name(local), *place)?)));
+        norms.collect::<Result<Vec<_>, ModelError>>().map(NormsAt)
+    }
+
+    fn norm(&self, stem: &str, place: Place) -> Result<Norm, ModelError> {
+        let (shape, kind) = (self.architecture, self.architecture.norm);
+        let heads = match place {
+            Place::Query => Some(shape.heads),
+            Place::Key => Some(shape.kv_heads),
+            _ => None,
+        };
+        // How many numbers go together, and how many tensors of how many numbers hold the weights.
+        let (width, tensors) = match (heads, shape.head_norm) {
+            (None, _) => (shape.hidden, 1),
+            (Some(_), HeadNorm::Head) => (shape.head_dim, 1),
+            (Some(heads), HeadNorm::EachHead) => (shape.head_dim, heads),
+            (Some(heads), HeadNorm::Whole) => (heads * shape.head_dim, 1),
+        };
+        let vectors = |end: &str| -> Result<Vec<f32>, ModelError> {
+            let one = |at: usize| self.vector(&format!("{}.{end}", stem.replace("{}", &at.to_string())), width);
+            (0..tensors).map(one).collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+        };
+        let weight = match kind {
+            NormKind::LayerPlain => vec![1.0; width * tensors],
+            NormKind::RmsOffset => vectors("weight")?.into_iter().map(|w| 1.0 + w).collect(),
+            NormKind::Layer | NormKind::Rms => vectors("weight")?,
+        };
+        let biased = kind == NormKind::Layer && (heads.is_none() || shape.head_norm != HeadNorm::EachHead);
+        let bias = if biased { vectors("bias")? } else { Vec::new() };
+        Ok(Norm { kind, width, weight, bias, epsilon: shape.epsilon })
     }
 
     fn head(&self, weights: &mut [Option<Arc<CompressedLinear>>]) -> Result<Head, ModelError> {
-        let stem = self.family.names.head;
-        let stored = self.layers.iter().any(|layer| layer.kind == Kind::LmHead);
-        let tied = self.architecture.tied.unwrap_or(self.family.tied_by_default || !stored);
-        if tied {
-            return Ok(Head::Tied);
+        if !self.tied {
+            let own = self.layers.iter().find(|layer| layer.kind == Kind::LmHead).and_then(Layer::stem);
+            let stem = own.unwrap_or_else(|| self.family.names.head.to_owned());
+            return self.linear(&stem, (Kind::LmHead, Kind::LmHead), false, weights).map(Head::Own);
         }
-        self.linear(stem, (Kind::LmHead, Kind::LmHead), false, weights).map(Head::Own)
+        match self.of_head(".bias").filter(|_| self.architecture.biased.contains(&Kind::LmHead)) {
+            Some(bias) => self.vector(&bias.name, self.architecture.vocabulary).map(Head::Tied),
+            None => Ok(Head::Tied(Vec::new())),
+        }
+    }
+
+    /// The tensor of the head with that ending.
+    fn of_head(&self, ending: &str) -> Option<&Tensor> {
+        let names = &self.family.names;
+        let is_it = |tensor: &&Tensor| tensor.name.strip_suffix(ending).is_some_and(|stem| names.is_head(stem));
+        self.checkpoint.tensors().iter().find(is_it)
     }
 
     /// A one-dimensional tensor, widened.
@@ -260,4 +335,9 @@ impl Loader<'_> {
 /// The elements of `whole` that are those rows.
 fn gathered(whole: &[f32], rows: RowSelection) -> Vec<f32> {
     (0..rows.rows).map(|row| whole.get(rows.stored(row)).copied().unwrap_or_default()).collect()
+}
+
+/// Whether a norm stands in each block.
+fn in_block(place: Place) -> bool {
+    !matches!(place, Place::Embedding | Place::Final)
 }

@@ -8,12 +8,21 @@ use rankscope::model::{Generation, Kind, Model, Observer, Sampling};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-const FOLDERS: [&str; 12] = [
-    "gpt_neo",
-    "gpt_neo_f16",
-    "gpt_neo_bf16",
+const FOLDERS: [&str; 34] = [
+    "bloom",
+    "falcon",
+    "falcon_new_decoder",
+    "gemma2",
+    "gemma3_text",
     "gpt2",
     "gpt2_original",
+    "gpt_neo",
+    "gpt_neo_bf16",
+    "gpt_neo_f16",
+    "gpt_neox",
+    "gpt_neox_sequential",
+    "gptj",
+    "granite",
     "llama",
     "llama3_rope",
     "llama_bf16",
@@ -21,6 +30,19 @@ const FOLDERS: [&str; 12] = [
     "llama_sharded",
     "llama_tied",
     "mistral",
+    "mixtral",
+    "olmo2",
+    "opt",
+    "opt_350m_style",
+    "phi",
+    "phi3",
+    "phi3_longrope",
+    "qwen2",
+    "qwen3",
+    "qwen3_moe",
+    "smollm3",
+    "stablelm",
+    "starcoder2",
 ];
 
 /// Relative to 1 + |reference|: the reference's own f32 rounding is 4e-6, the smallest mistake known moves a logit by 4e-4.
@@ -41,7 +63,8 @@ fn golden(name: &str) -> Golden {
     let bytes = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let floats = |key: &str| -> Vec<f32> {
-        file.tensor(key).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+        let data = file.tensor(key).map_or(&[][..], |tensor| tensor.data());
+        data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     };
     let ids = |key: &str| -> Vec<u32> {
         let tensor = file.tensor(key).unwrap();
@@ -51,7 +74,7 @@ fn golden(name: &str) -> Golden {
     Golden {
         ids: ids("input_ids"),
         logits: floats("logits"),
-        hidden: floats("hidden_states"),
+        hidden: [floats("hidden_states"), floats("last_hidden_state")].concat(),
         greedy: ids("greedy_ids"),
     }
 }
@@ -131,21 +154,38 @@ fn a_text_longer_than_the_context_is_refused_and_the_cache_kept() {
     assert!(model.forward(&[], &mut cache, &control).is_err());
 }
 
-#[test]
-fn a_stored_head_that_the_family_ties_is_no_layer_and_changes_nothing() {
+/// A copy of `gpt2_original`, whose head is tied by default, with another tensor and no embedding if `moved`.
+fn with_head(values: Option<&[u8]>, moved: bool) -> Model {
     let (source, target) = (folder("gpt2_original"), tempfile::tempdir().unwrap());
     let bytes = std::fs::read(source.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let embedding = file.tensor("wte.weight").unwrap();
-    let zeros = vec![0; embedding.data().len()];
-    let head = TensorView::new(embedding.dtype(), embedding.shape().to_vec(), &zeros).unwrap();
+    let values = values.unwrap_or(embedding.data());
+    let head = TensorView::new(embedding.dtype(), embedding.shape().to_vec(), values).unwrap();
     let mut tensors = file.tensors();
+    tensors.retain(|(name, _)| !moved || name != "wte.weight");
     tensors.push(("lm_head.weight".to_owned(), head));
     safetensors::serialize_to_file(tensors, None, &target.path().join("model.safetensors")).unwrap();
     std::fs::copy(source.join("config.json"), target.path().join("config.json")).unwrap();
-    let model = Model::load(&Checkpoint::open(target.path()).unwrap()).unwrap();
-    assert!(model.layers().iter().all(|layer| layer.kind != Kind::LmHead));
+    Model::load(&Checkpoint::open(target.path()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_stored_copy_of_a_tied_head_is_no_layer_and_changes_nothing() {
     let golden = golden("gpt2_original");
-    let logits = model.forward_all(&golden.ids, &mut model.cache(), None, &Control::new()).unwrap();
-    assert!(distance(&logits, &golden.logits) < TOLERANCE);
+    for moved in [false, true] {
+        let model = with_head(None, moved);
+        assert!(model.layers().iter().all(|layer| layer.kind != Kind::LmHead));
+        let logits = model.forward_all(&golden.ids, &mut model.cache(), None, &Control::new()).unwrap();
+        assert!(distance(&logits, &golden.logits) < TOLERANCE);
+    }
+}
+
+#[test]
+fn a_stored_head_that_differs_from_the_embedding_is_a_head_whatever_the_config_says() {
+    let zeros = vec![0; 4 * load("gpt2_original").architecture().vocabulary * 32];
+    let model = with_head(Some(&zeros), false);
+    assert!(model.layers().iter().any(|layer| layer.kind == Kind::LmHead));
+    let logits = model.forward(&[1, 2, 3], &mut model.cache(), &Control::new()).unwrap();
+    assert!(logits.iter().all(|logit| *logit == 0.0));
 }

@@ -2,8 +2,10 @@
 
 use crate::model::activation::Activation;
 use crate::model::config::Config;
-use crate::model::family::{Architecture, Attention, Family, Names, NormKind, Positions, even_heads};
-use crate::model::{Fusion, Kind, ModelError};
+use crate::model::family::{Family, Names, even_heads};
+use crate::model::{
+    Architecture, Attention, Fusion, HeadNorm, Kind, ModelError, NormKind, Place, Positions, Residual, Scales,
+};
 
 pub(in crate::model) static GPT2: Family = Family {
     model_type: "gpt2",
@@ -11,10 +13,8 @@ pub(in crate::model) static GPT2: Family = Family {
         prefixes: &["transformer.", ""],
         embedding: "wte.weight",
         positions: Some("wpe.weight"),
+        projections: None,
         block: "h.",
-        attention_norm: "ln_1",
-        mlp_norm: "ln_2",
-        final_norm: "ln_f",
         linears: &[
             (Kind::Qkv, "attn.c_attn"),
             (Kind::O, "attn.c_proj"),
@@ -39,24 +39,31 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         let base = if scaled { (head_dim as f32).sqrt().recip() } else { 1.0 };
         if by_block { base / (block + 1) as f32 } else { base }
     };
+    let plain = |scale| Attention { window: None, scale, cap: None, rope: None };
     Ok(Architecture {
         family: "gpt2",
         vocabulary: config.count_or(&["vocab_size"], 50257)?,
         hidden,
+        embedding: hidden,
         blocks,
         context: config.count_or(&["n_positions", "max_position_embeddings"], 1024)?,
         heads,
         kv_heads: heads,
         head_dim,
         intermediate: config.count(&["n_inner"])?.unwrap_or(hidden.saturating_mul(4)),
-        attention: (0..blocks).map(|block| Attention { window: None, scale: scale(block) }).collect(),
-        positions: Positions::Learned,
+        attention: (0..blocks).map(|block| plain(scale(block))).collect(),
+        positions: Positions::Learned { skipped: 0 },
         norm: NormKind::Layer,
         epsilon: config.positive_or("layer_norm_epsilon", 1e-5)? as f32,
+        norms: vec![(Place::AttentionInput, "ln_1"), (Place::MlpInput, "ln_2"), (Place::Final, "ln_f")],
+        head_norm: HeadNorm::Head,
+        residual: Residual::Sequential,
+        scales: Scales::default(),
         activation: Activation::parse(config.word_or("activation_function", "gelu_new")?)?,
+        experts: None,
         fused: Fusion::Stacked,
-        biased: &[Kind::Qkv, Kind::O, Kind::Up, Kind::Down],
-        tied: config.flag("tie_word_embeddings")?,
+        biased: vec![Kind::Qkv, Kind::O, Kind::Up, Kind::Down],
+        tied: config.tied()?,
         eos: config.ids("eos_token_id", &[50256])?,
     })
 }

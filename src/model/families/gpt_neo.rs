@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use crate::model::activation::Activation;
 use crate::model::config::{Config, wrong};
-use crate::model::family::{Architecture, Attention, Family, Names, NormKind, Positions, even_heads};
-use crate::model::{Fusion, Kind, ModelError};
+use crate::model::family::{Family, Names, even_heads};
+use crate::model::{
+    Architecture, Attention, Fusion, HeadNorm, Kind, ModelError, NormKind, Place, Positions, Residual, Scales,
+};
 
 pub(in crate::model) static GPT_NEO: Family = Family {
     model_type: "gpt_neo",
@@ -13,10 +15,8 @@ pub(in crate::model) static GPT_NEO: Family = Family {
         prefixes: &["transformer.", ""],
         embedding: "wte.weight",
         positions: Some("wpe.weight"),
+        projections: None,
         block: "h.",
-        attention_norm: "ln_1",
-        mlp_norm: "ln_2",
-        final_norm: "ln_f",
         linears: &[
             (Kind::Q, "attn.attention.q_proj"),
             (Kind::K, "attn.attention.k_proj"),
@@ -41,6 +41,7 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         family: "gpt_neo",
         vocabulary: config.count_or(&["vocab_size"], 50257)?,
         hidden,
+        embedding: hidden,
         blocks,
         context: config.count_or(&["max_position_embeddings"], 2048)?,
         heads,
@@ -48,13 +49,18 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         head_dim: even_heads(hidden, heads, ["hidden_size", "num_heads"])?,
         intermediate: config.count(&["intermediate_size"])?.unwrap_or(hidden.saturating_mul(4)),
         attention: attention(config, blocks, window)?,
-        positions: Positions::Learned,
+        positions: Positions::Learned { skipped: 0 },
         norm: NormKind::Layer,
         epsilon: config.positive_or("layer_norm_epsilon", 1e-5)? as f32,
+        norms: vec![(Place::AttentionInput, "ln_1"), (Place::MlpInput, "ln_2"), (Place::Final, "ln_f")],
+        head_norm: HeadNorm::Head,
+        residual: Residual::Sequential,
+        scales: Scales::default(),
         activation: Activation::parse(config.word_or("activation_function", "gelu_new")?)?,
+        experts: None,
         fused: Fusion::Stacked,
-        biased: &[Kind::O, Kind::Up, Kind::Down],
-        tied: config.flag("tie_word_embeddings")?,
+        biased: vec![Kind::O, Kind::Up, Kind::Down],
+        tied: config.tied()?,
         eos: config.ids("eos_token_id", &[50256])?,
     })
 }
@@ -88,5 +94,5 @@ fn attention(config: &Config, blocks: usize, window: usize) -> Result<Vec<Attent
 }
 
 fn span(window: Option<usize>) -> Attention {
-    Attention { window, scale: 1.0 }
+    Attention { window, scale: 1.0, cap: None, rope: None }
 }
