@@ -17,6 +17,7 @@ impl App {
             Context::Jobs => self.act_on_jobs(action),
             Context::Export => self.act_on_export(action),
             Context::Review => self.act_on_review(action),
+            Context::Frontier => self.act_on_frontier(action),
             Context::Confirm => self.act_on_question(action),
             Context::Input => self.act_on_field(action),
             Context::Layers | Context::Spectrum | Context::Text => {
@@ -122,6 +123,7 @@ impl App {
             Action::Rank => self.begin(Purpose::Rank),
             Action::Energy => self.begin(Purpose::Energy),
             Action::Budget => self.begin(Purpose::Budget),
+            Action::Frontier => self.open_frontier(),
             Action::Review => self.open_review(),
             Action::MaxTokens => self.begin(Purpose::MaxTokens),
             Action::Sampling => self.begin(Purpose::Sampling),

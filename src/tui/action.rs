@@ -12,6 +12,8 @@ const LIST: &[Context] = &[Context::List];
 const JOBS: &[Context] = &[Context::Jobs];
 const EXPORT: &[Context] = &[Context::Export];
 const REVIEW: &[Context] = &[Context::Review];
+const FRONTIER: &[Context] = &[Context::Frontier];
+const STEPPED: &[Context] = &[Context::Review, Context::Frontier];
 const CONFIRM: &[Context] = &[Context::Confirm];
 const INPUT: &[Context] = &[Context::Input];
 
@@ -66,12 +68,12 @@ macro_rules! actions {
 
 actions! {
     // Choosing layers.
-    MoveUp, 0, "up", "Moves one line up.", [(PANES, "k up"), (LIST, "up ctrl-p"), (JOBS, "k up"), (REVIEW, "k up"), (EXPORT, "up")];
-    MoveDown, 0, "down", "Moves one line down.", [(PANES, "j down"), (LIST, "down ctrl-n"), (JOBS, "j down"), (REVIEW, "j down"), (EXPORT, "down")];
-    PageUp, 0, "page up", "Moves a page up.", [(PANES, "pageup ctrl-b ctrl-u"), (LIST, "pageup"), (JOBS, "pageup"), (REVIEW, "pageup ctrl-b ctrl-u")];
-    PageDown, 0, "page down", "Moves a page down.", [(PANES, "pagedown ctrl-f ctrl-d"), (LIST, "pagedown"), (JOBS, "pagedown"), (REVIEW, "pagedown ctrl-f ctrl-d")];
-    Home, 0, "first", "Goes to the first line.", [(PANES, "home"), (LIST, "home"), (JOBS, "home"), (REVIEW, "home")];
-    End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (JOBS, "end G"), (REVIEW, "end G")];
+    MoveUp, 0, "up", "Moves one line up.", [(PANES, "k up"), (LIST, "up ctrl-p"), (JOBS, "k up"), (STEPPED, "k up"), (EXPORT, "up")];
+    MoveDown, 0, "down", "Moves one line down.", [(PANES, "j down"), (LIST, "down ctrl-n"), (JOBS, "j down"), (STEPPED, "j down"), (EXPORT, "down")];
+    PageUp, 0, "page up", "Moves a page up.", [(PANES, "pageup ctrl-b ctrl-u"), (LIST, "pageup"), (JOBS, "pageup"), (STEPPED, "pageup ctrl-b ctrl-u")];
+    PageDown, 0, "page down", "Moves a page down.", [(PANES, "pagedown ctrl-f ctrl-d"), (LIST, "pagedown"), (JOBS, "pagedown"), (STEPPED, "pagedown ctrl-f ctrl-d")];
+    Home, 0, "first", "Goes to the first line.", [(PANES, "home"), (LIST, "home"), (JOBS, "home"), (STEPPED, "home")];
+    End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (JOBS, "end G"), (STEPPED, "end G")];
     MapLeft, 0, "left", "In the map, goes to the kind on the left.", [(LAYERS, "h left")];
     MapRight, 0, "right", "In the map, goes to the kind on the right.", [(LAYERS, "l right")];
     Mark, 2, "select", "Selects the layer under the cursor, or no longer, and goes one down.", [(LAYERED, "space")];
@@ -102,6 +104,7 @@ actions! {
     Weighting, 0, "weighting", "Weights the error by the layer's inputs over the calibration text, or plain again.", [(LAYERED, "A")];
     Budget, 0, "plan within a budget", "Seeks the best policy within a budget: a share (40%), a size (900MB) or bits a weight (4.5bpw).", [(PANES, "P")];
     Review, 0, "review the proposal", "Shows the policy that was found for a budget, to accept or reject layer by layer.", [(PANES, "V")];
+    Frontier, 0, "frontier", "Shows bytes against KLD: the plans as they are, uniform policies, and the best found for several budgets.", [(PANES, "F")];
     Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
     Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
     // Writing text.
@@ -125,13 +128,13 @@ actions! {
     Redraw, 0, "redraw", "Draws the whole screen anew.", [(PANES, "ctrl-l")];
     Suspend, 0, "suspend", "Goes back to the shell; fg returns.", [(PANES, "ctrl-z")];
     Palette, 12, "palette", "Finds a command by its name and runs it.", [(PANES, ": ctrl-p")];
-    Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (JOBS, "? f1"), (REVIEW, "? f1")];
+    Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (JOBS, "? f1"), (STEPPED, "? f1")];
     Dismiss, 0, "dismiss", "Drops the message, then the filter, then the selection.", [(PANES, "esc")];
     Quit, 0, "quit", "Leaves, after asking where something would be lost.", [(PANES, "q")];
     Interrupt, 0, "leave at once", "Leaves at once; the draft of plans and prompt is kept for the next start.", [(EVERYWHERE, "ctrl-c")];
     // Lists, dialogs, typing.
     Accept, 1, "run", "Runs the chosen command.", [(LIST, "enter")];
-    CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete enter")];
+    CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete enter"), (FRONTIER, "c")];
     NextField, 1, "next field", "Goes to the next field.", [(EXPORT, "tab")];
     PreviousField, 0, "field before", "Goes to the field before.", [(EXPORT, "backtab")];
     NextChoice, 2, "next format", "Chooses the next format.", [(EXPORT, "ctrl-n")];
@@ -143,9 +146,11 @@ actions! {
     AcceptAll, 3, "all", "Accepts every change.", [(REVIEW, "A")];
     RejectAll, 4, "none", "Rejects every change.", [(REVIEW, "n")];
     Apply, 5, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
+    ExportFrontier, 2, "write it", "Writes the frontier as SVG or JSON, by the ending of the path that is asked for.", [(FRONTIER, "x w ctrl-s")];
+    MeasureAgain, 3, "measure again", "Measures the frontier anew, with the plans as they are now.", [(FRONTIER, "r")];
     Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y enter")];
     No, 2, "no", "Answers no.", [(CONFIRM, "n esc q")];
-    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V")];
+    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F")];
     Enter, 1, "take", "Takes what was typed.", [(INPUT, "enter")];
     Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
 }

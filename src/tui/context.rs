@@ -17,6 +17,8 @@ pub enum Context {
     Export,
     /// A policy found for a budget, as a difference to review.
     Review,
+    /// Bytes against KLD of several policies.
+    Frontier,
     /// A question with yes and no.
     Confirm,
     /// A line of text is being typed.
@@ -25,7 +27,7 @@ pub enum Context {
 
 impl Context {
     /// Every context.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Layers,
         Self::Spectrum,
         Self::Text,
@@ -33,6 +35,7 @@ impl Context {
         Self::Jobs,
         Self::Export,
         Self::Review,
+        Self::Frontier,
         Self::Confirm,
         Self::Input,
     ];
@@ -47,6 +50,7 @@ impl Context {
             Self::Jobs => "Jobs",
             Self::Export => "Save and export",
             Self::Review => "Review",
+            Self::Frontier => "Frontier",
             Self::Confirm => "Questions",
             Self::Input => "Typing",
         }

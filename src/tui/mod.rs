@@ -24,6 +24,7 @@ mod dialogs;
 mod edit;
 mod filter;
 mod format;
+mod frontier;
 mod mouse;
 mod plans;
 mod review;

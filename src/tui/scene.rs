@@ -1,6 +1,8 @@
 //! What a frame shows: borrowed from the workbench, so that drawing is a pure function of it.
 
-use crate::workbench::{JobState, JobView, LayerRow, LiveView, Message, Opened, Review, Totals, Workbench};
+use crate::workbench::{
+    FrontierView, JobState, JobView, LayerRow, LiveView, Message, Opened, Review, Totals, Workbench,
+};
 
 /// All that the workbench has to show.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +21,8 @@ pub struct Scene<'a> {
     pub messages: &'a [Message],
     /// Whether the plans differ from the saved policy.
     pub unsaved: bool,
+    /// Bytes against KLD of several policies.
+    pub frontier: &'a FrontierView,
     /// A policy found for a budget, under review.
     pub review: Option<&'a Review>,
 }
@@ -34,6 +38,7 @@ impl<'a> Scene<'a> {
             live: workbench.live(),
             messages: workbench.messages(),
             unsaved: workbench.unsaved(),
+            frontier: workbench.frontier(),
             review: workbench.review(),
         }
     }

@@ -20,6 +20,7 @@ impl App {
             Purpose::Filter => self.ui.listing.filter_text.clone(),
             Purpose::Prompt => self.ui.prompt.clone(),
             Purpose::Open => self.ui.last_model.clone().unwrap_or_default(),
+            Purpose::Frontier => self.frontier_path(),
             _ => String::new(),
         };
         self.ui.field = Some(Field { purpose, input: Input::new(text), error: None });
@@ -91,7 +92,7 @@ impl App {
         match action {
             Action::Leave if field.purpose == Purpose::Filter => self.ui.listing.filter_text.clear(),
             Action::Enter => {
-                if let Err(reason) = self.take(field.purpose, field.input.value().trim()) {
+                if let Err(reason) = self.take(field.purpose, field.input.value().trim(), field.error.is_some()) {
                     self.ui.field = Some(Field { error: Some(reason), ..field });
                 }
             }
@@ -100,7 +101,8 @@ impl App {
         }
     }
 
-    fn take(&mut self, purpose: Purpose, text: &str) -> Result<(), String> {
+    /// `again`: the same text was refused before.
+    fn take(&mut self, purpose: Purpose, text: &str, again: bool) -> Result<(), String> {
         match purpose {
             Purpose::Filter => Ok(()),
             Purpose::MaxTokens | Purpose::Sampling | Purpose::Open if text.is_empty() => Ok(()),
@@ -126,6 +128,7 @@ impl App {
                 Ok(())
             }
             Purpose::Budget => self.workbench.plan_within(text),
+            Purpose::Frontier => self.save_frontier(text, again),
         }
     }
 

@@ -94,6 +94,8 @@ pub enum Purpose {
     Open,
     /// A budget to plan within.
     Budget,
+    /// Where to write the frontier.
+    Frontier,
 }
 
 /// A line that is being typed.
@@ -175,6 +177,8 @@ pub enum Dialog {
     Export(Box<ExportForm>),
     /// A policy found for a budget; the chosen line.
     Review(usize),
+    /// Bytes against KLD of several policies; the chosen one.
+    Frontier(usize),
     /// A question.
     Confirm(Question),
 }
@@ -265,6 +269,7 @@ impl Ui {
             (None, Some(Dialog::Jobs(_))) => Context::Jobs,
             (None, Some(Dialog::Export(_))) => Context::Export,
             (None, Some(Dialog::Review(_))) => Context::Review,
+            (None, Some(Dialog::Frontier(_))) => Context::Frontier,
             (None, Some(Dialog::Confirm(_))) => Context::Confirm,
             (None, None) => self.pane.context(),
         }
@@ -306,6 +311,8 @@ pub enum Target {
     CancelJob(JobId),
     /// A field of the export form.
     FormField(usize),
+    /// A policy of the frontier.
+    FrontierPoint(usize),
     /// A change under review, and its mark.
     Change(usize),
     /// As above.

@@ -9,7 +9,7 @@ use super::open::Loaded;
 use super::plans::Residual;
 use super::{JobId, JobState, Severity};
 use crate::compress::Calibration;
-use crate::measure::{Spectrum, WithinBudget};
+use crate::measure::{FrontierPoint, Spectrum, WithinBudget};
 use crate::model::CompressedLinear;
 
 /// A layer encoded under its plan.
@@ -41,6 +41,8 @@ pub(super) enum Event {
     Calibrated { model: u64, calibration: Calibration },
     /// A policy within the budget `label`.
     Proposed { job: JobId, label: String, found: Box<WithinBudget> },
+    /// A policy of the frontier was measured.
+    Frontier { job: JobId, point: FrontierPoint },
     /// What a run wrote since its last event.
     Live { run: JobId, batch: Vec<LiveEvent> },
 }

@@ -35,6 +35,8 @@ pub enum JobKind {
     Compare,
     /// Seeks a policy within a budget.
     Plan,
+    /// Measures several policies.
+    Frontier,
 }
 
 /// Where a job stands.
@@ -272,6 +274,7 @@ fn word(kind: JobKind) -> &'static str {
         JobKind::Export => "export",
         JobKind::Compare => "compare",
         JobKind::Plan => "plan",
+        JobKind::Frontier => "frontier",
     }
 }
 

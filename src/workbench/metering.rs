@@ -1,5 +1,6 @@
 //! Jobs that measure plans on the open model and the evaluation text; they begin once input statistics are known.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::events::Event;
@@ -19,6 +20,8 @@ pub const PLAN_TOKENS: usize = 4096;
 pub(super) enum Wanted {
     /// A policy within a budget, with the budget as it was typed.
     Plan(Budget, String),
+    /// The frontier.
+    Frontier,
 }
 
 /// What a job needs to measure plans, as it was when the job began.
@@ -69,7 +72,9 @@ impl Workbench {
         if project.calibration.is_some() {
             self.begin(wanted);
         } else {
-            project.wanted = Some(wanted);
+            // The newest of a kind is what is meant.
+            project.wanted.retain(|other| discriminant(other) != discriminant(&wanted));
+            project.wanted.push(wanted);
             self.calibrate();
         }
         Ok(())
@@ -77,16 +82,20 @@ impl Workbench {
 
     /// The calibrate job came to an end.
     pub(super) fn wanted_may_begin(&mut self, state: &JobState) {
-        let Some(wanted) = self.project.as_mut().and_then(|project| project.wanted.take()) else { return };
+        let wanted = self.project.as_mut().map(|project| std::mem::take(&mut project.wanted)).unwrap_or_default();
         match state {
-            JobState::Cancelled => self.messages.say(Severity::Warning, "not planned: calibrating was cancelled"),
-            _ => self.begin(wanted),
+            JobState::Cancelled if wanted.is_empty() => {}
+            JobState::Cancelled => {
+                self.messages.say(Severity::Warning, "nothing was measured: calibrating was cancelled");
+            }
+            _ => wanted.into_iter().for_each(|wanted| self.begin(wanted)),
         }
     }
 
     fn begin(&mut self, wanted: Wanted) {
         match wanted {
             Wanted::Plan(budget, label) => self.begin_plan(budget, label),
+            Wanted::Frontier => self.begin_frontier(),
         }
     }
 

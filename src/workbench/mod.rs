@@ -13,6 +13,7 @@ mod encode;
 mod events;
 mod export;
 mod follow;
+mod frontier;
 mod history;
 mod jobs;
 mod layers;
@@ -34,6 +35,7 @@ mod writing;
 
 pub use demo::{CALIBRATION_TEXT, DEMO, EVALUATION_TEXT, PROBES, PROMPTS};
 pub use draft::{Draft, DraftError, DraftPlan};
+pub use frontier::FrontierView;
 pub use history::{Edit, History};
 pub use jobs::{JobId, JobKind, JobState, JobView};
 pub use layers::{LayerRow, Measured, Totals};

@@ -17,8 +17,8 @@ use super::plans::Residual;
 use super::rules::{PolicyFile, Rules};
 use super::run::ModelCell;
 use super::{
-    Draft, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message, PLAN_TOKENS, Review,
-    Severity, Source, Totals,
+    Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message,
+    PLAN_TOKENS, Review, Severity, Source, Totals,
 };
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Calibration, FactorCache, Plan};
@@ -102,7 +102,7 @@ pub(super) struct Project {
     pub(super) calibration: Option<Calibration>,
     pub(super) calibrating: Option<JobId>,
     /// What begins once that job has ended.
-    pub(super) wanted: Option<Wanted>,
+    pub(super) wanted: Vec<Wanted>,
 }
 
 /// Model, plans with undo, results, jobs.
@@ -132,6 +132,8 @@ pub struct Workbench {
     pub(super) planning: Option<JobId>,
     pub(super) review: Option<Review>,
     pub(super) reviews: u64,
+    /// Bytes against KLD of several policies.
+    pub(super) frontier: FrontierView,
     /// Tokens of the evaluation text that damages of plans are measured on.
     pub(super) plan_tokens: usize,
 }
@@ -161,6 +163,7 @@ impl Workbench {
             planning: None,
             review: None,
             reviews: 0,
+            frontier: FrontierView::default(),
             plan_tokens: PLAN_TOKENS,
         }
     }
@@ -274,6 +277,7 @@ impl Workbench {
             Event::Encoded { job, layer, outcome } => self.encoded_arrived(job, layer, outcome),
             Event::Calibrated { model, calibration } => self.calibration_arrived(model, calibration),
             Event::Proposed { job, label, found } => self.proposal_arrived(job, label, &found),
+            Event::Frontier { job, point } => self.frontier_arrived(job, point),
             Event::Live { run, batch } if self.run == Some(run) => {
                 for event in batch {
                     self.live.fold(event);
@@ -295,6 +299,7 @@ impl Workbench {
         }
         self.give_up_encoding(job, &state);
         self.calibration_ended(job, &state);
+        self.frontier_ended(job, &state);
         let reason = if let JobState::Failed(reason) = &state { Some(reason.clone()) } else { None };
         if let (Some((_, name)), Some(reason)) = (self.jobs.ended(job, state), reason) {
             self.messages.say(Severity::Error, &format!("{name}: {reason}"));
@@ -310,8 +315,9 @@ impl Workbench {
             JobKind::Generate,
             JobKind::Compare,
             JobKind::Plan,
+            JobKind::Frontier,
         ]);
-        (self.planning, self.review) = (None, None);
+        (self.planning, self.review, self.frontier) = (None, None, FrontierView::default());
         (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
         self.openings += 1;
         self.rows =
@@ -336,7 +342,7 @@ impl Workbench {
             undecomposed: 0,
             calibration: None,
             calibrating: None,
-            wanted: None,
+            wanted: Vec::new(),
             checkpoint: loaded.checkpoint,
             layers: loaded.layers,
         };

@@ -278,7 +278,6 @@ fn a_budget_is_typed_and_a_wrong_one_is_told_at_once() {
     desk.keys("<ctrl-u>5bpw<enter>");
     assert!(desk.app.ui.field.is_none() && desk.app.ui.dialog.is_none());
     desk.settle();
-    desk.settle();
     assert_eq!(desk.app.ui.context(), Context::Review);
 }
 
@@ -334,4 +333,43 @@ fn a_review_waits_for_what_is_being_typed_and_can_be_clicked() {
     desk.keys("<space>");
     let review = desk.app.workbench.review().unwrap();
     assert!(!review.changes[5].accepted && review.totals().accepted == 34);
+}
+
+#[test]
+fn the_frontier_is_measured_when_first_looked_at_until_cancelled() {
+    let mut desk = Desk::demo();
+    desk.app.workbench.measure_on(24);
+    desk.keys("F");
+    assert_eq!(desk.app.ui.context(), Context::Frontier);
+    desk.until(|workbench| !workbench.frontier().points.is_empty());
+    assert!(desk.screen(80, 24).contains("c cancel job"));
+    desk.keys("c");
+    desk.settle();
+    assert!(!desk.app.workbench.frontier().points.is_empty() && desk.app.workbench.frontier().job.is_none());
+    assert!(!desk.screen(80, 24).contains("c cancel job"));
+    desk.keys("<esc>");
+    assert_eq!(desk.app.ui.context(), Context::Layers);
+}
+
+#[test]
+fn the_frontier_is_written_where_told_and_over_a_file_only_when_told_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("frontier.json");
+    let mut desk = Desk::demo();
+    desk.chart();
+    desk.keys("Fx");
+    assert_eq!(desk.app.ui.field.as_ref().unwrap().input.value(), "demo-frontier.svg");
+    let typed = format!("<ctrl-u>{}", path.display());
+    desk.keys(&typed).keys("<enter>");
+    assert!(desk.app.ui.field.is_none() && std::fs::read_to_string(&path).unwrap().contains("\"planned\""));
+    std::fs::write(&path, "mine").unwrap();
+    desk.keys("x").keys(&typed).keys("<enter>");
+    assert!(desk.app.ui.field.as_ref().unwrap().error.as_ref().unwrap().contains("Enter once more"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    desk.keys("<enter>");
+    assert!(desk.app.ui.field.is_none() && std::fs::read_to_string(&path).unwrap().contains("\"planned\""));
+    desk.screen(80, 24);
+    let row = desk.app.facts.hits.iter().rev().find(|(_, target)| *target == Target::FrontierPoint(4)).unwrap().0;
+    desk.click(row.x + 4, row.y);
+    assert!(matches!(desk.app.ui.dialog, Some(Dialog::Frontier(4))));
 }

@@ -62,6 +62,16 @@ fn a_proposal_under_review() {
 }
 
 #[test]
+fn the_frontier() {
+    let mut desk = at_work();
+    desk.chart();
+    desk.keys("Fjjj");
+    snapshot!("frontier-60x16", desk.screen(60, 16));
+    snapshot!("frontier-80x24", desk.screen(80, 24));
+    snapshot!("frontier-120x36", desk.screen(120, 36));
+}
+
+#[test]
 fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
     let mut desk = Desk::demo();
     desk.keys("jr8<enter><esc>");
@@ -83,9 +93,22 @@ fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
 fn no_size_is_too_small_or_too_large() {
     let mut desk = at_work();
     desk.propose();
-    for opened in
-        ["", "s", "m", "?", "<esc>:", "<esc>x", "<esc>J", "<esc>/a", "<esc>p", "<esc>q", "<esc>V", "<esc>P4<enter>"]
-    {
+    desk.chart();
+    for opened in [
+        "",
+        "s",
+        "m",
+        "?",
+        "<esc>:",
+        "<esc>x",
+        "<esc>J",
+        "<esc>/a",
+        "<esc>p",
+        "<esc>q",
+        "<esc>V",
+        "<esc>F",
+        "<esc>P4<enter>",
+    ] {
         desk.keys(opened);
         for (width, height) in [(1, 1), (20, 6), (39, 10), (40, 10), (41, 11), (60, 16), (79, 23), (110, 30), (300, 90)]
         {

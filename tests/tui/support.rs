@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use rankscope::compress::{Base, Budget, Plan, Sizes, Weighting};
-use rankscope::measure::{Priced, Proposal, ProposedLayer, WithinBudget};
+use rankscope::measure::{FrontierKind, FrontierPoint, Priced, Proposal, ProposedLayer, WithinBudget};
 use rankscope::tui::app::{App, Effect};
 use rankscope::tui::colour::Depth;
 use rankscope::tui::keymap;
@@ -59,6 +59,16 @@ impl Desk {
                 self.app.workbench.jobs()
             );
             let _ = self.wakes.recv_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the state is as wanted.
+    pub fn until(&mut self, done: impl Fn(&Workbench) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !done(&self.app.workbench) {
+            assert!(Instant::now() < until, "it never comes: {:?}", self.app.workbench.jobs());
+            let _ = self.wakes.recv_timeout(Duration::from_millis(20));
+            self.app.drain(Instant::now());
         }
     }
 
@@ -119,6 +129,31 @@ impl Desk {
     pub fn propose(&mut self) {
         let found = proposal(&self.app);
         self.app.workbench.take_proposal("5bpw".to_owned(), &found);
+        self.app.follow(Instant::now());
+    }
+
+    /// Shows a frontier as if it had been measured; its figures are made up.
+    pub fn chart(&mut self) {
+        let kinds = FrontierKind::ALL.into_iter().flat_map(|kind| {
+            let labels: &[&str] = match kind {
+                FrontierKind::LowRank => &["12.5%", "25%", "50%"],
+                FrontierKind::Planned => &["4bpw", "5bpw", "6bpw", "8.25bpw"],
+                _ => &[""],
+            };
+            labels.iter().enumerate().map(move |(place, label)| (kind, place, *label))
+        });
+        let point = |(kind, place, label): (FrontierKind, usize, &str)| {
+            let (bits, kld) = match kind {
+                FrontierKind::Current => (14.9, 4e-4),
+                FrontierKind::Int8 => (8.25, 2e-6),
+                FrontierKind::Int4 => (4.5, 9e-4),
+                FrontierKind::LowRank => ([2.7, 5.3, 10.4][place], [1.9, 0.4, 0.03][place]),
+                FrontierKind::Planned => ([4.0, 5.0, 6.0, 8.25][place], [1.2e-3, 2e-4, 3e-5, 9e-7][place]),
+            };
+            let bytes = 537_600 + (bits * 1_114_112.0 / 8.0) as u64;
+            FrontierPoint { kind, label: label.to_owned(), bytes, bits_per_weight: bits, kld }
+        };
+        self.app.workbench.take_frontier(kinds.map(point).collect());
         self.app.follow(Instant::now());
     }
 

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use super::frontier;
 use super::paint::{View, fit, width};
 use super::side_by_side::line_input;
 use crate::tui::action::{ACTIONS, Action, Info};
@@ -42,6 +43,7 @@ fn hints(view: &mut View<'_>, area: Rect) {
 fn matters(view: &View<'_>, info: &Info) -> bool {
     match info.action {
         Action::Stop => view.scene.live.running,
+        Action::CancelJob if view.ui.context() == Context::Frontier => frontier::at_work(view).is_some(),
         Action::EditPrompt => view.ui.context() == Context::Text,
         Action::Generate => !view.scene.live.running,
         Action::Undo => view.scene.unsaved && view.ui.context() != Context::Text,
@@ -100,6 +102,7 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
             format!("Temperature and seed (0: greedy; now {} {})", now.temperature.unwrap_or(0.0), now.seed)
         }
         Purpose::Budget => "Budget (40%, 900MB, 4.5bpw)".to_owned(),
+        Purpose::Frontier => "Write the frontier to (.svg, .json)".to_owned(),
         Purpose::Open => "Open (folder, file, owner/name, demo)".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ mod chart;
 mod confirm;
 mod export_dialog;
 mod footer;
+mod frontier;
 mod header;
 mod jobs;
 mod layout;
@@ -54,6 +55,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
         Some(Dialog::Jobs(chosen)) => jobs::render(&mut view, over, *chosen),
         Some(Dialog::Export(form)) => export_dialog::render(&mut view, over, form),
         Some(Dialog::Review(chosen)) => review::render(&mut view, over, *chosen),
+        Some(Dialog::Frontier(chosen)) => frontier::render(&mut view, over, *chosen),
         Some(Dialog::Confirm(question)) => confirm::render(&mut view, over, question),
     }
     if let Some(toast) = &ui.toast {

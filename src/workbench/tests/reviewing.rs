@@ -121,3 +121,31 @@ fn a_cancelled_search_brings_nothing() {
     bench.until("cancelled", |bench| bench.jobs().iter().any(|one| one.id == job && one.state == JobState::Cancelled));
     assert!(bench.workbench.review().is_none());
 }
+
+#[test]
+fn points_of_the_frontier_come_one_by_one_and_are_written_as_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut bench = Bench::demo();
+    assert!(bench.workbench.save_frontier(&path("a.svg"), false).unwrap_err().contains("no point"));
+    bench.workbench.measure_on(24);
+    bench.workbench.measure_frontier().unwrap();
+    bench.until("begun", |bench| bench.frontier().job.is_some());
+    bench.until("measured", |bench| bench.frontier().points.len() > 2);
+    let job = bench.workbench.frontier().job.unwrap();
+    bench.workbench.cancel(job);
+    bench.until("ended", |bench| bench.frontier().job.is_none());
+    let count = bench.workbench.frontier().points.len();
+    assert!(bench.workbench.frontier().points.iter().all(|point| point.kld.is_finite()));
+    assert!(bench.workbench.save_frontier(&path("a.txt"), false).unwrap_err().contains(".svg or .json"));
+    bench.workbench.save_frontier(&path("a.svg"), false).unwrap();
+    let svg = std::fs::read_to_string(path("a.svg")).unwrap();
+    assert_eq!(svg.matches("<circle").count(), count);
+    assert!(bench.workbench.save_frontier(&path("a.svg"), false).is_err(), "it is there already");
+    bench.workbench.save_frontier(&path("a.svg"), true).unwrap();
+    bench.workbench.save_frontier(&path("a.json"), false).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path("a.json")).unwrap()).unwrap();
+    assert_eq!(json["points"].as_array().map(Vec::len), Some(count));
+    bench.open(Source::Demo, None, None);
+    assert!(bench.workbench.frontier().points.is_empty());
+}
