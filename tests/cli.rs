@@ -379,6 +379,25 @@ fn a_benchmark_measures_both_models() {
 }
 
 #[test]
+fn a_frontier_is_written_by_its_extension_and_never_over_a_file_unasked() {
+    let place = Place::new();
+    let path = |name: &str| place.path(name).display().to_string();
+    let (svg, json, other) = (path("frontier.svg"), path("frontier.json"), path("frontier.png"));
+    let text = place.file("text", &"w1 w8 w15 w22 w6 w13 ".repeat(10));
+    let model = "tests/data/bad_files/ok_base";
+    let to = ["plan", model, "--text", &text, "--frontier"];
+    let found = place.json(&[&to[..], &[&json]].concat());
+    assert_eq!(keys(&found["points"][0]), ["kind", "label", "bytes", "bits_per_weight", "kld"]);
+    assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(&json).unwrap()).unwrap(), found);
+    assert_eq!(place.failure(&[&to[..], &[&json]].concat()).0, Some(1));
+    place.json(&[&to[..], &[&svg]].concat());
+    assert!(std::fs::read_to_string(&svg).unwrap().contains("<polyline"));
+    assert_eq!(place.failure(&[&to[..], &[&other]].concat()).0, Some(2));
+    assert_eq!(place.failure(&[&to[..], &[&svg, "--budget", "4bpw"]].concat()).0, Some(2));
+    assert_eq!(place.failure(&["plan", model]).0, Some(2));
+}
+
+#[test]
 fn a_planned_policy_fits_its_budget_and_is_an_ordinary_one() {
     let place = Place::new();
     let out = place.path("policy.json").display().to_string();

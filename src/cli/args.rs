@@ -338,8 +338,12 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub model: ModelArg,
     /// How small: a share (40%), a size (900MB) of the whole model, or bits a weight of its layers (4.5bpw)
-    #[arg(long, value_name = "BUDGET")]
-    pub budget: Budget,
+    #[arg(long, value_name = "BUDGET", required_unless_present = "frontier", requires = "out")]
+    pub budget: Option<Budget>,
+    /// Measure bytes against KLD of uniform policies and of the best found for several budgets instead, and write them to
+    /// this .svg or .json
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["budget", "out"])]
+    pub frontier: Option<PathBuf>,
     /// The text to measure damages on [default: the evaluation text in the program]
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
@@ -350,7 +354,7 @@ pub struct PlanArgs {
     pub statistics: CalibrationArg,
     /// The policy file to write
     #[arg(long, value_name = "POLICY")]
-    pub out: PathBuf,
+    pub out: Option<PathBuf>,
     /// Write over an existing file
     #[arg(long)]
     pub force: bool,

@@ -11,6 +11,7 @@ mod compress;
 mod extras;
 mod failure;
 mod figures;
+mod frontier;
 mod generate;
 mod inspect;
 mod interrupt;

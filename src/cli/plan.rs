@@ -1,15 +1,21 @@
 //! `plan`: the best policy found within a budget.
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use super::args::PlanArgs;
-use super::failure::warn;
+use super::failure::{Usage, warn};
+use super::frontier;
 use super::output::{self, Table, figure};
 use super::plan_json::PlanJson;
-use super::session::{Session, bits_per_weight, read_text};
+use super::session::{Opened, Session, bits_per_weight, read_text};
 use crate::checkpoint::replace_file;
-use crate::compress::{Calibration, Plan, Policy, Sizes, Weighting};
-use crate::measure::{CompareOptions, KeptPasses, ModelMeter, Priced, Proposal, WithinBudget, check_budget};
+use crate::compress::{Budget, Plan, Policy, Sizes, Weighting};
+use crate::control::Control;
+use crate::measure::{
+    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, WithinBudget, check_budget,
+};
 use crate::model::{Layer, Model};
 use crate::workbench::EVALUATION_TEXT;
 
@@ -67,16 +73,49 @@ impl From<Priced> for Offer {
 /// What is wrong with model, text, statistics or target; a budget below what is possible.
 pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(&args.model.model)?;
+    match (&args.frontier, &args.budget, &args.out) {
+        (Some(path), ..) => frontier::run(args, session, &opened, path),
+        (None, Some(budget), Some(out)) => within(args, session, &opened, budget, out),
+        _ => Err(Usage("give --budget and --out, or --frontier".into()).into()),
+    }
+}
+
+fn within(args: &PlanArgs, session: &Session, opened: &Opened, budget: &Budget, out: &Path) -> anyhow::Result<()> {
     let sizes = Sizes::new(opened.checkpoint.total_bytes(), &opened.layers);
-    check_budget(&args.budget, &sizes, &opened.layers)?;
+    check_budget(budget, &sizes, &opened.layers)?;
+    let (found, fingerprint) = measured(args, session, opened, |meter, control| {
+        let found = meter.propose_within(budget, &[], control)?;
+        Ok((found, meter.calibration.map(|calibration| calibration.fingerprint().to_owned())))
+    })?;
+    for name in &found.left {
+        warn(format!("{} holds NaN or infinities and stays dense", output::name(name)));
+    }
+    let policy = policy(&opened.layers, &found.proposal, fingerprint);
+    replace_file(out, args.force, &inputs(args, opened), |out| out.write_all(policy.to_text().as_bytes()))?;
+    let document = document(out, &opened.layers, &found);
+    if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
+}
+
+/// Files that are read, and so never written over.
+pub(super) fn inputs(args: &PlanArgs, opened: &Opened) -> Vec<PathBuf> {
+    opened.inputs().into_iter().chain(args.text.clone()).collect()
+}
+
+/// Measures on the model and the text with the statistics that planning needs.
+pub(super) fn measured<T>(
+    args: &PlanArgs,
+    session: &Session,
+    opened: &Opened,
+    work: impl FnOnce(&ModelMeter<'_>, &Control) -> Result<T, MeasureError>,
+) -> anyhow::Result<T> {
     let text = args.text.as_ref().map(|path| read_text(path)).transpose()?;
     let model = Model::load(&opened.checkpoint)?;
     let tokenizer = opened.tokenizer(&model)?;
     let ids = tokenizer.encode_plain(text.as_deref().unwrap_or(EVALUATION_TEXT))?;
     let text = CompareOptions { ids, bos: tokenizer.opening(), limit: Some(args.tokens) };
     let wanted = Plan { weighting: Weighting::Activations, ..Plan::low_rank(1) };
-    let calibration = session.calibration(&opened, &args.statistics, &[wanted], None)?;
-    let passes = session.passes(&opened, &model);
+    let calibration = session.calibration(opened, &args.statistics, &[wanted], None)?;
+    let passes = session.passes(opened, &model);
     let meter = ModelMeter {
         checkpoint: &opened.checkpoint,
         model: &model,
@@ -86,20 +125,13 @@ pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
         passes: passes.as_ref(),
     };
     let (control, progress) = session.phase("planning");
-    let found = meter.propose_within(&args.budget, &[], &control)?;
+    let found = work(&meter, &control)?;
     drop(progress);
     passes.iter().filter_map(KeptPasses::note).for_each(warn);
-    for name in &found.left {
-        warn(format!("{} holds NaN or infinities and stays dense", output::name(name)));
-    }
-    let policy = policy(&opened.layers, &found.proposal, calibration.as_ref());
-    let inputs: Vec<_> = opened.inputs().into_iter().chain(args.text.clone()).collect();
-    replace_file(&args.out, args.force, &inputs, |out| out.write_all(policy.to_text().as_bytes()))?;
-    let document = document(args, &opened.layers, &found);
-    if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
+    Ok(found)
 }
 
-fn policy(layers: &[Layer], proposal: &Proposal, calibration: Option<&Calibration>) -> Policy {
+fn policy(layers: &[Layer], proposal: &Proposal, fingerprint: Option<String>) -> Policy {
     let mut wanted = vec![Plan::dense(); layers.len()];
     for layer in &proposal.layers {
         if let Some(slot) = wanted.get_mut(layer.layer) {
@@ -108,12 +140,12 @@ fn policy(layers: &[Layer], proposal: &Proposal, calibration: Option<&Calibratio
     }
     let mut policy = Policy::default().with_plans(layers, &vec![Plan::dense(); layers.len()], &wanted);
     if wanted.iter().any(Plan::needs_statistics) {
-        policy.calibration = calibration.map(|calibration| calibration.fingerprint().to_owned());
+        policy.calibration = fingerprint;
     }
     policy
 }
 
-fn document<'a>(args: &PlanArgs, layers: &'a [Layer], found: &WithinBudget) -> Document<'a> {
+fn document<'a>(out: &Path, layers: &'a [Layer], found: &WithinBudget) -> Document<'a> {
     let rows = found.proposal.layers.iter().filter_map(|layer| {
         let Offer { plan, shown, bytes, predicted_damage } = layer.chosen.into();
         let name = &layers.get(layer.layer)?.name;
@@ -127,7 +159,7 @@ fn document<'a>(args: &PlanArgs, layers: &'a [Layer], found: &WithinBudget) -> D
         predicted_kld: found.proposal.predicted,
         kld: found.proposal.measured,
         layers: rows.collect(),
-        out: args.out.display().to_string(),
+        out: out.display().to_string(),
     }
 }
 

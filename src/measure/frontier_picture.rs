@@ -7,15 +7,18 @@ use super::{Drawing, FrontierKind, FrontierPoint};
 /// Least KLD that is drawn at its place; less lies at the foot.
 const FLOOR: f64 = 1e-8;
 
-#[derive(Serialize)]
-struct Document<'a> {
-    model: &'a str,
-    points: &'a [FrontierPoint],
+/// A frontier as JSON has it.
+#[derive(Debug, Serialize)]
+pub struct FrontierDocument<'a> {
+    /// Name of the model.
+    pub model: &'a str,
+    /// The points, in the order in which they were measured.
+    pub points: &'a [FrontierPoint],
 }
 
 /// One JSON document: `{"model","points":[{"kind","label","bytes","bits_per_weight","kld"}]}`.
 pub fn frontier_json(model: &str, points: &[FrontierPoint]) -> String {
-    let text = serde_json::to_string_pretty(&Document { model, points });
+    let text = serde_json::to_string_pretty(&FrontierDocument { model, points });
     // Strings and numbers alone cannot fail to be written; a KLD that is no number becomes null.
     format!("{}\n", text.unwrap_or_default())
 }

@@ -37,7 +37,7 @@ pub use damage::DamageCurve;
 pub use drawing::Drawing;
 pub use error::MeasureError;
 pub use frontier::{FrontierKind, FrontierPoint};
-pub use frontier_picture::{byte_range, frontier_json, frontier_svg, kld_range};
+pub use frontier_picture::{FrontierDocument, byte_range, frontier_json, frontier_svg, kld_range};
 pub use health::{Health, TextOf, TextPair, Written, health};
 pub use layer_errors::{LayerError, layer_errors};
 pub use logits::{PositionStats, compare_position, cosine};
