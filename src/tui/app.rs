@@ -10,12 +10,15 @@ use super::keymap;
 use super::scene::Scene;
 use super::ui::{Dialog, Facts, Toast, Ui};
 use super::view;
-use crate::workbench::{Draft, JobView, Locations, Severity, Workbench};
+use crate::workbench::{Draft, JobState, JobView, Locations, Severity, Workbench};
 
 const INFO_STAYS: Duration = Duration::from_secs(4);
 const WARNING_STAYS: Duration = Duration::from_secs(12);
 /// A draft is written this long after the last change.
 const DRAFT_AFTER: Duration = Duration::from_secs(2);
+
+/// How often the progress of jobs is looked at, which wakes nobody by itself.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// What the event loop must do, beyond drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,7 @@ pub struct App {
     seen_message: u64,
     toast_until: Option<Instant>,
     draft_due: Option<Instant>,
+    progress_due: Option<Instant>,
 }
 
 impl App {
@@ -71,6 +75,7 @@ impl App {
             seen_message: 0,
             toast_until: None,
             draft_due: None,
+            progress_due: None,
         }
     }
 
@@ -104,7 +109,7 @@ impl App {
 
     /// Brings the screen's own state up to date with the workbench.
     pub fn follow(&mut self, now: Instant) {
-        self.jobs = self.workbench.jobs();
+        self.notice_progress(now);
         self.notice_model();
         self.ui.listing.refresh(self.workbench.rows());
         if let Some(Dialog::Jobs(chosen)) = &mut self.ui.dialog {
@@ -113,6 +118,18 @@ impl App {
         self.notice_review();
         self.notice_plans();
         self.notice_messages(now);
+    }
+
+    /// Takes in how far the jobs are; whether that changed. While one runs, it is looked at again and again.
+    fn notice_progress(&mut self, now: Instant) -> bool {
+        let jobs = self.workbench.jobs();
+        let progress = |jobs: &[JobView]| jobs.iter().map(|job| (job.id, job.progress)).collect::<Vec<_>>();
+        let moved = progress(&jobs) != progress(&self.jobs);
+        let running = jobs.iter().any(|job| job.state == JobState::Running);
+        let due = self.progress_due.filter(|due| *due > now).unwrap_or(now + PROGRESS_EVERY);
+        self.progress_due = running.then_some(due);
+        self.jobs = jobs;
+        moved
     }
 
     /// While text is written, changes of plans reach it: what it stands for is known when it ends.
@@ -151,17 +168,18 @@ impl App {
             self.draft_due = None;
             self.keep_draft_aside();
         }
+        let moved = self.progress_due.is_some_and(|due| due <= now) && self.notice_progress(now);
         let expired = self.toast_until.is_some_and(|until| until <= now);
         if expired {
             self.toast_until = None;
             self.ui.toast = None;
         }
-        expired
+        expired || moved
     }
 
     /// When [`App::tick`] has something to do next.
     pub fn next_tick(&self) -> Option<Instant> {
-        [self.toast_until, self.draft_due].into_iter().flatten().min()
+        [self.toast_until, self.draft_due, self.progress_due].into_iter().flatten().min()
     }
 
     /// What the event loop must do now.

@@ -373,3 +373,29 @@ fn the_frontier_is_written_where_told_and_over_a_file_only_when_told_twice() {
     desk.click(row.x + 4, row.y);
     assert!(matches!(desk.app.ui.dialog, Some(Dialog::Frontier(4))));
 }
+
+#[test]
+fn progress_is_looked_at_while_a_job_runs_and_not_afterwards() {
+    let mut desk = Desk::demo();
+    desk.app.workbench.measure_on(24);
+    desk.keys("F");
+    desk.until(|workbench| workbench.frontier().job.is_some());
+    desk.app.follow(Instant::now());
+    let shown = |desk: &Desk| desk.app.scene().running().map(|job| job.progress).collect::<Vec<_>>();
+    let before = shown(&desk);
+    let (mut now, end) = (Instant::now(), Instant::now() + std::time::Duration::from_secs(120));
+    // Nothing is drained: the jobs alone move what is shown.
+    while shown(&desk) == before {
+        now = desk.app.next_tick().unwrap().max(now);
+        desk.app.tick(now);
+        assert!(Instant::now() < end, "the progress stands still");
+        std::thread::yield_now();
+    }
+    desk.keys("c");
+    desk.settle();
+    let later = Instant::now() + std::time::Duration::from_secs(1000);
+    desk.app.follow(later);
+    while desk.app.next_tick().is_some() {
+        desk.app.tick(later + std::time::Duration::from_secs(1000));
+    }
+}
