@@ -113,7 +113,7 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     let (plans, tried, prompt, folder) = (&plans[..], &tried[..], &prompt[..], folder.as_deref());
     let options = SensitivityOptions { meter, mode, plans, tried, prompt, folder };
     let (control, progress) = session.phase("trying layers");
-    let (damages, notes) = sensitivity(&options, base, &control)?;
+    let (damages, notes) = sensitivity(&options, base, &|_| {}, &control)?;
     drop(progress);
     notes.iter().for_each(warn);
     passes.iter().filter_map(KeptPasses::note).for_each(warn);

@@ -24,7 +24,7 @@ const VERSION: &str = "2";
 /// Most bytes of results that are kept.
 const KEPT: u64 = 64 << 20;
 /// Layers between two times that results are kept; every time costs a pass of both models.
-const AT_A_TIME: usize = 16;
+const AT_A_TIME: usize = 8;
 /// Tokens written to see whether a text loops.
 const WRITTEN: usize = 96;
 
@@ -90,7 +90,7 @@ impl LayerDamage {
 
 /// Tries every layer asked for; the layers that matter most come first: those of most KLD alone, or of least KLD once
 /// restored. Results are kept, so that an interrupted scan goes on where it was; the same bits kept or not, at any number of
-/// threads. `base` is the model that is changed: the original, or with [`Mode::Without`] the compressed one. The notes say
+/// threads. `told` is called with each layer as soon as it is known. `base` is the model that is changed: the original, or with [`Mode::Without`] the compressed one. The notes say
 /// what was not as it should be.
 ///
 /// # Errors
@@ -98,6 +98,7 @@ impl LayerDamage {
 pub fn sensitivity(
     options: &SensitivityOptions<'_>,
     base: &Model,
+    told: &dyn Fn(&LayerDamage),
     control: &Control,
 ) -> Result<(Vec<LayerDamage>, Vec<String>), MeasureError> {
     let windows = text_windows(options.meter.model, options.meter.text)?;
@@ -107,7 +108,11 @@ pub fn sensitivity(
     let (mut found, mut open) = (Vec::new(), Vec::new());
     for (layer, plan) in asked {
         match read(folder.as_ref(), &keys.of(options, *layer, plan), &mut notes) {
-            Some(kept) => found.push(damage(*layer, *plan, &kept)),
+            Some(kept) => {
+                let damage = damage(*layer, *plan, &kept);
+                told(&damage);
+                found.push(damage);
+            }
             None => open.push((*layer, *plan)),
         }
     }
@@ -115,7 +120,9 @@ pub fn sensitivity(
     for part in open.chunks(AT_A_TIME) {
         for ((layer, plan), kept) in part.iter().zip(measured(options, base, part, &windows, control)?) {
             write(folder.as_ref(), &keys.of(options, *layer, plan), &kept);
-            found.push(damage(*layer, *plan, &kept));
+            let damage = damage(*layer, *plan, &kept);
+            told(&damage);
+            found.push(damage);
         }
     }
     let order = |a: &LayerDamage, b: &LayerDamage| a.change.kld.0.total_cmp(&b.change.kld.0);

@@ -34,7 +34,7 @@ impl Scene {
 fn alone_is_the_comparison_with_one_layer_changed_and_the_worst_comes_first() {
     let (scene, control) = (Scene::new("llama"), Control::new());
     let options = scene.options(Mode::Only, None);
-    let (found, notes) = sensitivity(&options, &scene.model, &control).unwrap();
+    let (found, notes) = sensitivity(&options, &scene.model, &|_| {}, &control).unwrap();
     assert!(notes.is_empty() && found.len() == scene.all.len());
     assert!(found.is_sorted_by(|a, b| a.change.kld.0 >= b.change.kld.0));
     for damage in [found[0], found[found.len() - 1]] {
@@ -53,7 +53,7 @@ fn restored_is_the_comparison_of_the_policy_without_that_layer() {
     let (scene, control) = (Scene::new("gpt_neo"), Control::new());
     let options = scene.options(Mode::Without, None);
     let base = options.meter.compressed(&scene.plans, &control).unwrap();
-    let (found, _) = sensitivity(&options, &base, &control).unwrap();
+    let (found, _) = sensitivity(&options, &base, &|_| {}, &control).unwrap();
     assert!(found.is_sorted_by(|a, b| a.change.kld.0 <= b.change.kld.0));
     let damage = found[0];
     let rest: Vec<_> = scene.plans.iter().copied().filter(|(layer, _)| *layer != damage.layer).collect();
@@ -67,13 +67,13 @@ fn restored_is_the_comparison_of_the_policy_without_that_layer() {
 fn a_second_scan_reads_what_the_first_one_kept() {
     let (scene, place) = (Scene::new("gpt2"), tempfile::tempdir().unwrap());
     let options = scene.options(Mode::Only, Some(place.path()));
-    let fresh = sensitivity(&options, &scene.model, &Control::new()).unwrap().0;
+    let fresh = sensitivity(&options, &scene.model, &|_| {}, &Control::new()).unwrap().0;
     let control = Control::new();
-    assert_eq!(sensitivity(&options, &scene.model, &control).unwrap().0, fresh);
+    assert_eq!(sensitivity(&options, &scene.model, &|_| {}, &control).unwrap().0, fresh);
     assert_eq!(control.progress().1, 0);
     let entry = std::fs::read_dir(place.path()).unwrap().next().unwrap().unwrap().path();
     std::fs::write(entry, b"broken").unwrap();
-    let (again, notes) = sensitivity(&options, &scene.model, &control).unwrap();
+    let (again, notes) = sensitivity(&options, &scene.model, &|_| {}, &control).unwrap();
     assert_eq!((again, notes.len()), (fresh, 1));
     assert!(control.progress().1 > 0);
 }
@@ -81,7 +81,7 @@ fn a_second_scan_reads_what_the_first_one_kept() {
 #[test]
 fn a_layer_that_does_far_more_than_noise_is_told_apart() {
     let (scene, control) = (Scene::new("gpt2"), Control::new());
-    let mut damage = sensitivity(&scene.options(Mode::Only, None), &scene.model, &control).unwrap().0[0];
+    let mut damage = sensitivity(&scene.options(Mode::Only, None), &scene.model, &|_| {}, &control).unwrap().0[0];
     (damage.change.kld.0, damage.kld_iso) = (0.3, 0.1);
     let near = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-12;
     assert!(near(damage.over_noise(Mode::Only, 9.0), 3.0));

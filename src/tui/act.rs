@@ -7,6 +7,7 @@ use super::export_form::{ExportForm, Format};
 use super::theme::Theme;
 use super::ui::{Dialog, Menu, Metric, Pane, Purpose, Question, Then};
 use super::view::map;
+use crate::measure::Mode;
 use crate::workbench::{GenerateOptions, PROMPTS, Severity};
 
 impl App {
@@ -136,6 +137,8 @@ impl App {
             Action::Generate => self.generate(),
             Action::Stop => self.workbench.stop(),
             Action::Calibrate => self.calibrate(),
+            Action::TryAlone => self.scan(Mode::Only),
+            Action::RestoreAlone => self.scan(Mode::Without),
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
             Action::Export => self.open_form(),
@@ -211,6 +214,14 @@ impl App {
             self.say(Severity::Info, "the input statistics are known already");
         } else {
             self.workbench.calibrate();
+        }
+    }
+
+    fn scan(&mut self, mode: Mode) {
+        match self.workbench.scan(mode) {
+            // What comes in is to be seen.
+            Ok(()) => self.ui.metric = Metric::Damage,
+            Err(reason) => self.say(Severity::Warning, reason),
         }
     }
 

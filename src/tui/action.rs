@@ -86,7 +86,7 @@ actions! {
     SortPrevious, 0, "sort by previous column", "Sorts by the column before.", [(LAYERS, "<")];
     SortReverse, 0, "reverse order", "Turns the order of the table round.", [(LAYERS, "S")];
     ToggleMap, 8, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
-    MapMetric, 0, "map figure", "Shows error, rank or bytes in the map.", [(PANES, "M")];
+    MapMetric, 0, "map figure", "Shows another figure in the map: error, rank, bytes, output error, KLD alone, KLD over noise.", [(PANES, "M")];
     // Changing plans.
     Compress, 3, "compress", "Makes the selection low-rank, or dense again.", [(LAYERED, "c")];
     Rank, 4, "rank", "Asks for a rank, for the selection or the layer under the cursor.", [(LAYERED, "r enter")];
@@ -105,6 +105,8 @@ actions! {
     Budget, 0, "plan within a budget", "Seeks the best policy within a budget: a share (40%), a size (900MB) or bits a weight (4.5bpw).", [(PANES, "P")];
     Review, 0, "review the proposal", "Shows the policy that was found for a budget, to accept or reject layer by layer.", [(PANES, "V")];
     Frontier, 0, "frontier", "Shows bytes against KLD: the plans as they are, uniform policies, and the best found for several budgets.", [(PANES, "F")];
+    TryAlone, 0, "try each layer", "Measures the KLD of compressing each layer alone, as planned or to a quarter of its rank.", [(PANES, "D")];
+    RestoreAlone, 0, "restore each layer", "Measures the KLD that is left when each compressed layer alone is made dense again.", [(PANES, "R")];
     Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
     Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
     // Writing text.

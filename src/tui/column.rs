@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::format;
 use crate::checkpoint::escaped;
-use crate::workbench::{LayerRow, Measured};
+use crate::workbench::{Damage, LayerRow, Measured};
 
 /// A column of the layers' table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +30,10 @@ pub enum Column {
     Predicted,
     /// Measured weight error.
     Measured,
+    /// Error of the output, where input statistics are known.
+    Output,
+    /// KLD of this layer alone, where a scan measured it.
+    Damage,
     /// The spectrum in small; sorts by stable rank.
     Spectrum,
     /// The tensor's name.
@@ -38,7 +42,7 @@ pub enum Column {
 
 impl Column {
     /// All, from left to right.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Block,
         Self::Kind,
         Self::Shape,
@@ -49,6 +53,8 @@ impl Column {
         Self::After,
         Self::Predicted,
         Self::Measured,
+        Self::Output,
+        Self::Damage,
         Self::Spectrum,
         Self::Name,
     ];
@@ -66,6 +72,8 @@ impl Column {
             Self::After => "after",
             Self::Predicted => "pred",
             Self::Measured => "error",
+            Self::Output => "output",
+            Self::Damage => "KLD",
             Self::Spectrum => "spectrum",
             Self::Name => "tensor",
         }
@@ -79,6 +87,8 @@ impl Column {
             Self::After => "bytes after",
             Self::Predicted => "predicted error",
             Self::Measured => "measured error",
+            Self::Output => "output error",
+            Self::Damage => "KLD alone",
             Self::Spectrum => "stable rank",
             Self::Name => "tensor name",
             other => other.title(),
@@ -89,7 +99,15 @@ impl Column {
     pub const fn is_number(self) -> bool {
         matches!(
             self,
-            Self::Block | Self::Shape | Self::Rank | Self::Before | Self::After | Self::Predicted | Self::Measured
+            Self::Block
+                | Self::Shape
+                | Self::Rank
+                | Self::Before
+                | Self::After
+                | Self::Predicted
+                | Self::Measured
+                | Self::Output
+                | Self::Damage
         )
     }
 
@@ -127,6 +145,8 @@ impl Column {
                 Measured::Error(error) => format::percent(*error),
                 Measured::Failed(_) => "failed".to_owned(),
             },
+            Self::Output => row.output_error.map_or_else(|| "·".to_owned(), format::percent),
+            Self::Damage => row.damage.as_ref().map_or_else(|| "·".to_owned(), damage),
             Self::Spectrum => String::new(),
             Self::Name => escaped(&layer.name, 120),
         }
@@ -144,6 +164,8 @@ impl Column {
             Self::After => a.bytes_after.cmp(&b.bytes_after),
             Self::Predicted => figure(a.predicted).total_cmp(&figure(b.predicted)),
             Self::Measured => figure(error(a)).total_cmp(&figure(error(b))),
+            Self::Output => figure(a.output_error).total_cmp(&figure(b.output_error)),
+            Self::Damage => figure(kld(a)).total_cmp(&figure(kld(b))),
             Self::Spectrum => figure(stable_rank(a)).total_cmp(&figure(stable_rank(b))),
             Self::Name => a.layer.name.cmp(&b.layer.name),
         }
@@ -152,6 +174,16 @@ impl Column {
 
 fn figure(value: Option<f64>) -> f64 {
     value.unwrap_or(f64::INFINITY)
+}
+
+fn kld(row: &LayerRow) -> Option<f64> {
+    row.damage.map(|damage| damage.kld)
+}
+
+/// A KLD as the table and the map show it: `!` before that of a pillar, `~` after one of other plans than now.
+pub fn damage(damage: &Damage) -> String {
+    let (mark, stale) = (if damage.is_pillar() { "!" } else { "" }, if damage.stale { "~" } else { "" });
+    format!("{mark}{}{stale}", format::figure(damage.kld))
 }
 
 fn stable_rank(row: &LayerRow) -> Option<f64> {

@@ -31,9 +31,7 @@ impl App {
         let word = |key: &str| words.get(key).map(String::as_str);
         self.ui.map = word("view") == Some("map");
         self.ui.lower = if word("lower") == Some("spectrum") { Pane::Spectrum } else { Pane::Text };
-        if let Some(metric) =
-            [Metric::Error, Metric::Rank, Metric::Bytes].into_iter().find(|one| Some(one.name()) == word("figure"))
-        {
+        if let Some(metric) = Metric::ALL.into_iter().find(|one| Some(one.name()) == word("figure")) {
             self.ui.metric = metric;
         }
         if let Some(column) = Column::ALL.into_iter().find(|one| Some(one.title()) == word("sort")) {

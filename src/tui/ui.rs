@@ -52,15 +52,27 @@ pub enum Metric {
     Rank,
     /// Bytes under the plan.
     Bytes,
+    /// Error of the output over the calibration inputs.
+    Output,
+    /// KLD of the layer alone.
+    Damage,
+    /// That over the KLD of noise of the same size.
+    OverNoise,
 }
 
 impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Error, Self::Rank, Self::Bytes, Self::Output, Self::Damage, Self::OverNoise];
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Rank => "rank",
             Self::Bytes => "bytes",
+            Self::Output => "output error",
+            Self::Damage => "KLD alone",
+            Self::OverNoise => "KLD over noise",
         }
     }
 
@@ -70,7 +82,10 @@ impl Metric {
         match self {
             Self::Error => Self::Rank,
             Self::Rank => Self::Bytes,
-            Self::Bytes => Self::Error,
+            Self::Bytes => Self::Output,
+            Self::Output => Self::Damage,
+            Self::Damage => Self::OverNoise,
+            Self::OverNoise => Self::Error,
         }
     }
 }

@@ -95,6 +95,7 @@ impl Workbench {
         let parts = plans.iter().filter_map(|(layer, plan)| self.change(*layer, *plan, None)).collect();
         self.encode(parts);
         self.calibrate_if_needed();
+        self.note_stale();
         self.refresh_totals();
     }
 

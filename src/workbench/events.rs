@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use super::live::LiveEvent;
 use super::open::Loaded;
 use super::plans::Residual;
-use super::{JobId, JobState, Severity};
+use super::{Damage, JobId, JobState, Severity};
 use crate::compress::Calibration;
 use crate::measure::{FrontierPoint, Spectrum, WithinBudget};
 use crate::model::CompressedLinear;
@@ -43,6 +43,8 @@ pub(super) enum Event {
     Proposed { job: JobId, label: String, found: Box<WithinBudget> },
     /// A policy of the frontier was measured.
     Frontier { job: JobId, point: FrontierPoint },
+    /// What a scan found out about a layer.
+    Damage { job: JobId, layer: usize, damage: Damage },
     /// What a run wrote since its last event.
     Live { run: JobId, batch: Vec<LiveEvent> },
 }

@@ -37,6 +37,8 @@ pub enum JobKind {
     Plan,
     /// Measures several policies.
     Frontier,
+    /// Measures single layers.
+    Scan,
 }
 
 /// Where a job stands.
@@ -275,6 +277,7 @@ fn word(kind: JobKind) -> &'static str {
         JobKind::Compare => "compare",
         JobKind::Plan => "plan",
         JobKind::Frontier => "frontier",
+        JobKind::Scan => "scan",
     }
 }
 

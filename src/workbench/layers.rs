@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Damage;
 use super::plans::{Residual, predicted_error};
 use crate::compress::{Base, Plan};
 use crate::measure::Spectrum;
@@ -39,13 +40,16 @@ pub struct LayerRow {
     pub measured: Measured,
     /// ||(W - W')X||_F / ||WX||_F over the calibration inputs, as stored, where input statistics are known.
     pub output_error: Option<f64>,
+    /// What a scan found out about it.
+    pub damage: Option<Damage>,
 }
 
 impl LayerRow {
     /// A row as it is before anything was computed.
     pub(super) fn new(layer: Layer, plan: Plan) -> Self {
         let (measured, output_error) = (Measured::Exact, None);
-        let mut row = Self { layer, plan, bytes_after: 0, spectrum: None, predicted: None, measured, output_error };
+        let mut row =
+            Self { layer, plan, bytes_after: 0, spectrum: None, predicted: None, measured, output_error, damage: None };
         row.set_plan(plan);
         row
     }

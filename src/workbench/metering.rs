@@ -7,10 +7,10 @@ use super::events::Event;
 use super::jobs::{End, Task};
 use super::open::Runnable;
 use super::rules::plans;
-use super::{EVALUATION_TEXT, JobId, JobState, Locations, Severity, Workbench};
+use super::{EVALUATION_TEXT, JobId, JobState, Locations, PROMPTS, Severity, Workbench};
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Budget, Calibration, FactorCache, Plan};
-use crate::measure::{CompareOptions, KeptPasses, MeasureError, ModelMeter};
+use crate::measure::{CompareOptions, KeptPasses, MeasureError, Mode, ModelMeter};
 
 /// Tokens of the evaluation text that damages of plans are measured on, unless told otherwise.
 pub const PLAN_TOKENS: usize = 4096;
@@ -22,6 +22,8 @@ pub(super) enum Wanted {
     Plan(Budget, String),
     /// The frontier.
     Frontier,
+    /// A scan of single layers.
+    Scan(Mode),
 }
 
 /// What a job needs to measure plans, as it was when the job began.
@@ -37,6 +39,11 @@ pub(super) struct Metered {
 }
 
 impl Metered {
+    /// Ids of the first bundled prompt; none where the tokenizer cannot read it.
+    pub(super) fn prompt(&self) -> Vec<u32> {
+        self.runnable.tokenizer.encode(PROMPTS.lines().next().unwrap_or_default()).unwrap_or_default()
+    }
+
     /// Measures with `work`.
     pub(super) fn measure<T>(
         &self,
@@ -96,6 +103,7 @@ impl Workbench {
         match wanted {
             Wanted::Plan(budget, label) => self.begin_plan(budget, label),
             Wanted::Frontier => self.begin_frontier(),
+            Wanted::Scan(mode) => self.begin_scan(mode),
         }
     }
 

@@ -27,6 +27,7 @@ mod review;
 mod rules;
 mod run;
 mod saving;
+mod scan;
 mod source;
 mod state;
 #[cfg(test)]
@@ -43,5 +44,6 @@ pub use live::{LiveMeans, LiveToken, LiveView, Pane};
 pub use messages::{Message, Severity};
 pub use metering::PLAN_TOKENS;
 pub use review::{Change, Review, ReviewTotals};
+pub use scan::Damage;
 pub use source::{Locations, Source};
 pub use state::{GenerateOptions, Opened, Workbench};

@@ -16,6 +16,7 @@ use super::open::{self, Loaded, Request, Runnable};
 use super::plans::Residual;
 use super::rules::{PolicyFile, Rules};
 use super::run::ModelCell;
+use super::scan::Scan;
 use super::{
     Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message,
     PLAN_TOKENS, Review, Severity, Source, Totals,
@@ -134,6 +135,8 @@ pub struct Workbench {
     pub(super) reviews: u64,
     /// Bytes against KLD of several policies.
     pub(super) frontier: FrontierView,
+    /// The scan of single layers that was begun last.
+    pub(super) scan: Option<Scan>,
     /// Tokens of the evaluation text that damages of plans are measured on.
     pub(super) plan_tokens: usize,
 }
@@ -164,6 +167,7 @@ impl Workbench {
             review: None,
             reviews: 0,
             frontier: FrontierView::default(),
+            scan: None,
             plan_tokens: PLAN_TOKENS,
         }
     }
@@ -278,6 +282,7 @@ impl Workbench {
             Event::Calibrated { model, calibration } => self.calibration_arrived(model, calibration),
             Event::Proposed { job, label, found } => self.proposal_arrived(job, label, &found),
             Event::Frontier { job, point } => self.frontier_arrived(job, point),
+            Event::Damage { job, layer, damage } => self.damage_arrived(job, layer, damage),
             Event::Live { run, batch } if self.run == Some(run) => {
                 for event in batch {
                     self.live.fold(event);
@@ -316,8 +321,9 @@ impl Workbench {
             JobKind::Compare,
             JobKind::Plan,
             JobKind::Frontier,
+            JobKind::Scan,
         ]);
-        (self.planning, self.review, self.frontier) = (None, None, FrontierView::default());
+        (self.planning, self.review, self.frontier, self.scan) = (None, None, FrontierView::default(), None);
         (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
         self.openings += 1;
         self.rows =

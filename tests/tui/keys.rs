@@ -54,6 +54,13 @@ fn energy_becomes_the_least_rank_that_keeps_it() {
 }
 
 #[test]
+fn restoring_needs_something_that_is_compressed() {
+    let mut desk = Desk::demo();
+    desk.keys("R");
+    assert!(desk.screen(120, 36).contains("none can be restored"));
+}
+
+#[test]
 fn a_refused_number_keeps_the_line_and_says_why() {
     let mut desk = Desk::demo();
     desk.keys("r999<enter>");

@@ -72,6 +72,20 @@ fn the_frontier() {
 }
 
 #[test]
+fn a_scan_in_table_and_map() {
+    let mut desk = at_work();
+    desk.scan();
+    desk.keys("jjj");
+    snapshot!("scan-120x36", desk.screen(120, 36));
+    desk.keys("r20<enter><esc>");
+    desk.settle();
+    desk.keys("mMMMM");
+    snapshot!("scan-map-80x24", desk.screen(80, 24));
+    desk.keys("M");
+    snapshot!("scan-map-60x16", desk.screen(60, 16));
+}
+
+#[test]
 fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
     let mut desk = Desk::demo();
     desk.keys("jr8<enter><esc>");

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use ratatui::layout::Rect;
 
-use super::paint::{View, error_role, fit};
+use super::paint::{View, damage_role, error_role, fit};
 use super::table::offset;
 use crate::compress::Base;
 use crate::model::Kind;
-use crate::tui::column::error;
+use crate::tui::column::{damage, error};
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Metric, Pane, Target};
@@ -89,7 +89,10 @@ pub fn render(view: &mut View<'_>, area: Rect) {
 fn cell(view: &mut View<'_>, area: Rect, layers: &[usize]) {
     let rows = view.scene.rows;
     let members: Vec<&LayerRow> = layers.iter().filter_map(|index| rows.get(*index)).collect();
-    let Some(worst) = members.iter().copied().max_by(|a, b| level(a).total_cmp(&level(b))) else { return };
+    let metric = view.ui.metric;
+    let Some(worst) = members.iter().copied().max_by(|a, b| level(metric, a).total_cmp(&level(metric, b))) else {
+        return;
+    };
     let marked = layers.iter().any(|index| view.ui.listing.marked.contains(index));
     let many = if members.len() > 1 { "*" } else { "" };
     let value = fit(&value(view.ui.metric, worst), usize::from(area.width.saturating_sub(3)));
@@ -106,8 +109,14 @@ fn cell(view: &mut View<'_>, area: Rect, layers: &[usize]) {
     }
 }
 
-fn level(row: &LayerRow) -> f64 {
-    error(row).unwrap_or_default()
+fn level(metric: Metric, row: &LayerRow) -> f64 {
+    let level = match metric {
+        Metric::Damage => row.damage.map(|damage| damage.kld),
+        Metric::OverNoise => over_noise(row),
+        Metric::Output => row.output_error,
+        Metric::Error | Metric::Rank | Metric::Bytes => error(row),
+    };
+    level.unwrap_or_default()
 }
 
 /// How a layer is stored, as one letter.
@@ -124,16 +133,25 @@ fn letter(row: &LayerRow) -> char {
 fn value(metric: Metric, row: &LayerRow) -> String {
     match metric {
         Metric::Bytes => format::bytes(row.bytes_after).replace(' ', ""),
+        Metric::Damage => row.damage.as_ref().map_or_else(|| "·".to_owned(), damage),
+        Metric::OverNoise => over_noise(row).map_or_else(|| "·".to_owned(), |ratio| format!("{ratio:.1}x")),
         _ if row.plan.is_dense() => "·".to_owned(),
+        Metric::Output => row.output_error.map_or_else(|| "…".to_owned(), format::percent),
         Metric::Error => error(row).map_or_else(|| "…".to_owned(), format::percent),
         Metric::Rank if row.plan.rank == 0 => "·".to_owned(),
         Metric::Rank => row.plan.rank.to_string(),
     }
 }
 
+fn over_noise(row: &LayerRow) -> Option<f64> {
+    row.damage.and_then(|damage| damage.over_noise)
+}
+
 fn role(metric: Metric, row: &LayerRow) -> Role {
     let share = match metric {
+        Metric::Damage | Metric::OverNoise => return damage_role(row),
         _ if row.plan.is_dense() => return Role::Dim,
+        Metric::Output => return row.output_error.map_or(Role::Dim, error_role),
         Metric::Error => return error(row).map_or(Role::Dim, error_role),
         Metric::Rank => 1.0 - row.plan.rank as f64 / row.layer.max_rank().max(1) as f64,
         Metric::Bytes => row.bytes_after as f64 / row.layer.bytes.max(1) as f64,
@@ -147,5 +165,10 @@ fn role(metric: Metric, row: &LayerRow) -> Role {
 
 /// What stands on the right of the map's head.
 pub fn legend(view: &View<'_>) -> String {
-    format!("{} · d dense  r low-rank  8 int8  + both", view.ui.metric.name())
+    let more = match view.ui.metric {
+        Metric::Damage => "! pillar  ~ other plans",
+        Metric::OverNoise => "above 10x: pillar",
+        _ => "d dense  r low-rank  8 int8  + both",
+    };
+    format!("{} · {more}", view.ui.metric.name())
 }

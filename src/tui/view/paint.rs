@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::tui::scene::Scene;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Facts, Target, Ui};
+use crate::workbench::LayerRow;
 
 /// One frame being drawn: what is shown, where to, and what the frame leaves behind.
 #[derive(Debug)]
@@ -157,6 +158,18 @@ pub fn error_role(error: f64) -> Role {
         _ if error < 0.05 => Role::Good,
         _ if error < 0.35 => Role::Fair,
         _ => Role::Bad,
+    }
+}
+
+/// Which role the KLD of a layer alone has: quiet where it tells of other plans.
+pub fn damage_role(row: &LayerRow) -> Role {
+    match row.damage {
+        None => Role::Dim,
+        Some(damage) if damage.stale => Role::Dim,
+        Some(damage) if damage.is_pillar() => Role::Bad,
+        Some(damage) if damage.kld < 0.001 => Role::Good,
+        Some(damage) if damage.kld < 0.05 => Role::Fair,
+        Some(_) => Role::Bad,
     }
 }
 

@@ -6,11 +6,11 @@ use super::chart::{self, Chart};
 use super::paint::{View, fit_end, width};
 use crate::checkpoint::escaped;
 use crate::compress::{Base, Plan, Weighting};
-use crate::measure::Spectrum;
+use crate::measure::{Mode, Spectrum};
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Purpose, Target};
-use crate::workbench::{LayerRow, Measured};
+use crate::workbench::{Damage, LayerRow, Measured};
 
 /// From this height on the two charts stand above each other.
 const MIN_STACKED_HEIGHT: u16 = 12;
@@ -153,11 +153,32 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
     if let Some(error) = row.output_error {
         all.push(figure("output error", format::percent(error)));
     }
+    if let Some(damage) = &row.damage {
+        all.extend(damaged(damage));
+    }
     let [half, ninety, most] = spectrum.energy_ranks;
     all.push(figure("stable rank", format!("{:.1}", spectrum.stable_rank)));
     all.push(figure("effective", format!("{:.1}", spectrum.effective_rank)));
     all.push(figure("above noise", spectrum.noise_edge_rank.to_string()));
     all.push(figure("50/90/99% at", format!("{half}/{ninety}/{most}")));
+    all
+}
+
+/// What a scan found out, and what it was made with where that is not the plan.
+fn damaged(damage: &Damage) -> Vec<Figure> {
+    let label = match damage.mode {
+        Mode::Only => "KLD alone",
+        Mode::Without => "KLD without",
+    };
+    let mut all = vec![(format!("{label} "), format::figure(damage.kld), Role::Text)];
+    all.push(("of noise ".to_owned(), format::figure(damage.kld_iso), Role::Text));
+    if let Some(ratio) = damage.over_noise {
+        let (word, role) = if damage.is_pillar() { (" pillar", Role::Bad) } else { ("", Role::Text) };
+        all.push(("over noise ".to_owned(), format!("{ratio:.1}x{word}"), role));
+    }
+    if damage.stale {
+        all.push(("of ".to_owned(), format!("{}, not as planned now", damage.plan), Role::Dim));
+    }
     all
 }
 

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::paint::{View, error_role, fit, fit_end, width};
+use super::paint::{View, damage_role, error_role, fit, fit_end, width};
 use super::spark;
 use crate::tui::column::{Column, error};
 use crate::tui::format;
@@ -11,8 +11,16 @@ use crate::tui::ui::{Pane, Target};
 use crate::workbench::{LayerRow, Measured};
 
 /// What is left out first where the table is too narrow.
-const EXPENDABLE: [Column; 7] =
-    [Column::Name, Column::Type, Column::Before, Column::Predicted, Column::Shape, Column::Spectrum, Column::After];
+const EXPENDABLE: [Column; 8] = [
+    Column::Name,
+    Column::Type,
+    Column::Before,
+    Column::Predicted,
+    Column::Shape,
+    Column::Spectrum,
+    Column::After,
+    Column::Output,
+];
 const SPARK_WIDTH: u16 = 8;
 const WIDE_SPARK_WIDTH: u16 = 16;
 const MIN_NAME_WIDTH: u16 = 20;
@@ -56,8 +64,13 @@ pub fn offset(before: usize, line: usize, height: usize, lines: usize) -> usize 
 }
 
 fn slots(view: &View<'_>, area: Rect) -> Vec<Slot> {
-    let mut chosen: Vec<(Column, u16)> =
-        Column::ALL.iter().map(|column| (*column, natural_width(view, *column))).collect();
+    let there = |column: &&Column| match column {
+        Column::Output => view.scene.rows.iter().any(|row| row.output_error.is_some()),
+        Column::Damage => view.scene.rows.iter().any(|row| row.damage.is_some()),
+        _ => true,
+    };
+    let columns = Column::ALL.iter().filter(there);
+    let mut chosen: Vec<(Column, u16)> = columns.map(|column| (*column, natural_width(view, *column))).collect();
     let room = area.width.saturating_sub(MARGIN + 1);
     let total = |chosen: &[(Column, u16)]| chosen.iter().map(|(_, width)| width + 1).sum::<u16>();
     for column in EXPENDABLE {
@@ -189,6 +202,8 @@ fn role(column: Column, row: &LayerRow) -> Role {
         Column::Plan | Column::Rank | Column::After => Role::Changed,
         Column::Measured if matches!(row.measured, Measured::Failed(_)) => Role::Bad,
         Column::Measured if !row.plan.is_dense() => error(row).map_or(Role::Dim, error_role),
+        Column::Output => row.output_error.map_or(Role::Dim, error_role),
+        Column::Damage => damage_role(row),
         Column::Predicted | Column::Measured | Column::Shape | Column::Type | Column::Before => Role::Dim,
         _ => Role::Text,
     }

@@ -4,6 +4,7 @@ mod calibrating;
 mod exports;
 mod reviewing;
 mod saving;
+mod scanning;
 mod writing;
 
 use std::path::{Path, PathBuf};
