@@ -64,7 +64,7 @@ pub(super) fn scaled(config: &Config, base: Architecture) -> Result<Architecture
 }
 
 /// A cap of logits; `default` where the key is missing, none where it is null.
-fn cap(config: &Config, key: &'static str, default: Option<f64>) -> Result<Option<f32>, ModelError> {
+pub(super) fn cap(config: &Config, key: &'static str, default: Option<f64>) -> Result<Option<f32>, ModelError> {
     let default = if config.has(&[key]) { None } else { default };
     Ok(config.number(key)?.or(default).map(|cap| cap as f32))
 }

@@ -1,13 +1,13 @@
 //! Gemma 3's text model (transformers `modeling_gemma3.py`): Gemma 2 with norms of queries and keys instead of caps, and a
 //! rotary embedding of their own for the blocks with a window.
 
-use super::gemma2::{self, NORMS, scaled};
+use super::gemma2::{self, NORMS, cap, scaled};
 use super::llama::{NAMES, QUERY_KEY_NORMS};
 use super::shared::{Defaults, describe_like, sliding_blocks, sliding_window, windowed};
 use crate::model::config::Config;
 use crate::model::family::Family;
 use crate::model::rope::{RopeDefaults, RopeSpec, USUAL};
-use crate::model::{Architecture, Attention, ModelError, Positions};
+use crate::model::{Architecture, Attention, ModelError, Positions, Scales};
 
 pub(in crate::model) static GEMMA3_TEXT: Family =
     Family { model_type: "gemma3_text", names: NAMES, tied_by_default: true, describe };
@@ -25,6 +25,7 @@ fn describe(config: &Config) -> Result<Architecture, ModelError> {
         context: ropes.first().map_or(context, |rope| rope.context(context)),
         attention: attention.map(|(block, slides)| Attention { rope: Some(usize::from(slides)), ..block }).collect(),
         positions: Positions::Rotary(ropes),
+        scales: Scales { cap: cap(config, "final_logit_softcapping", None)?, ..base.scales },
         norms: [NORMS, QUERY_KEY_NORMS].concat(),
         ..base
     })
