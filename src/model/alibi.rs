@@ -3,9 +3,9 @@
 use half::bf16;
 
 /// A number per head and key position that is added to the logits of attention.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Alibi {
-    slopes: Vec<f32>,
+    heads: usize,
     scale: f32,
     rounded: bool,
 }
@@ -14,18 +14,26 @@ impl Alibi {
     /// Slopes of `heads` heads; what is added is slope * position * `scale`. `rounded`: slope and product go through bf16, as
     /// Falcon has it.
     pub(super) fn new(heads: usize, scale: f32, rounded: bool) -> Self {
-        let whole = 1_usize << heads.max(1).ilog2();
-        let base = |count: usize| (-(-((count as f64).log2() - 3.0)).exp2()).exp2() as f32;
-        let even = (1..=whole).map(|power| base(whole).powf(power as f32));
-        let odd = (0..heads - whole).map(|i| base(2 * whole).powf((2 * i + 1) as f32));
-        Self { slopes: even.chain(odd).collect(), scale, rounded }
+        Self { heads: heads.max(1), scale, rounded }
     }
 
-    /// What a key at `position` gets in one head.
-    pub(super) fn bias(&self, head: usize, position: usize) -> f32 {
-        let slope = self.slopes.get(head).copied().unwrap_or_default();
+    /// Powers of a base that depends on the greatest power of two among the heads; the heads beyond that have those between.
+    fn slope(self, head: usize) -> f32 {
+        let whole = 1_usize << self.heads.ilog2();
+        let base = |count: f64| (-(-(count.log2() - 3.0)).exp2()).exp2() as f32;
+        if head < whole {
+            return base(whole as f64).powf((head + 1) as f32);
+        }
+        base(2.0 * whole as f64).powf((2 * (head - whole) + 1) as f32)
+    }
+
+    /// Adds to `logits` what the keys from position `first` on get in one head.
+    pub(super) fn add(self, head: usize, first: usize, logits: &mut [f32]) {
         let round = |x: f32| if self.rounded { bf16::from_f32(x).to_f32() } else { x };
-        round(round(slope) * round(position as f32)) * self.scale
+        let slope = round(self.slope(head));
+        for (logit, at) in logits.iter_mut().zip(first..) {
+            *logit += round(slope * round(at as f32)) * self.scale;
+        }
     }
 }
 
@@ -35,11 +43,18 @@ mod tests {
 
     #[test]
     fn slopes_are_those_of_the_reference() {
-        assert_eq!(Alibi::new(4, 1.0, false).slopes, [0.25, 0.0625, 0.015_625, 0.003_906_25]);
-        assert_eq!(Alibi::new(3, 1.0, false).slopes, [0.0625, 0.003_906_25, 0.25]);
-        let six = Alibi::new(6, 2.0, true);
-        assert!((six.slopes[5] - 0.125).abs() < 1e-7);
+        let slopes =
+            |heads: usize| (0..heads).map(|head| Alibi::new(heads, 1.0, false).slope(head)).collect::<Vec<_>>();
+        assert_eq!(slopes(4), [0.25, 0.0625, 0.015_625, 0.003_906_25]);
+        assert_eq!(slopes(3), [0.0625, 0.003_906_25, 0.25]);
+        assert_eq!(slopes(6)[4..], [0.5, 0.125]);
+    }
+
+    #[test]
+    fn falcon_rounds_positions() {
+        let mut logits = [1.0, 1.0];
+        Alibi::new(6, 2.0, true).add(5, 300, &mut logits);
         // 301 needs 9 bits, bf16 has 8: it becomes 300, whose last bit is even.
-        assert!((six.bias(5, 301) - 75.0).abs() < 1e-6, "{}", six.bias(5, 301));
+        assert_eq!(logits.map(f32::to_bits), [76.0_f32; 2].map(f32::to_bits));
     }
 }

@@ -53,7 +53,7 @@ impl Attending<'_> {
             logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
         }
         if let Positions::Alibi(alibi) = &self.architecture.positions {
-            logits.iter_mut().zip(start..).for_each(|(logit, at)| *logit += alibi.bias(head, at));
+            alibi.add(head, start, &mut logits);
         }
         logits
     }

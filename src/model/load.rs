@@ -144,7 +144,7 @@ impl Loader<'_> {
     fn shape_of(&self, kind: Kind) -> [usize; 2] {
         let shape = self.architecture;
         let experts = shape.experts.as_ref();
-        let (q, kv) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+        let (q, kv) = (shape.heads.saturating_mul(shape.head_dim), shape.kv_heads.saturating_mul(shape.head_dim));
         match kind {
             Kind::Q => [q, shape.hidden],
             Kind::K | Kind::V => [kv, shape.hidden],
@@ -257,7 +257,7 @@ impl Loader<'_> {
             (None, _) => (shape.hidden, 1),
             (Some(_), HeadNorm::Head) => (shape.head_dim, 1),
             (Some(heads), HeadNorm::EachHead) => (shape.head_dim, heads),
-            (Some(heads), HeadNorm::Whole) => (heads * shape.head_dim, 1),
+            (Some(heads), HeadNorm::Whole) => (heads.saturating_mul(shape.head_dim), 1),
         };
         let vectors = |end: &str| -> Result<Vec<f32>, ModelError> {
             let one = |at: usize| self.vector(&format!("{}.{end}", stem.replace("{}", &at.to_string())), width);

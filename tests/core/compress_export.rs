@@ -109,7 +109,7 @@ fn folder_bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn a_native_export_runs_to_the_logits_of_the_live_model() {
     let home = tempfile::tempdir().unwrap();
-    for name in ["gpt_neo", "gpt_neo_f16", "gpt2", "gpt2_original", "llama_bf16", "mistral"] {
+    for name in crate::model_golden::FOLDERS {
         let model = opened(&golden(name), mixed);
         let out = home.path().join(name);
         let written = exported(&model, &options(COMPRESSED, &out)).unwrap();

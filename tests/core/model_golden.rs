@@ -8,7 +8,8 @@ use rankscope::model::{Generation, Kind, Model, Observer, Sampling};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-const FOLDERS: [&str; 34] = [
+/// All of them.
+pub const FOLDERS: [&str; 34] = [
     "bloom",
     "falcon",
     "falcon_new_decoder",
