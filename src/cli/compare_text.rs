@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::compare::Document;
 use super::output::{self, Table, figure, percent};
 use crate::checkpoint::escaped;
-use crate::measure::{AttentionShift, Drift, Health, LayerError};
+use crate::measure::{AttentionShift, ChangedProbe, Drift, Health, LayerError, RightModel};
 
 /// Norm ratios of a block's state beyond these are named.
 const SOUND_NORMS: std::ops::RangeInclusive<f64> = 0.5..=2.0;
@@ -50,6 +50,7 @@ pub(super) fn text_of(document: &Document) -> String {
         drift.row(vec![row.block.to_string(), figure(row.cosine), figure(row.norm_ratio)]);
     }
     text = text + "\n" + &drift.text() + &strayed(&document.drift);
+    text += &document.probes.as_ref().map_or_else(String::new, |probes| changed(&probes.changed));
     let asked = &document.asked;
     let parts = [
         asked.layers.as_deref().map(layers),
@@ -59,6 +60,25 @@ pub(super) fn text_of(document: &Document) -> String {
     parts.into_iter().flatten().for_each(|part| {
         let _ = write!(text, "\n{part}");
     });
+    text
+}
+
+/// The first probes that only one of the two models answers.
+fn changed(cases: &[ChangedProbe]) -> String {
+    let mut text = String::new();
+    for ChangedProbe { prompt, expected, original, compressed, right } in cases.iter().take(SHOWN) {
+        let _ = writeln!(text, "\n> {}", shortened_from_its_end(prompt));
+        let _ = writeln!(text, "  expected   {}", shortened(expected));
+        for (name, written, of) in
+            [("original", original, RightModel::Original), ("compressed", compressed, RightModel::Compressed)]
+        {
+            let mark = if *right == of { " (right)" } else { "…" };
+            let _ = writeln!(text, "  {name:<11}{}{mark}", shortened(written));
+        }
+    }
+    if cases.len() > SHOWN {
+        let _ = writeln!(text, "\n{} more changed; --json tells all", cases.len() - SHOWN);
+    }
     text
 }
 
@@ -147,10 +167,37 @@ fn shortened(text: &str) -> String {
     escaped(text.trim(), LONG)
 }
 
+/// The end of a text on one line, safe to print: the question that a probe asks.
+fn shortened_from_its_end(text: &str) -> String {
+    let text = escaped(text.trim(), usize::MAX);
+    let over = text.chars().count().saturating_sub(LONG);
+    if over == 0 { text } else { std::iter::once('…').chain(text.chars().skip(over + 1)).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::measure::AttentionFigures;
+
+    #[test]
+    fn probes_that_changed_are_shown_by_their_question() {
+        let case = |right| ChangedProbe {
+            prompt: format!("{} What did Jack lose?", "x".repeat(LONG)),
+            expected: "His book.".into(),
+            original: "His book.".into(),
+            compressed: "His sp".into(),
+            right,
+        };
+        let text = changed(&vec![case(RightModel::Original); SHOWN + 2]);
+        assert_eq!(text.matches("xxx What did Jack lose?\n").count(), SHOWN, "{text}");
+        assert!(
+            text.contains("  expected   His book.\n  original   His book. (right)\n  compressed His sp…\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("\n2 more changed; --json tells all\n"), "{text}");
+        assert_eq!(shortened_from_its_end(&"y".repeat(2 * LONG)).chars().count(), LONG);
+        assert_eq!(changed(&[]), "");
+    }
 
     #[test]
     fn blocks_whose_norm_explodes_or_fades_are_named() {

@@ -43,7 +43,7 @@ pub use layer_errors::{LayerError, layer_errors};
 pub use logits::{PositionStats, compare_position, cosine};
 pub use meter::ModelMeter;
 pub use power_law::PowerLaw;
-pub use probe::{Probe, ProbeReport, parse_probes, probe};
+pub use probe::{ChangedProbe, Probe, ProbeReport, RightModel, parse_probes, probe};
 pub use propose::{Compressible, DamageMeter, Priced, Proposal, ProposedLayer, propose};
 pub use reference::{KeptPasses, Reference};
 pub use repetition::{Loop, Repetition, find_loop, repetition};

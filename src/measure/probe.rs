@@ -7,6 +7,9 @@ use crate::checkpoint::Tokenizer;
 use crate::control::Control;
 use crate::model::{Model, ModelError, argmax};
 
+/// Characters of a continuation that are told.
+const WRITTEN: usize = 200;
+
 /// A prompt and its expected continuation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[expect(missing_docs, reason = "named as in the file")]
@@ -15,13 +18,46 @@ pub struct Probe {
     pub expected: String,
 }
 
-/// `compare`'s JSON `probes`: how many, and the shares continued as expected.
+/// `compare`'s JSON `probes`: how many, the shares continued as expected, and the cases that only one model gets right.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "named as the command prints it")]
 pub struct ProbeReport {
     pub count: usize,
     pub original: f64,
     pub compressed: f64,
+    pub changed: Vec<ChangedProbe>,
+}
+
+/// A probe that exactly one of the two models continues as expected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangedProbe {
+    /// The prompt.
+    pub prompt: String,
+    /// What should follow.
+    pub expected: String,
+    /// What the original wrote until it was decided, without leading space.
+    pub original: String,
+    /// What the compressed model wrote, likewise.
+    pub compressed: String,
+    /// The model that is right.
+    pub right: RightModel,
+}
+
+/// The one of two models that continued a probe as expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RightModel {
+    /// The original.
+    Original,
+    /// The compressed model.
+    Compressed,
+}
+
+/// A model's continuation of a probe until it was decided.
+#[derive(Debug)]
+struct Answer {
+    right: bool,
+    text: String,
 }
 
 /// Parses a JSON Lines file of probes (blank lines are skipped); errors name the line.
@@ -47,7 +83,8 @@ fn parse_probe(line: &str) -> Result<Probe, String> {
     Ok(probe)
 }
 
-/// Share of probes that both models continue greedily as expected: the new text, leading space ignored, starts with it.
+/// Shares of probes that the models continue greedily as expected (the new text, leading space ignored, starts with it),
+/// and the probes that only one of them does.
 ///
 /// # Errors
 /// Model errors, such as a prompt longer than the context.
@@ -59,38 +96,60 @@ pub fn probe(
     control: &Control,
 ) -> Result<ProbeReport, ModelError> {
     control.set_total(2 * probes.len() as u64);
-    let share = |model: &Model| -> Result<f64, ModelError> {
-        let answers = probes.par_iter().map(|probe| answers(model, tokenizer, probe, control));
-        let right = answers.collect::<Result<Vec<bool>, _>>()?.into_iter().filter(|right| *right).count();
-        Ok(right as f64 / probes.len().max(1) as f64)
+    let answers = |model: &Model| -> Result<Vec<Answer>, ModelError> {
+        probes.par_iter().map(|probe| answer(model, tokenizer, probe, control)).collect()
     };
-    Ok(ProbeReport { count: probes.len(), original: share(original)?, compressed: share(compressed)? })
+    Ok(report(probes, &answers(original)?, &answers(compressed)?))
 }
 
-/// Whether the model's greedy text starts as expected; stops as soon as that is decided.
-fn answers(model: &Model, tokenizer: &Tokenizer, probe: &Probe, control: &Control) -> Result<bool, ModelError> {
+/// Both models' answers to the same probes.
+fn report(probes: &[Probe], original: &[Answer], compressed: &[Answer]) -> ProbeReport {
+    let pairs = probes.iter().zip(original.iter().zip(compressed));
+    let changed = pairs.filter_map(|(Probe { prompt, expected }, (original, compressed))| {
+        let right = match (original.right, compressed.right) {
+            (true, false) => RightModel::Original,
+            (false, true) => RightModel::Compressed,
+            _ => return None,
+        };
+        let (prompt, expected) = (prompt.clone(), expected.clone());
+        Some(ChangedProbe { prompt, expected, original: original.told(), compressed: compressed.told(), right })
+    });
+    let changed = changed.collect();
+    ProbeReport { count: probes.len(), original: share(original), compressed: share(compressed), changed }
+}
+
+fn share(answers: &[Answer]) -> f64 {
+    answers.iter().filter(|answer| answer.right).count() as f64 / answers.len().max(1) as f64
+}
+
+impl Answer {
+    /// Its text for people: no leading space, and no more than anybody reads.
+    fn told(&self) -> String {
+        self.text.trim_start().chars().take(WRITTEN).collect()
+    }
+}
+
+/// The model's greedy text until it is decided whether it starts as expected.
+fn answer(model: &Model, tokenizer: &Tokenizer, probe: &Probe, control: &Control) -> Result<Answer, ModelError> {
     let expected = probe.expected.trim();
     let ids = tokenizer.encode(&probe.prompt)?;
     let mut cache = model.cache();
     let mut stream = tokenizer.stream();
-    let mut text = String::new();
+    let (mut text, mut right) = (String::new(), None);
     let mut logits = model.forward(&ids, &mut cache, control)?;
     // A token may be silent (part of a character), so bytes bound the number of tokens, not the text alone.
     for _ in 0..expected.len() + 8 {
         let id = argmax(&logits);
         let ended = model.architecture().eos.contains(&id);
         text.push_str(&if ended { stream.finish() } else { stream.push(id) });
-        match verdict(&text, expected) {
-            Some(right) => {
-                control.advance(1);
-                return Ok(right);
-            }
-            None if ended || cache.len() >= model.architecture().context => break,
-            None => logits = model.forward(&[id], &mut cache, control)?,
+        right = verdict(&text, expected);
+        if right.is_some() || ended || cache.len() >= model.architecture().context {
+            break;
         }
+        logits = model.forward(&[id], &mut cache, control)?;
     }
     control.advance(1);
-    Ok(false)
+    Ok(Answer { right: right == Some(true), text })
 }
 
 /// Whether `text` starts as expected; `None` while it may still come to that.
@@ -139,7 +198,7 @@ mod tests {
         let right = Probe { prompt: prompt.clone(), expected: tokenizer.decode(&own) };
         let wrong = Probe { prompt, expected: "neither this nor that".to_owned() };
         let report = probe(&model, &model, &tokenizer, &[right, wrong], &control).unwrap();
-        assert_eq!(report, ProbeReport { count: 2, original: 0.5, compressed: 0.5 });
+        assert_eq!(report, ProbeReport { count: 2, original: 0.5, compressed: 0.5, changed: Vec::new() });
         assert_eq!(control.progress(), (4, 4));
     }
 
@@ -149,5 +208,22 @@ mod tests {
         assert_eq!(verdict(" ", "Lily"), None);
         assert_eq!(verdict(" Lily lost it. The", "Lily lost it."), Some(true));
         assert_eq!(verdict(" Rosa", "Lily"), Some(false));
+    }
+
+    #[test]
+    fn cases_that_only_one_model_gets_right_are_told() {
+        let probe = |prompt: &str| Probe { prompt: prompt.to_owned(), expected: " Lily".to_owned() };
+        let answer = |right, text: &str| Answer { right, text: text.to_owned() };
+        let (yes, long) = (|| answer(true, " Lily"), "x".repeat(WRITTEN + 1));
+        let original = [yes(), yes(), answer(false, " Ro"), answer(false, " Ro")];
+        let compressed = [yes(), answer(false, &long), yes(), answer(false, " Max")];
+        let report = report(&["a", "b", "c", "d"].map(probe), &original, &compressed);
+        assert_eq!((report.count, report.original, report.compressed), (4, 0.5, 0.5));
+        let told = |case: &ChangedProbe| (case.prompt.clone(), case.right, case.original.clone());
+        let told: Vec<_> = report.changed.iter().map(told).collect();
+        let wanted = [("b", RightModel::Original, "Lily"), ("c", RightModel::Compressed, "Ro")];
+        assert_eq!(told, wanted.map(|(prompt, right, text)| (prompt.to_owned(), right, text.to_owned())));
+        assert_eq!(report.changed[0].compressed.len(), WRITTEN);
+        assert_eq!(serde_json::to_value(&report.changed[1]).unwrap()["right"], "compressed");
     }
 }
