@@ -235,15 +235,15 @@ fn a_comparison_has_every_figure() {
 fn probes_that_only_one_model_answers_are_told() {
     let place = Place::new();
     let policy = place.file("p.json", &K_PROJ.replace("48", "12"));
-    let probes: String = include_str!("../assets/text/probes.jsonl").split_inclusive('\n').take(2).collect();
+    let probes: String = include_str!("../assets/text/probes.jsonl").split_inclusive('\n').take(3).collect();
     let probes = place.file("probes.jsonl", &probes);
     let command = ["compare", "demo", "--policy", &policy, "--tokens", "128", "--probes", &probes];
     let document = place.json(&command);
     let probes = &document["probes"];
     assert_eq!(keys(probes), ["count", "original", "compressed", "changed"]);
-    assert_eq!((&probes["original"], &probes["compressed"]), (&1.0.into(), &0.0.into()));
+    assert_eq!((&probes["original"], &probes["compressed"]), (&1.0.into(), &(1.0 / 3.0).into()));
     assert_eq!(probes["changed"].as_array().unwrap().len(), 2);
-    let case = &probes["changed"][1];
+    let case = &probes["changed"][0];
     assert_eq!(keys(case), ["prompt", "expected", "original", "compressed", "right"]);
     assert_eq!((&case["expected"], &case["right"]), (&case["original"], &"original".into()));
     assert_ne!(case["compressed"], case["original"]);

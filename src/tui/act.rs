@@ -19,6 +19,7 @@ impl App {
             Context::Export => self.act_on_export(action),
             Context::Review => self.act_on_review(action),
             Context::Frontier => self.act_on_frontier(action),
+            Context::Probes => self.act_on_probes(action),
             Context::Confirm => self.act_on_question(action),
             Context::Input => self.act_on_field(action),
             Context::Layers | Context::Spectrum | Context::Text => {
@@ -125,6 +126,7 @@ impl App {
             Action::Energy => self.begin(Purpose::Energy),
             Action::Budget => self.begin(Purpose::Budget),
             Action::Frontier => self.open_frontier(),
+            Action::Probes => self.open_probes(),
             Action::Review => self.open_review(),
             Action::MaxTokens => self.begin(Purpose::MaxTokens),
             Action::Sampling => self.begin(Purpose::Sampling),

@@ -13,7 +13,9 @@ const JOBS: &[Context] = &[Context::Jobs];
 const EXPORT: &[Context] = &[Context::Export];
 const REVIEW: &[Context] = &[Context::Review];
 const FRONTIER: &[Context] = &[Context::Frontier];
-const STEPPED: &[Context] = &[Context::Review, Context::Frontier];
+const PROBES: &[Context] = &[Context::Probes];
+const MEASURED: &[Context] = &[Context::Frontier, Context::Probes];
+const STEPPED: &[Context] = &[Context::Review, Context::Frontier, Context::Probes];
 const CONFIRM: &[Context] = &[Context::Confirm];
 const INPUT: &[Context] = &[Context::Input];
 
@@ -107,6 +109,7 @@ actions! {
     Frontier, 0, "frontier", "Shows bytes against KLD: the plans as they are, uniform policies, and the best found for several budgets.", [(PANES, "F")];
     TryAlone, 0, "try each layer", "Measures the KLD of compressing each layer alone, as planned or to a quarter of its rank.", [(PANES, "D")];
     RestoreAlone, 0, "restore each layer", "Measures the KLD that is left when each compressed layer alone is made dense again.", [(PANES, "R")];
+    Probes, 0, "probes", "Shows how many probes both models continue as expected, and the cases that only one of them gets right.", [(PANES, "Q")];
     Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
     Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
     // Writing text.
@@ -136,7 +139,7 @@ actions! {
     Interrupt, 0, "leave at once", "Leaves at once; the draft of plans and prompt is kept for the next start.", [(EVERYWHERE, "ctrl-c")];
     // Lists, dialogs, typing.
     Accept, 1, "run", "Runs the chosen command.", [(LIST, "enter")];
-    CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete enter"), (FRONTIER, "c")];
+    CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete enter"), (MEASURED, "c")];
     NextField, 1, "next field", "Goes to the next field.", [(EXPORT, "tab")];
     PreviousField, 0, "field before", "Goes to the field before.", [(EXPORT, "backtab")];
     NextChoice, 2, "next format", "Chooses the next format.", [(EXPORT, "ctrl-n")];
@@ -150,9 +153,11 @@ actions! {
     Apply, 5, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
     ExportFrontier, 2, "write it", "Writes the frontier as SVG or JSON, by the ending of the path that is asked for.", [(FRONTIER, "x w ctrl-s")];
     MeasureAgain, 3, "measure again", "Measures the frontier anew, with the plans as they are now.", [(FRONTIER, "r")];
+    AskAgain, 2, "ask again", "Asks the same probes anew, with the plans as they are now.", [(PROBES, "r")];
+    OtherProbes, 3, "other probes", "Asks for a JSON Lines file of prompt and expected, and asks its probes.", [(PROBES, "o")];
     Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y enter")];
     No, 2, "no", "Answers no.", [(CONFIRM, "n esc q")];
-    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F")];
+    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q")];
     Enter, 1, "take", "Takes what was typed.", [(INPUT, "enter")];
     Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
 }

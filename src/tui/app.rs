@@ -116,6 +116,7 @@ impl App {
             *chosen = (*chosen).min(self.jobs.len().saturating_sub(1));
         }
         self.notice_review();
+        self.notice_answers();
         self.notice_plans();
         self.notice_messages(now);
     }

@@ -19,6 +19,8 @@ pub enum Context {
     Review,
     /// Bytes against KLD of several policies.
     Frontier,
+    /// What both models answer to probes.
+    Probes,
     /// A question with yes and no.
     Confirm,
     /// A line of text is being typed.
@@ -27,7 +29,7 @@ pub enum Context {
 
 impl Context {
     /// Every context.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Layers,
         Self::Spectrum,
         Self::Text,
@@ -36,6 +38,7 @@ impl Context {
         Self::Export,
         Self::Review,
         Self::Frontier,
+        Self::Probes,
         Self::Confirm,
         Self::Input,
     ];
@@ -51,6 +54,7 @@ impl Context {
             Self::Export => "Save and export",
             Self::Review => "Review",
             Self::Frontier => "Frontier",
+            Self::Probes => "Probes",
             Self::Confirm => "Questions",
             Self::Input => "Typing",
         }

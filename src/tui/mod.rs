@@ -27,6 +27,7 @@ mod format;
 mod frontier;
 mod mouse;
 mod plans;
+mod probes;
 mod review;
 mod session;
 mod terminal;

@@ -44,7 +44,7 @@ impl App {
 
     fn wheel(&mut self, position: Position, lines: isize) {
         if let Some(dialog) = &self.ui.dialog {
-            if matches!(dialog, Dialog::Menu(_) | Dialog::Jobs(_) | Dialog::Review(_) | Dialog::Frontier(_)) {
+            if !matches!(dialog, Dialog::Export(_) | Dialog::Confirm(_)) {
                 self.perform(if lines < 0 { Action::MoveUp } else { Action::MoveDown });
             }
             return;
@@ -92,6 +92,7 @@ impl App {
             }
             (Target::JobLine(line), Some(Dialog::Jobs(chosen)))
             | (Target::FrontierPoint(line), Some(Dialog::Frontier(chosen)))
+            | (Target::ProbeCase(line), Some(Dialog::Probes(chosen)))
             | (Target::Change(line), Some(Dialog::Review(chosen))) => *chosen = line,
             (Target::ChangeMark(line), Some(Dialog::Review(chosen))) => {
                 *chosen = line;

@@ -1,7 +1,7 @@
 //! What a frame shows: borrowed from the workbench, so that drawing is a pure function of it.
 
 use crate::workbench::{
-    FrontierView, JobState, JobView, LayerRow, LiveView, Message, Opened, Review, Totals, Workbench,
+    FrontierView, JobState, JobView, LayerRow, LiveView, Message, Opened, ProbesView, Review, Totals, Workbench,
 };
 
 /// All that the workbench has to show.
@@ -23,6 +23,8 @@ pub struct Scene<'a> {
     pub unsaved: bool,
     /// Bytes against KLD of several policies.
     pub frontier: &'a FrontierView,
+    /// What both models answered to probes.
+    pub probes: &'a ProbesView,
     /// A policy found for a budget, under review.
     pub review: Option<&'a Review>,
 }
@@ -39,6 +41,7 @@ impl<'a> Scene<'a> {
             messages: workbench.messages(),
             unsaved: workbench.unsaved(),
             frontier: workbench.frontier(),
+            probes: workbench.probes(),
             review: workbench.review(),
         }
     }

@@ -111,6 +111,8 @@ pub enum Purpose {
     Budget,
     /// Where to write the frontier.
     Frontier,
+    /// Where probes lie.
+    Probes,
 }
 
 /// A line that is being typed.
@@ -194,6 +196,8 @@ pub enum Dialog {
     Review(usize),
     /// Bytes against KLD of several policies; the chosen one.
     Frontier(usize),
+    /// Answers to probes; the chosen case.
+    Probes(usize),
     /// A question.
     Confirm(Question),
 }
@@ -285,6 +289,7 @@ impl Ui {
             (None, Some(Dialog::Export(_))) => Context::Export,
             (None, Some(Dialog::Review(_))) => Context::Review,
             (None, Some(Dialog::Frontier(_))) => Context::Frontier,
+            (None, Some(Dialog::Probes(_))) => Context::Probes,
             (None, Some(Dialog::Confirm(_))) => Context::Confirm,
             (None, None) => self.pane.context(),
         }
@@ -328,6 +333,8 @@ pub enum Target {
     FormField(usize),
     /// A policy of the frontier.
     FrontierPoint(usize),
+    /// A probe that only one model gets right.
+    ProbeCase(usize),
     /// A change under review, and its mark.
     Change(usize),
     /// As above.

@@ -102,13 +102,15 @@ impl Workbench {
     /// Encodes what waited for input statistics, and measures the output errors of what is encoded already.
     pub(super) fn encode_again(&mut self) {
         let rows = self.rows.iter().map(|row| row.plan).enumerate().filter(|(_, plan)| !plan.is_dense());
-        let known = |layer: usize, plan: Plan| {
-            let kept = self.project.as_ref()?.encoded.get(layer)?.as_ref()?;
-            (kept.0 == plan).then(|| Arc::clone(&kept.1))
-        };
-        let wanted: Vec<_> = rows.map(|(layer, plan)| (layer, plan, known(layer, plan))).collect();
+        let wanted: Vec<_> = rows.map(|(layer, plan)| (layer, plan, self.stored(layer, plan))).collect();
         let parts = wanted.into_iter().filter_map(|(layer, plan, given)| self.change(layer, plan, given)).collect();
         self.encode(parts);
+    }
+
+    /// The stored form of a layer, where it is known under this plan.
+    pub(super) fn stored(&self, layer: usize, plan: Plan) -> Option<Arc<CompressedLinear>> {
+        let kept = self.project.as_ref()?.encoded.get(layer)?.as_ref()?;
+        (kept.0 == plan).then(|| Arc::clone(&kept.1))
     }
 
     /// Encodes what a freshly opened model's plans ask for.

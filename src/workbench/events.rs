@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use super::live::LiveEvent;
 use super::open::Loaded;
 use super::plans::Residual;
-use super::{Damage, JobId, JobState, Severity};
+use super::{Damage, JobId, JobState, ProbeAnswers, Severity};
 use crate::compress::Calibration;
 use crate::measure::{FrontierPoint, Spectrum, WithinBudget};
 use crate::model::CompressedLinear;
@@ -45,6 +45,8 @@ pub(super) enum Event {
     Frontier { job: JobId, point: FrontierPoint },
     /// What a scan found out about a layer.
     Damage { job: JobId, layer: usize, damage: Damage },
+    /// What both models answered to probes.
+    Answered { job: JobId, answers: Box<ProbeAnswers> },
     /// What a run wrote since its last event.
     Live { run: JobId, batch: Vec<LiveEvent> },
 }

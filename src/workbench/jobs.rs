@@ -35,6 +35,8 @@ pub enum JobKind {
     Compare,
     /// Seeks a policy within a budget.
     Plan,
+    /// Asks probes.
+    Probe,
     /// Measures several policies.
     Frontier,
     /// Measures single layers.
@@ -276,6 +278,7 @@ fn word(kind: JobKind) -> &'static str {
         JobKind::Export => "export",
         JobKind::Compare => "compare",
         JobKind::Plan => "plan",
+        JobKind::Probe => "probe",
         JobKind::Frontier => "frontier",
         JobKind::Scan => "scan",
     }

@@ -7,10 +7,11 @@ use super::events::Event;
 use super::jobs::{End, Task};
 use super::open::Runnable;
 use super::rules::plans;
+use super::state::Project;
 use super::{EVALUATION_TEXT, JobId, JobState, Locations, PROMPTS, Severity, Workbench};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::compress::{Budget, Calibration, FactorCache, Plan};
-use crate::measure::{CompareOptions, KeptPasses, MeasureError, Mode, ModelMeter};
+use crate::measure::{CompareOptions, KeptPasses, MeasureError, Mode, ModelMeter, Probe};
 
 /// Tokens of the evaluation text that damages of plans are measured on, unless told otherwise.
 pub const PLAN_TOKENS: usize = 4096;
@@ -24,6 +25,8 @@ pub(super) enum Wanted {
     Frontier,
     /// A scan of single layers.
     Scan(Mode),
+    /// Answers to probes, and where these lie.
+    Probes(Vec<Probe>, String),
 }
 
 /// What a job needs to measure plans, as it was when the job began.
@@ -42,6 +45,11 @@ impl Metered {
     /// Ids of the first bundled prompt; none where the tokenizer cannot read it.
     pub(super) fn prompt(&self) -> Vec<u32> {
         self.runnable.tokenizer.encode(PROMPTS.lines().next().unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Of the model.
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.runnable.tokenizer
     }
 
     /// Measures with `work`.
@@ -71,20 +79,34 @@ impl Workbench {
     /// # Errors
     /// Why nothing can be measured on this model.
     pub(super) fn begin_calibrated(&mut self, wanted: Wanted) -> Result<(), String> {
+        if self.project.as_ref().is_some_and(|project| project.calibration.is_some()) {
+            return self.begin_measured(wanted);
+        }
+        let project = self.measurable()?;
+        // The newest of a kind is what is meant.
+        project.wanted.retain(|other| discriminant(other) != discriminant(&wanted));
+        project.wanted.push(wanted);
+        self.calibrate();
+        Ok(())
+    }
+
+    /// Begins at once.
+    ///
+    /// # Errors
+    /// Why nothing can be measured on this model.
+    pub(super) fn begin_measured(&mut self, wanted: Wanted) -> Result<(), String> {
+        self.measurable()?;
+        self.begin(wanted);
+        Ok(())
+    }
+
+    fn measurable(&mut self) -> Result<&mut Project, String> {
+        let reason = self.opened().and_then(|opened| opened.cannot_generate.clone());
         let Some(project) = &mut self.project else { return Err("no model is open".into()) };
         if project.runnable.is_none() {
-            let reason = self.opened().and_then(|opened| opened.cannot_generate.clone());
             return Err(format!("nothing can be measured: {}", reason.unwrap_or_else(|| "it cannot run".into())));
         }
-        if project.calibration.is_some() {
-            self.begin(wanted);
-        } else {
-            // The newest of a kind is what is meant.
-            project.wanted.retain(|other| discriminant(other) != discriminant(&wanted));
-            project.wanted.push(wanted);
-            self.calibrate();
-        }
-        Ok(())
+        Ok(project)
     }
 
     /// The calibrate job came to an end.
@@ -104,6 +126,7 @@ impl Workbench {
             Wanted::Plan(budget, label) => self.begin_plan(budget, label),
             Wanted::Frontier => self.begin_frontier(),
             Wanted::Scan(mode) => self.begin_scan(mode),
+            Wanted::Probes(probes, label) => self.begin_probes(probes, label),
         }
     }
 

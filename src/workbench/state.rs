@@ -19,7 +19,7 @@ use super::run::ModelCell;
 use super::scan::Scan;
 use super::{
     Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message,
-    PLAN_TOKENS, Review, Severity, Source, Totals,
+    PLAN_TOKENS, ProbesView, Review, Severity, Source, Totals,
 };
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Calibration, FactorCache, Plan};
@@ -137,6 +137,8 @@ pub struct Workbench {
     pub(super) frontier: FrontierView,
     /// The scan of single layers that was begun last.
     pub(super) scan: Option<Scan>,
+    /// Answers to probes.
+    pub(super) probes: ProbesView,
     /// Tokens of the evaluation text that damages of plans are measured on.
     pub(super) plan_tokens: usize,
 }
@@ -168,6 +170,7 @@ impl Workbench {
             reviews: 0,
             frontier: FrontierView::default(),
             scan: None,
+            probes: ProbesView::default(),
             plan_tokens: PLAN_TOKENS,
         }
     }
@@ -283,6 +286,7 @@ impl Workbench {
             Event::Proposed { job, label, found } => self.proposal_arrived(job, label, &found),
             Event::Frontier { job, point } => self.frontier_arrived(job, point),
             Event::Damage { job, layer, damage } => self.damage_arrived(job, layer, damage),
+            Event::Answered { job, answers } => self.answers_arrived(job, *answers),
             Event::Live { run, batch } if self.run == Some(run) => {
                 for event in batch {
                     self.live.fold(event);
@@ -305,6 +309,7 @@ impl Workbench {
         self.give_up_encoding(job, &state);
         self.calibration_ended(job, &state);
         self.frontier_ended(job, &state);
+        self.probes_ended(job);
         let reason = if let JobState::Failed(reason) = &state { Some(reason.clone()) } else { None };
         if let (Some((_, name)), Some(reason)) = (self.jobs.ended(job, state), reason) {
             self.messages.say(Severity::Error, &format!("{name}: {reason}"));
@@ -322,8 +327,10 @@ impl Workbench {
             JobKind::Plan,
             JobKind::Frontier,
             JobKind::Scan,
+            JobKind::Probe,
         ]);
         (self.planning, self.review, self.frontier, self.scan) = (None, None, FrontierView::default(), None);
+        self.probes = ProbesView::default();
         (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
         self.openings += 1;
         self.rows =

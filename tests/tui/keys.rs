@@ -5,7 +5,7 @@ use rankscope::compress::Base;
 use rankscope::tui::app::Effect;
 use rankscope::tui::context::Context;
 use rankscope::tui::ui::{Dialog, Pane, Target};
-use rankscope::workbench::Locations;
+use rankscope::workbench::{JobState, Locations};
 use std::time::Instant;
 
 use crate::support::Desk;
@@ -405,4 +405,50 @@ fn progress_is_looked_at_while_a_job_runs_and_not_afterwards() {
     while desk.app.next_tick().is_some() {
         desk.app.tick(later + std::time::Duration::from_secs(1000));
     }
+}
+
+#[test]
+fn probes_of_the_demo_are_asked_at_once_shown_and_cancelled() {
+    let mut desk = Desk::demo();
+    desk.keys("Q");
+    assert_eq!(desk.app.ui.context(), Context::Probes);
+    let job = desk.app.workbench.probes().job.unwrap();
+    assert!(desk.screen(80, 24).contains("ask 200 probes of demo") && desk.screen(80, 24).contains("c cancel job"));
+    desk.keys("c");
+    desk.settle();
+    let state = desk.app.workbench.jobs().into_iter().find(|one| one.id == job).unwrap().state;
+    assert_eq!(state, JobState::Cancelled);
+    assert!(desk.app.workbench.probes().answers.is_none() && !desk.screen(80, 24).contains("c cancel job"));
+    desk.answer();
+    desk.keys("jjjj");
+    assert!(matches!(desk.app.ui.dialog, Some(Dialog::Probes(2))));
+    desk.screen(80, 24);
+    let case = desk.app.facts.hits.iter().find(|(_, target)| *target == Target::ProbeCase(1)).unwrap().0;
+    desk.click(case.x + 1, case.y + 1);
+    assert!(matches!(desk.app.ui.dialog, Some(Dialog::Probes(1))));
+    desk.keys("<esc>");
+    assert_eq!(desk.app.ui.context(), Context::Layers);
+}
+
+#[test]
+fn other_probes_are_typed_and_what_is_wrong_is_told_on_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("probes.jsonl");
+    std::fs::write(&path, "{\"prompt\": \"a\"}\n").unwrap();
+    let mut desk = Desk::demo();
+    desk.answer();
+    desk.keys("Qo");
+    desk.app.handle(&Event::Paste(path.display().to_string()), Instant::now());
+    desk.keys("<enter>");
+    let error = desk.app.ui.field.as_ref().unwrap().error.clone().unwrap();
+    assert!(error.contains("line 1: "), "{error}");
+    std::fs::write(&path, "{\"prompt\": \"a\", \"expected\": \"neither this nor that\"}\n").unwrap();
+    desk.keys("<enter>");
+    assert_eq!(desk.app.ui.context(), Context::Probes);
+    desk.settle();
+    let answers = desk.app.workbench.probes().answers.as_ref().unwrap();
+    assert_eq!((answers.report.count, answers.report.original, answers.report.changed.len()), (1, 0.0, 0));
+    desk.keys("r");
+    assert!(desk.app.workbench.probes().job.is_some(), "the same file once more");
+    desk.settle();
 }

@@ -86,6 +86,20 @@ fn a_scan_in_table_and_map() {
 }
 
 #[test]
+fn the_probes_that_changed() {
+    let mut desk = at_work();
+    desk.answer();
+    desk.keys("Qj");
+    snapshot!("probes-60x16", desk.screen(60, 16));
+    snapshot!("probes-80x24", desk.screen(80, 24));
+    desk.keys("<esc>u");
+    desk.settle();
+    desk.keys("Qjjj");
+    snapshot!("probes-stale-60x16", desk.screen(60, 16));
+    snapshot!("probes-stale-120x36", desk.screen(120, 36));
+}
+
+#[test]
 fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
     let mut desk = Desk::demo();
     desk.keys("jr8<enter><esc>");

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use rankscope::compress::{Base, Budget, Plan, Sizes, Weighting};
-use rankscope::measure::{FrontierKind, FrontierPoint, Mode, Priced, Proposal, ProposedLayer, WithinBudget};
+use rankscope::measure::{
+    ChangedProbe, FrontierKind, FrontierPoint, Mode, Priced, ProbeReport, Proposal, ProposedLayer, RightModel,
+    WithinBudget,
+};
 use rankscope::tui::app::{App, Effect};
 use rankscope::tui::colour::Depth;
 use rankscope::tui::keymap;
@@ -167,6 +170,41 @@ impl Desk {
             let damage = Damage { mode: Mode::Only, plan, kld, kld_iso, over_noise, stale: false };
             self.app.workbench.take_damage(layer, damage);
         }
+        self.app.follow(Instant::now());
+    }
+
+    /// Shows answers to probes as if they had been asked with the plans as they are; three of eight changed.
+    pub fn answer(&mut self) {
+        let case =
+            |(question, expected, original, compressed, right): (&str, &str, &str, &str, RightModel)| ChangedProbe {
+                prompt: format!(
+                    "Once upon a time there was a girl named Wren. She loved her silver button. {question}"
+                ),
+                expected: expected.to_owned(),
+                original: original.to_owned(),
+                compressed: compressed.to_owned(),
+                right,
+            };
+        let changed = [
+            (
+                "What did Wren lose?",
+                "Wren lost the silver button.",
+                "Wren lost the silver button.",
+                "Wren lost the bl",
+                RightModel::Original,
+            ),
+            (
+                "Where was it\nfound?",
+                "It was found\ton the farm by the river.",
+                "They",
+                "It was found\ton the farm by the river.",
+                RightModel::Compressed,
+            ),
+            ("Who helped Wren?", "Paul helped Wren.", "Paul helped Wren.", "\u{1b}[2J", RightModel::Original),
+        ];
+        let changed = changed.into_iter().map(case).collect();
+        let report = ProbeReport { count: 8, original: 0.875, compressed: 0.75, changed };
+        self.app.workbench.take_answers("demo".to_owned(), report);
         self.app.follow(Instant::now());
     }
 

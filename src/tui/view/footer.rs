@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use super::frontier;
 use super::paint::{View, fit, width};
+use super::probes;
 use super::side_by_side::line_input;
 use crate::tui::action::{ACTIONS, Action, Info};
 use crate::tui::context::Context;
@@ -44,6 +45,7 @@ fn matters(view: &View<'_>, info: &Info) -> bool {
     match info.action {
         Action::Stop => view.scene.live.running,
         Action::CancelJob if view.ui.context() == Context::Frontier => frontier::at_work(view).is_some(),
+        Action::CancelJob if view.ui.context() == Context::Probes => probes::at_work(view).is_some(),
         Action::EditPrompt => view.ui.context() == Context::Text,
         Action::Generate => !view.scene.live.running,
         Action::Undo => view.scene.unsaved && view.ui.context() != Context::Text,
@@ -103,6 +105,7 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
         }
         Purpose::Budget => "Budget (40%, 900MB, 4.5bpw)".to_owned(),
         Purpose::Frontier => "Write the frontier to (.svg, .json)".to_owned(),
+        Purpose::Probes => "Probes (JSON Lines of prompt, expected)".to_owned(),
         Purpose::Open => "Open (folder, file, owner/name, demo)".to_owned(),
     }
 }

@@ -13,6 +13,7 @@ pub mod map;
 mod menu;
 mod paint;
 mod popup;
+mod probes;
 mod review;
 mod side_by_side;
 mod spark;
@@ -56,6 +57,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
         Some(Dialog::Export(form)) => export_dialog::render(&mut view, over, form),
         Some(Dialog::Review(chosen)) => review::render(&mut view, over, *chosen),
         Some(Dialog::Frontier(chosen)) => frontier::render(&mut view, over, *chosen),
+        Some(Dialog::Probes(chosen)) => probes::render(&mut view, over, *chosen),
         Some(Dialog::Confirm(question)) => confirm::render(&mut view, over, question),
     }
     if let Some(toast) = &ui.toast {

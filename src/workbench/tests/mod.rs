@@ -2,6 +2,7 @@
 
 mod calibrating;
 mod exports;
+mod probing;
 mod reviewing;
 mod saving;
 mod scanning;
