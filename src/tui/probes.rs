@@ -54,7 +54,7 @@ impl App {
         match action {
             Action::AskAgain => match self.workbench.probes().answers.as_ref().map(|answers| answers.label.clone()) {
                 Some(file) => self.ask_or_say(&file),
-                None => self.begin(Purpose::Probes),
+                None => self.open_probes(),
             },
             Action::OtherProbes => self.begin(Purpose::Probes),
             Action::CancelJob => self.cancel_probes(),

@@ -419,6 +419,11 @@ fn probes_of_the_demo_are_asked_at_once_shown_and_cancelled() {
     let state = desk.app.workbench.jobs().into_iter().find(|one| one.id == job).unwrap().state;
     assert_eq!(state, JobState::Cancelled);
     assert!(desk.app.workbench.probes().answers.is_none() && !desk.screen(80, 24).contains("c cancel job"));
+    assert!(desk.screen(80, 24).contains("nothing is answered yet"));
+    desk.keys("r");
+    assert!(desk.app.workbench.probes().job.is_some_and(|again| again != job));
+    desk.keys("c");
+    desk.settle();
     desk.answer();
     desk.keys("jjjj");
     assert!(matches!(desk.app.ui.dialog, Some(Dialog::Probes(2))));

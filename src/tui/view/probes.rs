@@ -31,7 +31,12 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
         view.put(inner.x, y, inner.right(), &fit(&text, usize::from(inner.width)), Role::Accent);
         y += 1;
     }
-    let Some(answers) = &view.scene.probes.answers else { return };
+    let Some(answers) = &view.scene.probes.answers else {
+        if at_work(view).is_none() {
+            view.put(inner.x, y, inner.right(), "nothing is answered yet; r asks", Role::Dim);
+        }
+        return;
+    };
     shares(view, Rect { y, height: 1, ..inner }, answers);
     y += 1;
     if answers.is_stale(view.scene.rows) {
