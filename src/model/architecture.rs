@@ -61,6 +61,13 @@ pub enum NormKind {
     RmsOffset,
 }
 
+impl NormKind {
+    /// Whether it has a bias.
+    pub(super) fn has_bias(self) -> bool {
+        self == Self::Layer
+    }
+}
+
 /// What a norm of queries or keys is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadNorm {

@@ -16,13 +16,15 @@ pub enum ModelError {
     Config(String),
     /// No such family.
     #[error(
-        "architecture \"{found}\" is not supported (supported: {supported}); inspect, spectrum, roundtrip and compress still work"
+        "architecture \"{found}\" is not supported (supported: {supported}){alike}; inspect, spectrum, roundtrip and compress still work"
     )]
     Family {
         /// What config.json says, escaped.
         found: String,
         /// Those that run.
         supported: String,
+        /// What it resembles, as the message goes on; empty: nothing.
+        alike: String,
     },
     /// A tensor is missing, or has another shape or type than the config says.
     #[error("{0}")]
@@ -52,4 +54,19 @@ pub enum ModelError {
     /// Cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl ModelError {
+    /// Says of an unknown family what it resembles.
+    pub(super) fn resembling(self, alike: impl FnOnce() -> Option<&'static str>) -> Self {
+        match (self, alike()) {
+            (Self::Family { found, supported, .. }, Some(known)) => {
+                let says = "its tensors are those of";
+                let alike =
+                    format!("; {says} {known}, and with \"model_type\": \"{known}\" in config.json it runs as such");
+                Self::Family { found, supported, alike }
+            }
+            (other, _) => other,
+        }
+    }
 }

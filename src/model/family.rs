@@ -52,7 +52,11 @@ pub(super) fn family_of(config: &Config) -> Result<&'static Family, ModelError> 
     let family = FAMILIES.iter().find(|family| family.model_type == found);
     family.copied().ok_or_else(|| match found {
         "" => wrong("no model_type, so the architecture is unknown".to_owned()),
-        _ => ModelError::Family { found: escaped(found, 60), supported: supported_families().join(", ") },
+        _ => ModelError::Family {
+            found: escaped(found, 60),
+            supported: supported_families().join(", "),
+            alike: String::new(),
+        },
     })
 }
 

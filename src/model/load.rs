@@ -9,6 +9,7 @@ use super::family::{Family, family_of};
 use super::fused::{fused_of, part_name};
 use super::layers::{float_matrix, is_tied, layers_with};
 use super::norm::Norm;
+use super::resemble::resembled;
 use super::stored::{StoredLayer, stored_layers};
 use super::{CompressedLinear, Kind, Layer, ModelError};
 use crate::checkpoint::{Checkpoint, Dtype, Tensor, escaped};
@@ -17,7 +18,7 @@ use crate::linalg::{Matrix, RowSelection};
 /// Builds the decoder of a checkpoint.
 pub(super) fn load(checkpoint: &Checkpoint) -> Result<Model, ModelError> {
     let config = Config::new(checkpoint.config()?).text();
-    let family = family_of(&config)?;
+    let family = family_of(&config).map_err(|e| e.resembling(|| resembled(checkpoint, &config)))?;
     if checkpoint.tensors().is_empty() {
         let head = format!("{}.weight", family.names.head);
         return Err(ModelError::Tensor(format!("the file holds no tensors; missing {head} and the rest of the model")));
@@ -268,7 +269,7 @@ impl Loader<'_> {
             NormKind::RmsOffset => vectors("weight")?.into_iter().map(|w| 1.0 + w).collect(),
             NormKind::Layer | NormKind::Rms => vectors("weight")?,
         };
-        let biased = kind == NormKind::Layer && (heads.is_none() || shape.head_norm != HeadNorm::EachHead);
+        let biased = kind.has_bias() && (heads.is_none() || shape.head_norm != HeadNorm::EachHead);
         let bias = if biased { vectors("bias")? } else { Vec::new() };
         Ok(Norm { kind, width, weight, bias, epsilon: shape.epsilon })
     }

@@ -19,6 +19,7 @@ mod layers;
 mod load;
 mod norm;
 mod observe;
+mod resemble;
 mod rope;
 mod rope_scaling;
 mod sample;

@@ -190,3 +190,66 @@ fn a_stored_head_that_differs_from_the_embedding_is_a_head_whatever_the_config_s
     let logits = model.forward(&[1, 2, 3], &mut model.cache(), &Control::new()).unwrap();
     assert!(logits.iter().all(|logit| *logit == 0.0));
 }
+
+/// A folder made of a golden one: another config, other names, and what the metadata says.
+fn remade(
+    name: &str,
+    config: impl Fn(serde_json::Value) -> serde_json::Value,
+    rename: impl Fn(&str) -> String,
+    alias: &[(&str, &str)],
+) -> Result<Model, String> {
+    let (source, target) = (folder(name), tempfile::tempdir().unwrap());
+    let bytes = std::fs::read(source.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors: Vec<_> = file.tensors().into_iter().map(|(name, tensor)| (rename(&name), tensor)).collect();
+    let metadata = alias.iter().map(|(gone, kept)| ((*gone).to_owned(), (*kept).to_owned())).collect();
+    safetensors::serialize_to_file(tensors, Some(metadata), &target.path().join("model.safetensors")).unwrap();
+    let text = std::fs::read_to_string(source.join("config.json")).unwrap();
+    let text = config(serde_json::from_str(&text).unwrap()).to_string();
+    std::fs::write(target.path().join("config.json"), text).unwrap();
+    Model::load(&Checkpoint::open(target.path()).unwrap()).map_err(|e| e.to_string())
+}
+
+fn is_golden(model: &Model, name: &str) {
+    let golden = golden(name);
+    let logits = model.forward_all(&golden.ids, &mut model.cache(), None, &Control::new()).unwrap();
+    assert!(distance(&logits, &golden.logits) < TOLERANCE, "{name}");
+}
+
+#[test]
+fn the_text_model_of_one_that_sees_runs() {
+    for (name, outer) in [("gemma3_text", "gemma3"), ("llama", "llava")] {
+        let nested = |text: serde_json::Value| serde_json::json!({ "model_type": outer, "text_config": text });
+        let old = |name: &str| format!("language_model.{name}");
+        let new = |name: &str| name.replacen("model.", "model.language_model.", 1);
+        is_golden(&remade(name, nested, old, &[]).unwrap(), name);
+        is_golden(&remade(name, nested, new, &[]).unwrap(), name);
+    }
+}
+
+#[test]
+fn the_only_copy_of_a_tied_matrix_may_bear_the_heads_name() {
+    let silent = |mut config: serde_json::Value| {
+        config.as_object_mut().unwrap().remove("tie_word_embeddings");
+        config
+    };
+    let (embedding, head) = ("model.embed_tokens.weight", "lm_head.weight");
+    let rename = |name: &str| if name == embedding { head.to_owned() } else { name.to_owned() };
+    let model = remade("llama_tied", silent, rename, &[(embedding, head)]).unwrap();
+    is_golden(&model, "llama_tied");
+    assert!(model.layers().iter().all(|layer| layer.kind != Kind::LmHead));
+    assert!(remade("llama_tied", silent, rename, &[]).unwrap_err().contains("embed_tokens.weight"));
+}
+
+#[test]
+fn an_unknown_family_is_told_which_one_it_resembles() {
+    let foo = |mut config: serde_json::Value| {
+        config["model_type"] = "foo".into();
+        config
+    };
+    let error = remade("llama", foo, str::to_owned, &[]).unwrap_err();
+    assert!(error.contains("its tensors are those of llama"), "{error}");
+    let renamed = |name: &str| name.replace("q_proj", "asking");
+    let error = remade("llama", foo, renamed, &[]).unwrap_err();
+    assert!(!error.contains("its tensors are"), "{error}");
+}
