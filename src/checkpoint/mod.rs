@@ -5,6 +5,7 @@ mod bytes;
 mod error;
 mod file;
 mod folder;
+mod gpt_files;
 mod header;
 mod index;
 mod json;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::file::{self, is_there, plain_name};
 use super::folder::{self, Weights};
+use super::gpt_files;
 use super::json::{kind_of, words};
 use super::remembered::Remembered;
 use super::{Bytes, CheckpointError, Tensor, Tokenizer, tensor};
@@ -158,11 +159,14 @@ impl Checkpoint {
         Ok(self.config.get_or_init(|| config))
     }
 
-    /// Reads and checks `tokenizer.json` (each call parses it anew; keep the result).
+    /// Reads and checks `tokenizer.json`, or `vocab.json` and `merges.txt` where these are all there is (each call parses it anew; keep the result).
     ///
     /// # Errors
     /// Missing, malformed, of an unknown kind.
     pub fn tokenizer(&self) -> Result<Tokenizer, CheckpointError> {
+        if let Some(folder) = self.folder().filter(|f| !is_there(&f.join(TOKENIZER)) && gpt_files::in_folder(f)) {
+            return gpt_files::tokenizer(folder);
+        }
         let without = "text cannot be turned into tokens (inspecting the weights still works); copy it here";
         Tokenizer::parse(&self.small(TOKENIZER, without)?)
     }

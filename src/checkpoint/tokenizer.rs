@@ -30,7 +30,12 @@ impl Tokenizer {
     /// # Errors
     /// Malformed JSON (with line), unknown model type, merges that name unknown tokens.
     pub fn parse(json: &[u8]) -> Result<Self, CheckpointError> {
-        let refuse = |reason: String| CheckpointError::invalid(FILE, reason);
+        Self::named(FILE, json)
+    }
+
+    /// As [`Tokenizer::parse`]; messages name `file`.
+    pub(super) fn named(file: &str, json: &[u8]) -> Result<Self, CheckpointError> {
+        let refuse = |reason: String| CheckpointError::invalid(file, reason);
         let mut inner =
             Inner::from_bytes(json).map_err(|error| refuse(diagnosis(json).unwrap_or_else(|| whole(&*error))))?;
         inner.with_truncation(None).map_err(|error| refuse(whole(&*error)))?.with_padding(None);
@@ -92,6 +97,11 @@ impl Tokenizer {
     /// Largest id + 1.
     pub fn id_bound(&self) -> usize {
         self.id_bound
+    }
+
+    /// The id of the token that the vocabulary writes so.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
     }
 
     /// The token's own text, for showing one token alone (special tokens by name, parts of a character as the vocabulary
