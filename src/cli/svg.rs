@@ -5,7 +5,7 @@ use crate::measure::{Drawing, Spectrum};
 
 /// Smallest value drawn, as a share of the largest.
 const FLOOR: f64 = 1e-6;
-/// Layers that are named beside their line.
+/// Most layers that are named.
 const NAMED: usize = 12;
 
 /// Draws these spectra into one diagram; the dot on each line is the noise edge.
@@ -20,14 +20,21 @@ pub fn spectra(spectra: &[(&str, Spectrum)]) -> String {
         drawing.tick(f64::from(quarter as u8) / 4.0, &(last * quarter / 4 + 1).to_string());
     }
     drawing.across("index of the singular value");
+    let count = spectra.len();
     for (number, (name, spectrum)) in spectra.iter().enumerate() {
-        let colour = Drawing::colour(number);
-        line(&mut drawing, last, spectrum, colour);
-        if number < NAMED {
-            drawing.key(number, colour, &output::name(name));
+        let colour = Drawing::shade(number, count);
+        line(&mut drawing, last, spectrum, &colour);
+        if let Some(place) = named(number, count) {
+            drawing.key(place, &colour, &output::name(name));
         }
     }
     drawing.finish()
+}
+
+/// The place in the key of a line among so many: all of a few, else some from the first to the last.
+fn named(number: usize, count: usize) -> Option<usize> {
+    let of = |place: usize| if count <= NAMED { place } else { place * (count - 1) / (NAMED - 1) };
+    (0..NAMED.min(count)).find(|place| of(*place) == number)
 }
 
 fn line(drawing: &mut Drawing, last: usize, spectrum: &Spectrum, colour: &str) {
@@ -42,6 +49,17 @@ fn line(drawing: &mut Drawing, last: usize, spectrum: &Spectrum, colour: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_and_the_last_of_many_are_named() {
+        let names = |count: usize| (0..count).filter_map(|number| named(number, count)).collect::<Vec<_>>();
+        assert_eq!(names(3), [0, 1, 2]);
+        assert_eq!(names(48), (0..NAMED).collect::<Vec<_>>());
+        assert_eq!((named(0, 48), named(47, 48)), (Some(0), Some(NAMED - 1)));
+        let many: Vec<_> = (0..24).map(|_| ("w", Spectrum::new(vec![2.0, 1.0], 2, 2))).collect();
+        let svg = spectra(&many);
+        assert!(svg.contains("hsl(240, 75%, 42%)") && svg.contains("hsl(0, 75%, 42%)"));
+    }
 
     #[test]
     fn every_spectrum_is_a_line_and_names_are_escaped() {

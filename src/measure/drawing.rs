@@ -57,6 +57,16 @@ impl Drawing {
         COLOURS.get(number % COLOURS.len()).copied().unwrap_or("black")
     }
 
+    /// The colour of the line of this number among so many: where they are too many to tell apart, neighbours look alike, from
+    /// blue for the first to red for the last.
+    pub fn shade(number: usize, count: usize) -> String {
+        if count <= COLOURS.len() {
+            return Self::colour(number).to_owned();
+        }
+        let hue = 240.0 * (1.0 - number as f64 / (count - 1) as f64);
+        format!("hsl({hue:.0}, 75%, 42%)")
+    }
+
     fn write(&mut self, (x, y): (f64, f64), anchor: &str, colour: &str, text: &str) {
         let text = xml(text);
         let _ = writeln!(
