@@ -123,7 +123,8 @@ fn row(policy: &Policy, meter: &ModelMeter<'_>, tokenizer: &Tokenizer) -> anyhow
 }
 
 fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+    // The sum of nothing is -0.
+    (values.iter().sum::<f64>() + 0.0) / values.len().max(1) as f64
 }
 
 fn share(value: f64) -> String {

@@ -180,11 +180,14 @@ impl Workbench {
         };
         *slot = None;
         match outcome {
-            Ok(EncodedLayer { weight, error, output_error, residual }) => {
+            Ok(EncodedLayer { weight, error, output_error, predicted, residual }) => {
                 (row.measured, row.output_error) = (Measured::Error(error), output_error);
                 if let (Some(residual), Some(slot)) = (residual, project.residuals.get_mut(layer)) {
                     row.set_residual(&residual);
                     *slot = Some(residual);
+                }
+                if let Some(errors) = predicted {
+                    row.set_predicted(errors);
                 }
                 if let Some(cell) = &project.compressed {
                     cell.swap(layer, Arc::clone(&weight));

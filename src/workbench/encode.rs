@@ -9,7 +9,7 @@ use super::jobs::{End, Task, side_by_side};
 use super::plans::Residual;
 use crate::checkpoint::{Checkpoint, escaped};
 use crate::compress::{
-    Calibration, CompressError, FactorCache, Layout, Plan, Subject, compressed_weight, measured_error,
+    Calibration, CompressError, FactorCache, LayerInputs, Layout, Plan, Subject, compressed_weight, measured_error,
     measured_output_error,
 };
 use crate::control::Control;
@@ -88,10 +88,16 @@ impl Encode {
             }
             _ => None,
         };
+        let inputs = LayerInputs::of(calibration, &layer.name);
+        let predict =
+            |tensor| self.cache.predicted(&Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() }, plan, control);
+        // What came encoded with the file is not decomposed for this alone, until statistics are asked for.
+        let stored = self.checkpoint.tensor(&layer.tensor).filter(|_| given.is_none() || calibration.is_some());
+        let predicted = stored.map(predict).transpose()?.flatten();
         let error = measured_error(&matrix, &weight, control)?;
         let statistics = calibration.and_then(|known| known.statistics(&layer.name));
         let of_output = |known: &InputStatistics| measured_output_error(&matrix, &weight, known, control);
         let output_error = statistics.as_deref().map(of_output).transpose()?;
-        Ok(EncodedLayer { weight, error, output_error, residual })
+        Ok(EncodedLayer { weight, error, output_error, predicted, residual })
     }
 }

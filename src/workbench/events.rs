@@ -8,7 +8,7 @@ use super::live::LiveEvent;
 use super::open::Loaded;
 use super::plans::Residual;
 use super::{Damage, JobId, JobState, ProbeAnswers, Severity};
-use crate::compress::Calibration;
+use crate::compress::{Calibration, Errors};
 use crate::measure::{FrontierPoint, Spectrum, WithinBudget};
 use crate::model::CompressedLinear;
 
@@ -20,6 +20,8 @@ pub(super) struct EncodedLayer {
     pub(super) error: f64,
     /// ||(W - W')X||_F / ||WX||_F over the calibration inputs, once those are known.
     pub(super) output_error: Option<f64>,
+    /// What the decomposition that it is cut from predicts.
+    pub(super) predicted: Option<Errors>,
     /// What a quantized base left, where a low-rank part corrects it.
     pub(super) residual: Option<Arc<Residual>>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Damage;
 use super::plans::{Residual, predicted_error};
-use crate::compress::{Base, Plan};
+use crate::compress::{Errors, Plan};
 use crate::measure::Spectrum;
 use crate::model::Layer;
 
@@ -34,8 +34,11 @@ pub struct LayerRow {
     pub bytes_after: u64,
     /// Its spectrum, once decomposed.
     pub spectrum: Option<Arc<Spectrum>>,
-    /// Predicted weight error, from the spectrum, where the plan truncates and the spectrum is known; 0 for dense.
+    /// Predicted weight error, where the plan truncates: from the spectrum at once where that suffices, else once encoded; 0
+    /// for dense.
     pub predicted: Option<f64>,
+    /// Predicted output error, where the plan truncates and input statistics are known; once encoded.
+    pub predicted_output: Option<f64>,
     /// Measured weight error.
     pub measured: Measured,
     /// ||(W - W')X||_F / ||WX||_F over the calibration inputs, as stored, where input statistics are known.
@@ -47,9 +50,17 @@ pub struct LayerRow {
 impl LayerRow {
     /// A row as it is before anything was computed.
     pub(super) fn new(layer: Layer, plan: Plan) -> Self {
-        let (measured, output_error) = (Measured::Exact, None);
-        let mut row =
-            Self { layer, plan, bytes_after: 0, spectrum: None, predicted: None, measured, output_error, damage: None };
+        let mut row = Self {
+            layer,
+            plan,
+            bytes_after: 0,
+            spectrum: None,
+            predicted: None,
+            predicted_output: None,
+            measured: Measured::Exact,
+            output_error: None,
+            damage: None,
+        };
         row.set_plan(plan);
         row
     }
@@ -57,7 +68,7 @@ impl LayerRow {
     /// Changes the plan and all that follows from it at once.
     pub(super) fn set_plan(&mut self, plan: Plan) {
         self.plan = plan;
-        self.output_error = None;
+        (self.output_error, self.predicted_output) = (None, None);
         self.measured = match (self.layer.fixed, plan.is_dense()) {
             (true, _) => Measured::Unknown,
             (false, true) => Measured::Exact,
@@ -74,7 +85,7 @@ impl LayerRow {
     /// Takes the spectrum in.
     pub(super) fn set_spectrum(&mut self, spectrum: Arc<Spectrum>) {
         self.spectrum = Some(spectrum);
-        if self.plan.base == Base::None {
+        if self.predicted.is_none() {
             self.predict();
         }
     }
@@ -84,6 +95,11 @@ impl LayerRow {
         if self.plan.rank > 0 && residual.fits(&self.plan) {
             self.predicted = Some(residual.error(&self.plan));
         }
+    }
+
+    /// Takes over what the decomposition predicts.
+    pub(super) fn set_predicted(&mut self, errors: Errors) {
+        (self.predicted, self.predicted_output) = (Some(errors.weight), errors.output);
     }
 
     fn predict(&mut self) {
@@ -129,6 +145,7 @@ impl Totals {
 mod tests {
     use super::*;
     use crate::checkpoint::Dtype;
+    use crate::compress::{Base, Weighting};
     use crate::model::Kind;
 
     fn layer(fixed: bool) -> Layer {
@@ -158,6 +175,18 @@ mod tests {
         assert!((row.predicted.unwrap() - 0.6).abs() < 1e-12);
         row.set_plan(Plan { base: Base::Int8, ..Plan::dense() });
         assert_eq!((row.bytes_after, row.predicted), (32 + 4 * 8, None));
+    }
+
+    #[test]
+    fn a_spectrum_does_not_take_away_what_the_encoding_predicted() {
+        let mut row = LayerRow::new(layer(false), Plan::dense());
+        row.set_plan(Plan { weighting: Weighting::Activations, ..Plan::low_rank(1) });
+        assert_eq!((row.predicted, row.predicted_output), (None, None));
+        row.set_predicted(Errors { weight: 0.5, output: Some(0.25) });
+        row.set_spectrum(Arc::new(Spectrum::new(vec![4.0, 3.0, 0.0, 0.0], 8, 4)));
+        assert_eq!((row.predicted, row.predicted_output), (Some(0.5), Some(0.25)));
+        row.set_plan(Plan::low_rank(1));
+        assert_eq!(row.predicted_output, None);
     }
 
     #[test]

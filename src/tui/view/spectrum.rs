@@ -150,9 +150,7 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
         Measured::Error(error) => figure("measured", format::percent(*error)),
         Measured::Failed(reason) => ("measured ".to_owned(), escaped(reason, 60), Role::Bad),
     });
-    if let Some(error) = row.output_error {
-        all.push(figure("output error", format::percent(error)));
-    }
+    all.extend(output_figure(row, rank).map(|value| figure("output error", value)));
     if let Some(damage) = &row.damage {
         all.extend(damaged(damage));
     }
@@ -180,6 +178,16 @@ fn damaged(damage: &Damage) -> Vec<Figure> {
         all.push(("of ".to_owned(), format!("{}, not as planned now", damage.plan), Role::Dim));
     }
     all
+}
+
+/// The measured output error beside the one predicted for the plan's rank.
+fn output_figure(row: &LayerRow, rank: Option<usize>) -> Option<String> {
+    let predicted = row.predicted_output.filter(|_| rank == Some(row.plan.rank)).map(format::percent);
+    match (row.output_error.map(format::percent), predicted) {
+        (Some(measured), Some(predicted)) => Some(format!("{measured} (predicted {predicted})")),
+        (Some(measured), None) => Some(measured),
+        (None, predicted) => predicted.map(|predicted| format!("{predicted} predicted")),
+    }
 }
 
 fn flow(parts: &[Figure], room: u16) -> Vec<Vec<Figure>> {

@@ -42,6 +42,9 @@ fn the_first_weighted_plan_brings_statistics_and_output_errors() {
             panic!("{:?}", of(layer).measured)
         };
         assert!(output > 0.0 && output < 1.0 && weight > 0.0, "{output} {weight}");
+        // INT8 factors add less than a hundredth.
+        let (of_weight, of_output) = (of(layer).predicted.unwrap(), of(layer).predicted_output.unwrap());
+        assert!((of_weight - weight).abs() < 0.01 && (of_output - output).abs() < 0.01, "{of_weight} {of_output}");
     }
     let plain_before = of(v).output_error.unwrap();
     bench.workbench.set_plans("v", &[(v, Plan::low_rank(16))]);
