@@ -69,7 +69,7 @@ impl RopeSpec {
         let theta = number("rope_theta", defaults.theta)?;
         let share = defaults.share.map_or(Ok(1.0), |share| number("partial_rotary_factor", share))?;
         let width = (head_dim as f64 * share) as usize;
-        if width.next_multiple_of(2) > head_dim {
+        if width > head_dim || width.next_multiple_of(2) > head_dim {
             let says = "rotary positions turn pairs of numbers in each head";
             return Err(wrong(format!("{says}, but {width} of head_dim {head_dim} cannot be turned")));
         }
@@ -173,6 +173,16 @@ mod tests {
         rope.turn(&mut x, 4, 7);
         let norm: f32 = x.iter().map(|v| v * v).sum();
         assert!((norm - 30.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn more_than_a_head_cannot_be_turned() {
+        let defaults = RopeDefaults { share: Some(("rotary_pct", 0.25)), ..USUAL };
+        for share in ["1.5", "1e300"] {
+            let map = serde_json::from_str(&format!("{{\"rotary_pct\": {share}}}")).unwrap();
+            let error = RopeSpec::read(&Config::new(&map), 4, 64, &defaults).unwrap_err().to_string();
+            assert!(error.contains("of head_dim 4 cannot be turned"), "{error}");
+        }
     }
 
     #[test]
