@@ -253,3 +253,21 @@ fn an_unknown_family_is_told_which_one_it_resembles() {
     let error = remade("llama", foo, renamed, &[]).unwrap_err();
     assert!(!error.contains("its tensors are"), "{error}");
 }
+
+#[test]
+fn a_text_that_grows_beyond_longropes_training_is_as_if_read_at_once() {
+    let short = |mut config: serde_json::Value| {
+        config["original_max_position_embeddings"] = 12.into();
+        config
+    };
+    let (model, control) = (remade("phi3_longrope", short, str::to_owned, &[]).unwrap(), Control::new());
+    let ids = golden("phi3_longrope").ids;
+    let mut cache = model.cache();
+    for end in 1..=ids.len() {
+        let grown = model.forward(&ids[end - 1..end], &mut cache, &control).unwrap();
+        assert_eq!(grown, model.forward(&ids[..end], &mut model.cache(), &control).unwrap(), "{end} tokens");
+    }
+    cache.truncate(5);
+    let back = model.forward(&ids[5..9], &mut cache, &control).unwrap();
+    assert_eq!(back, model.forward(&ids[..9], &mut model.cache(), &control).unwrap());
+}
