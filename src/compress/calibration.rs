@@ -50,6 +50,11 @@ impl Calibration {
         &self.fingerprint
     }
 
+    /// Whether there are some of a layer's input; nothing is read.
+    pub fn has(&self, layer: &str) -> bool {
+        self.inputs.contains_key(layer)
+    }
+
     /// Those of a layer's input, where the calibration reached it.
     pub fn statistics(&self, layer: &str) -> Option<Arc<InputStatistics>> {
         match self.inputs.get(layer)? {
@@ -91,5 +96,6 @@ mod tests {
         assert_eq!(calibration.fingerprint(), "f00d");
         assert!(Arc::ptr_eq(&calibration.statistics("q").unwrap(), &calibration.statistics("k").unwrap()));
         assert_eq!(calibration.statistics("v"), None);
+        assert!(calibration.has("q") && !calibration.has("v"));
     }
 }

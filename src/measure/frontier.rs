@@ -68,7 +68,6 @@ pub struct FrontierPoint {
 pub(super) struct Ground<'a> {
     pub(super) layers: &'a [Compressible],
     pub(super) sizes: Sizes,
-    pub(super) activations: bool,
     pub(super) meter: &'a dyn DamageMeter,
 }
 
@@ -85,8 +84,7 @@ impl ModelMeter<'_> {
         control: &Control,
     ) -> Result<Vec<FrontierPoint>, MeasureError> {
         let (layers, _) = self.compressible(now);
-        let activations = self.calibration.is_some();
-        Ground { layers: &layers, sizes: self.sizes(), activations, meter: self }.frontier(found, control)
+        Ground { layers: &layers, sizes: self.sizes(), meter: self }.frontier(found, control)
     }
 }
 
@@ -106,7 +104,7 @@ impl Ground<'_> {
         for (kind, label, plans) in simple {
             tell(self.measured(kind, label, &plans, &control.part(MEASURED))?);
         }
-        let mut search = Search::new(self.layers, self.activations, self.meter, &control.part(LEARNT))?;
+        let mut search = Search::new(self.layers, self.meter, &control.part(LEARNT))?;
         for bits in BITS {
             if let Some(point) = self.planned(&mut search, bits, &control.part(PLANNED))? {
                 tell(point);
@@ -123,13 +121,13 @@ impl Ground<'_> {
             (FrontierKind::Int4, String::new(), self.uniform(&quantized(Base::Int4))),
         ];
         let now: Vec<Plan> = self.layers.iter().map(|layer| layer.now).collect();
-        if self.activations || !now.iter().any(Plan::needs_statistics) {
+        if self.layers.iter().all(|of| of.calibrated || !of.now.needs_statistics()) {
             policies.insert(0, (FrontierKind::Current, String::new(), now));
         }
-        let weighting = if self.activations { Weighting::Activations } else { Weighting::Plain };
         policies.extend(RATIOS.map(|ratio| {
             let rank = |of: &Compressible| ((of.rows.min(of.cols) as f64 * ratio) as usize).max(1);
-            let plan = |of: &Compressible| Plan { weighting, refit: true, ..Plan::low_rank(rank(of)) };
+            let weighting = |of: &Compressible| if of.calibrated { Weighting::Activations } else { Weighting::Plain };
+            let plan = |of: &Compressible| Plan { weighting: weighting(of), refit: true, ..Plan::low_rank(rank(of)) };
             (FrontierKind::LowRank, format!("{}%", ratio * 100.0), self.uniform(&plan))
         }));
         policies.retain(|(_, _, plans)| !plans.iter().all(Plan::is_dense));
@@ -237,10 +235,10 @@ mod tests {
     #[test]
     fn more_bytes_cost_less_and_a_plan_is_never_worse_than_a_uniform_policy() {
         let now = Plan { base: Base::Int8, group: Some(64), ..Plan::dense() };
-        let layer = |layer| Compressible { layer, rows: 256, cols: 256, bytes: 1 << 17, now };
+        let layer = |layer| Compressible { layer, rows: 256, cols: 256, bytes: 1 << 17, now, calibrated: true };
         let layers: Vec<_> = (0..8).map(layer).collect();
         let sizes = Sizes { model: (8 << 17) + 1000, layers: 8 << 17, parameters: 8 << 16 };
-        let ground = Ground { layers: &layers, sizes, activations: true, meter: &Halving };
+        let ground = Ground { layers: &layers, sizes, meter: &Halving };
         let (control, told) = (Control::new(), std::cell::RefCell::new(Vec::new()));
         let points = ground.frontier(&|point| told.borrow_mut().push(point.clone()), &control).unwrap();
         assert_eq!(*told.borrow(), points);

@@ -47,7 +47,8 @@ impl<'a> ModelMeter<'a> {
             if matrix.non_finite() == (0, 0) {
                 let &Layer { rows, cols, bytes, .. } = layer;
                 let now = now.get(index).copied().unwrap_or_default();
-                found.push(Compressible { layer: index, rows, cols, bytes, now });
+                let calibrated = self.calibration.is_some_and(|known| known.has(&layer.name));
+                found.push(Compressible { layer: index, rows, cols, bytes, now, calibrated });
             } else {
                 left.push(layer.name.clone());
             }
@@ -154,7 +155,7 @@ mod tests {
         assert!(left.is_empty() && layers.len() == model.layers().len());
         let parameters: u64 = model.layers().iter().map(Layer::parameters).sum();
         let budget = 7 * parameters / 8;
-        let found = propose(&layers, budget, false, &meter, &control).unwrap();
+        let found = propose(&layers, budget, &meter, &control).unwrap();
         let plans: Vec<_> = found.layers.iter().map(|layer| (layer.layer, layer.chosen.plan)).collect();
         let compressed = meter.compressed(&plans, &control).unwrap();
         let bytes: u64 = (0..layers.len()).map(|layer| compressed.weight(layer).unwrap().bytes()).sum();
@@ -170,7 +171,7 @@ mod tests {
                     .unwrap()
             })
             .sum();
-        assert!(propose(&layers, least - 1, false, &meter, &control).is_err());
+        assert!(propose(&layers, least - 1, &meter, &control).is_err());
     }
 
     #[test]

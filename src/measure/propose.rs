@@ -54,6 +54,8 @@ pub struct Compressible {
     pub bytes: u64,
     /// Its plan now, which is one of those that it may get.
     pub now: Plan,
+    /// Whether there are statistics of its inputs to weight factors with: an expert that no token was sent to has none.
+    pub calibrated: bool,
 }
 
 /// One plan of a layer with its cost.
@@ -95,8 +97,7 @@ pub struct Proposal {
     pub measured: f64,
 }
 
-/// Seeks the plans of `layers` whose bytes stay within `budget` and whose damage together is small. `activations` says
-/// whether statistics of the inputs are there to weight factors with. The choice is never worse, on the text measured, than
+/// Seeks the plans of `layers` whose bytes stay within `budget` and whose damage together is small. The choice is never worse, on the text measured, than
 /// the uniform policies that it is measured against.
 ///
 /// # Errors
@@ -104,12 +105,11 @@ pub struct Proposal {
 pub fn propose(
     layers: &[Compressible],
     budget: u64,
-    activations: bool,
     meter: &dyn DamageMeter,
     control: &Control,
 ) -> Result<Proposal, MeasureError> {
     control.set_total(100);
-    let mut search = Search::new(layers, activations, meter, &control.part(PRICED + ANCHORED))?;
+    let mut search = Search::new(layers, meter, &control.part(PRICED + ANCHORED))?;
     search.within(budget, &control.part(100 - PRICED - ANCHORED))
 }
 
@@ -132,13 +132,12 @@ impl<'a> Search<'a> {
     /// Prices all plans and measures the first few of each layer.
     pub(super) fn new(
         layers: &[Compressible],
-        activations: bool,
         meter: &'a dyn DamageMeter,
         control: &Control,
     ) -> Result<Self, MeasureError> {
         control.set_total(PRICED + ANCHORED);
         let (pricing, measuring) = (control.part(PRICED), control.part(ANCHORED));
-        let mut search = Self { menus: menus(layers, activations, meter, &pricing)?, meter };
+        let mut search = Self { menus: menus(layers, meter, &pricing)?, meter };
         let anchors: Vec<_> =
             search.menus.iter().enumerate().flat_map(|(menu, of)| of.anchors().map(move |i| (menu, i))).collect();
         search.measure(&anchors, &measuring)?;
@@ -265,15 +264,10 @@ impl<'a> Search<'a> {
 }
 
 /// The plans of every layer with their errors.
-fn menus(
-    layers: &[Compressible],
-    activations: bool,
-    meter: &dyn DamageMeter,
-    control: &Control,
-) -> Result<Vec<Menu>, MeasureError> {
+fn menus(layers: &[Compressible], meter: &dyn DamageMeter, control: &Control) -> Result<Vec<Menu>, MeasureError> {
     control.set_total(layers.len() as u64);
     let menu = |of: &Compressible| {
-        let plans = Menu::plans(of, activations).into_iter().map(|plan| {
+        let plans = Menu::plans(of).into_iter().map(|plan| {
             control.check()?;
             let error = if plan.is_dense() { 0.0 } else { meter.error(of.layer, &plan, control)? };
             Ok((plan, error))
@@ -287,10 +281,10 @@ fn menus(
 
 impl Menu {
     /// What a layer may get: the candidates of its shape, and what it has now.
-    fn plans(of: &Compressible, activations: bool) -> Vec<Plan> {
-        let mut plans = candidates(of.rows, of.cols, of.bytes, activations);
+    fn plans(of: &Compressible) -> Vec<Plan> {
+        let mut plans = candidates(of.rows, of.cols, of.bytes, of.calibrated);
         let now = of.now.normalized();
-        if !plans.contains(&now) && (activations || !now.needs_statistics()) {
+        if !plans.contains(&now) && (of.calibrated || !now.needs_statistics()) {
             plans.push(now);
         }
         plans
@@ -414,7 +408,14 @@ mod tests {
 
     fn layers(count: usize) -> Vec<Compressible> {
         (0..count)
-            .map(|layer| Compressible { layer, rows: 256, cols: 256, bytes: 1 << 17, now: Plan::dense() })
+            .map(|layer| Compressible {
+                layer,
+                rows: 256,
+                cols: 256,
+                bytes: 1 << 17,
+                now: Plan::dense(),
+                calibrated: true,
+            })
             .collect()
     }
 
@@ -427,7 +428,7 @@ mod tests {
         let (meter, layers, control) = (meter(), layers(12), Control::new());
         for bits in [4.5, 5.0, 6.0, 8.25] {
             let budget = (bits / 8.0 * 12.0 * f64::from(1 << 16)) as u64;
-            let found = propose(&layers, budget, true, &meter, &control).unwrap();
+            let found = propose(&layers, budget, &meter, &control).unwrap();
             assert!(found.bytes <= budget, "{bits}");
             assert!((found.predicted / found.measured - 1.0).abs() < 1e-6);
             for plan in candidates(256, 256, 1 << 17, true) {
@@ -442,7 +443,7 @@ mod tests {
 
     #[test]
     fn sensitive_layers_get_more_and_neighbours_are_told() {
-        let found = propose(&layers(12), 12 * 5 * (1 << 13), true, &meter(), &Control::new()).unwrap();
+        let found = propose(&layers(12), 12 * 5 * (1 << 13), &meter(), &Control::new()).unwrap();
         let bytes: Vec<u64> = found.layers.iter().map(|layer| layer.chosen.bytes).collect();
         assert!(bytes[0] > bytes[1] && bytes[4] > bytes[5], "{bytes:?}");
         for layer in &found.layers {
@@ -457,38 +458,37 @@ mod tests {
         let mut layers = layers(12);
         layers[1].now = Plan { factors: Factors::F16, ..Plan::low_rank(9) };
         layers[2].now = Plan { weighting: Weighting::Activations, ..Plan::low_rank(9) };
-        let found = propose(&layers, 12 * 5 * (1 << 13), false, &meter(), &Control::new()).unwrap();
+        layers[2].calibrated = false;
+        let found = propose(&layers, 12 * 5 * (1 << 13), &meter(), &Control::new()).unwrap();
         let now: Vec<_> = found.layers.iter().map(|layer| layer.now).collect();
         assert_eq!(now[0].map(|now| (now.plan, now.bytes, now.damage)), Some((Plan::dense(), 1 << 17, 0.0)));
         assert_eq!(now[1].map(|now| (now.plan, now.bytes)), Some((layers[1].now, 2 * 9 * 512)));
         assert!(now[1].is_some_and(|now| now.damage > 0.0) && now[2].is_none());
         let [smallest, ..] = found.layers.as_slice() else { panic!("no layers") };
         layers.iter_mut().for_each(|layer| layer.now = smallest.chosen.plan);
-        assert!(
-            propose(&layers, 12 * 5 * (1 << 13), false, &meter(), &Control::new()).unwrap().layers[0].now.is_some()
-        );
+        assert!(propose(&layers, 12 * 5 * (1 << 13), &meter(), &Control::new()).unwrap().layers[0].now.is_some());
     }
 
     #[test]
     fn progress_ends_where_the_work_does() {
         let control = Control::new();
-        propose(&layers(12), 12 * 5 * (1 << 13), true, &meter(), &control).unwrap();
+        propose(&layers(12), 12 * 5 * (1 << 13), &meter(), &control).unwrap();
         assert_eq!(control.progress(), (100, 100));
     }
 
     #[test]
     fn only_a_few_plans_of_each_layer_are_measured() {
         let meter = meter();
-        propose(&layers(12), 12 * 5 * (1 << 13), true, &meter, &Control::new()).unwrap();
+        propose(&layers(12), 12 * 5 * (1 << 13), &meter, &Control::new()).unwrap();
         assert!(meter.asked.load(Ordering::Relaxed) < 12 * 16, "{}", meter.asked.load(Ordering::Relaxed));
     }
 
     #[test]
     fn what_cannot_be_is_told() {
         let control = Control::new();
-        let error = propose(&layers(2), 100, true, &meter(), &control).unwrap_err().to_string();
+        let error = propose(&layers(2), 100, &meter(), &control).unwrap_err().to_string();
         assert!(error.contains("100 bytes") && error.contains("at least"), "{error}");
         control.cancel();
-        assert!(propose(&layers(2), 1 << 20, true, &meter(), &control).is_err());
+        assert!(propose(&layers(2), 1 << 20, &meter(), &control).is_err());
     }
 }

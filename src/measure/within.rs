@@ -48,7 +48,7 @@ impl ModelMeter<'_> {
         let sizes = self.sizes();
         let fixed = fixed_bytes(&sizes, &layers);
         let room = budget.layer_bytes(&sizes)?.saturating_sub(fixed);
-        let proposal = propose(&layers, room, self.calibration.is_some(), self, control)?;
+        let proposal = propose(&layers, room, self, control)?;
         Ok(WithinBudget { budget: *budget, sizes, layer_bytes: fixed + proposal.bytes, proposal, left })
     }
 }

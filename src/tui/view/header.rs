@@ -23,9 +23,10 @@ type Part = (String, Role);
 pub fn render(view: &mut View<'_>, area: Rect) {
     let jobs = jobs_width_of(view, area);
     model_line(view, Rect { width: area.width.saturating_sub(jobs), ..area });
-    let figures = figures(view, area.width);
-    let wide: u16 = parts_width(&figures);
     let sizes = sizes(view, area.width >= MIN_WORDY_WIDTH);
+    let room = area.width.saturating_sub(3 + parts_width(&sizes));
+    let figures = figures(view, area.width, room);
+    let wide: u16 = parts_width(&figures);
     let y = area.y + 1;
     let end = area.right().saturating_sub(1);
     let start = end.saturating_sub(wide);
@@ -103,7 +104,15 @@ fn sizes(view: &View<'_>, wide: bool) -> Vec<Part> {
     parts
 }
 
-fn figures(view: &View<'_>, room: u16) -> Vec<Part> {
+/// As many figures as have `left` columns, the most telling ones last and kept longest, on a screen of `room` columns.
+fn figures(view: &View<'_>, room: u16, left: u16) -> Vec<Part> {
+    let least = if room < MIN_FIGURES_WIDTH { 2 } else { 0 };
+    let mut fewer = (least..=2).map(|skipped| figures_after(view, room, skipped));
+    let fitting = fewer.clone().find(|parts| parts_width(parts) <= left);
+    fitting.or(fewer.next_back()).unwrap_or_default()
+}
+
+fn figures_after(view: &View<'_>, room: u16, skipped: usize) -> Vec<Part> {
     let means = view.scene.live.means;
     let known = means.count > 0;
     let stale = view.ui.is_stale(view.scene);
@@ -122,7 +131,6 @@ fn figures(view: &View<'_>, room: u16) -> Vec<Part> {
         ("KLD ", format::figure(means.kld), role(means.kld < 0.01, means.kld < 0.1)),
         ("top-1 ", format::percent(means.top1), role(means.top1 >= 0.98, means.top1 >= 0.9)),
     ];
-    let skipped = if room < MIN_FIGURES_WIDTH { 2 } else { 0 };
     let mut parts = Vec::new();
     for (label, value, role) in all.into_iter().skip(skipped) {
         let gap = if parts.is_empty() || !wide { " " } else { "  " };

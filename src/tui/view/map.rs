@@ -12,7 +12,7 @@ use crate::tui::column::{damage, error};
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Metric, Pane, Target};
-use crate::workbench::LayerRow;
+use crate::workbench::{Damage, LayerRow};
 
 const GUTTER: u16 = 5;
 const CELL: u16 = 11;
@@ -95,7 +95,11 @@ fn cell(view: &mut View<'_>, area: Rect, layers: &[usize]) {
     };
     let marked = layers.iter().any(|index| view.ui.listing.marked.contains(index));
     let many = if members.len() > 1 { "*" } else { "" };
-    let value = fit(&value(view.ui.metric, worst), usize::from(area.width.saturating_sub(3)));
+    let room = usize::from(area.width.saturating_sub(3));
+    let value = match value(metric, worst) {
+        long if metric == Metric::Damage && long.chars().count() > room => fit(&brief(worst), room),
+        value => fit(&value, room),
+    };
     let text = format!("{}{} {value}{many}", if marked { "●" } else { " " }, letter(worst));
     let role = role(view.ui.metric, worst);
     view.put(area.x.saturating_sub(1), area.y, area.right(), &text, role);
@@ -141,6 +145,13 @@ fn value(metric: Metric, row: &LayerRow) -> String {
         Metric::Rank if row.plan.rank == 0 => "·".to_owned(),
         Metric::Rank => row.plan.rank.to_string(),
     }
+}
+
+/// The KLD of a layer alone in few columns.
+fn brief(row: &LayerRow) -> String {
+    let mark = |damage: Damage| if damage.is_pillar() { "!" } else { "" };
+    let number = |kld: f64| if kld >= 0.0995 { format!("{kld:.1}") } else { format!("{kld:.0e}") };
+    row.damage.map_or_else(String::new, |damage| format!("{}{}", mark(damage), number(damage.kld)))
 }
 
 fn over_noise(row: &LayerRow) -> Option<f64> {
