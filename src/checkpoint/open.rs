@@ -167,7 +167,8 @@ impl Checkpoint {
         if let Some(folder) = self.folder().filter(|f| !is_there(&f.join(TOKENIZER)) && gpt_files::in_folder(f)) {
             return gpt_files::tokenizer(folder);
         }
-        let without = "text cannot be turned into tokens (inspecting the weights still works); copy it here";
+        let without =
+            "text cannot be turned into tokens (inspecting the weights still works); copy it here, or give ids instead";
         Tokenizer::parse(&self.small(TOKENIZER, without)?)
     }
 

@@ -95,10 +95,11 @@ pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
     drop(progress);
     passes.iter().filter_map(KeptPasses::note).for_each(warn);
     if comparison.tokens < FEW {
-        warn(format!(
-            "only {} tokens are scored: the figures are rough, their errors too; give a longer text",
-            comparison.tokens
-        ));
+        let scored = match comparison.tokens {
+            1 => "1 token is".to_owned(),
+            count => format!("{count} tokens are"),
+        };
+        warn(format!("only {scored} scored: the figures are rough, their errors too; give a longer text"));
     }
     let (control, progress) = session.phase("probing");
     let report =
