@@ -3,8 +3,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::compare::scored_pass;
-use super::trial::text_windows;
+use super::compare::{scored_pass, text_windows};
 use super::{CompareOptions, MeasureError};
 use crate::control::Control;
 use crate::model::{Attending, Model, Observer};
@@ -50,7 +49,8 @@ pub fn attention_shift(
     text: &CompareOptions,
     control: &Control,
 ) -> Result<Vec<AttentionShift>, MeasureError> {
-    let windows = text_windows(original, text)?;
+    let context = original.architecture().context.min(compressed.architecture().context);
+    let windows = text_windows(context, text)?;
     control.set_total(2 * windows.len() as u64);
     let (before, after) = (figures(original, &windows, control)?, figures(compressed, &windows, control)?);
     let pairs = before.into_iter().zip(after).enumerate();

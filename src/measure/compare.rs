@@ -71,6 +71,19 @@ pub fn windows(ids: usize, context: usize, bos: bool) -> Vec<Range<usize>> {
     (0..ids / length).map(|index| index * length..(index + 1) * length).collect()
 }
 
+/// The windows of a text for models of that context, each opened by BOS where there is one; those that score no position are
+/// left out.
+pub(super) fn text_windows(context: usize, options: &CompareOptions) -> Result<Vec<Vec<u32>>, MeasureError> {
+    let ids = options.ids.get(..options.limit.unwrap_or(usize::MAX)).unwrap_or(&options.ids);
+    let window = |range: Range<usize>| options.bos.into_iter().chain(ids[range].iter().copied()).collect();
+    let windows = windows(ids.len(), context, options.bos.is_some()).into_iter().map(window);
+    let windows: Vec<Vec<u32>> = windows.filter(|window: &Vec<u32>| window.len() >= SHORTEST).collect();
+    if windows.is_empty() {
+        return Err(MeasureError::TooShort { tokens: ids.len(), least: SHORTEST - usize::from(options.bos.is_some()) });
+    }
+    Ok(windows)
+}
+
 /// What one model says about one window.
 #[derive(Debug, Clone)]
 pub struct WindowPass {
@@ -221,22 +234,14 @@ pub fn compare<'a>(
     if vocabulary != other.vocabulary {
         return Err(MeasureError::Vocabulary { original: vocabulary, compressed: other.vocabulary });
     }
-    let ids = options.ids.get(..options.limit.unwrap_or(usize::MAX)).unwrap_or(&options.ids);
-    let windows = windows(ids.len(), shape.context.min(other.context), options.bos.is_some());
-    let original = original.over(windows.len(), windows.first().map_or(0, Range::len));
+    let windows = text_windows(shape.context.min(other.context), options)?;
+    let original = original.over(windows.len(), windows.first().map_or(0, Vec::len));
     control.set_total(windows.len() as u64);
     let mut tally = Tally::default();
-    for range in windows {
-        let window: Vec<u32> = options.bos.into_iter().chain(ids[range].iter().copied()).collect();
-        if window.len() < SHORTEST {
-            break;
-        }
+    for window in windows {
         let (p, q) = rayon::join(|| original.pass(&window, control), || run_window(compressed, &window, control));
         tally.add(&window, &p?, &q?, vocabulary);
         control.advance(1);
-    }
-    if tally.positions.is_empty() {
-        return Err(MeasureError::TooShort { tokens: ids.len(), least: SHORTEST - usize::from(options.bos.is_some()) });
     }
     Ok(tally.finish())
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::trial::text_windows;
+use super::compare::text_windows;
+use super::trial::output_squares;
 use super::{CompareOptions, MeasureError};
 use crate::control::Control;
 use crate::model::{CompressedLinear, Model, Observer};
@@ -28,7 +29,7 @@ pub fn layer_errors(
     text: &CompareOptions,
     control: &Control,
 ) -> Result<Vec<LayerError>, MeasureError> {
-    let windows = text_windows(original, text)?;
+    let windows = text_windows(original.architecture().context, text)?;
     control.set_total(windows.len() as u64);
     let mut errors = Errors::new(original, compressed);
     for window in &windows {
@@ -73,13 +74,9 @@ impl Observer for Errors<'_> {
     fn input(&mut self, layers: &[usize], x: &[f32]) {
         for layer in layers {
             let Some(Some(sums)) = self.0.get_mut(*layer) else { continue };
-            let (rows, cols) = sums.own.shape();
-            let mut y = [vec![0.0; x.len() / cols.max(1) * rows], vec![0.0; x.len() / cols.max(1) * rows]];
-            sums.own.apply(x, &mut y[0]);
-            sums.other.apply(x, &mut y[1]);
-            let square = |x: f32| f64::from(x) * f64::from(x);
-            sums.error += y[0].iter().zip(&y[1]).map(|(a, b)| square(a - b)).sum::<f64>();
-            sums.whole += y[0].iter().map(|a| square(*a)).sum::<f64>();
+            let (error, [whole, _]) = output_squares([sums.own, sums.other], x);
+            sums.error += error;
+            sums.whole += whole;
         }
     }
 }

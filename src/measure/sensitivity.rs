@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::calibrate::digest;
+use super::compare::text_windows;
 use super::meter::ModelMeter;
 use super::reference::model_key;
 use super::sensitivity_kept::{Kept, read, write};
-use super::trial::{text_windows, try_on};
+use super::trial::try_on;
 use super::{Effect, MeasureError, Trial, TrialResult, find_loop};
 use crate::checkpoint::KeptFolder;
 use crate::compress::{LayerInputs, Plan, measured_error, measured_output_error};
@@ -101,7 +102,7 @@ pub fn sensitivity(
     told: &dyn Fn(&LayerDamage),
     control: &Control,
 ) -> Result<(Vec<LayerDamage>, Vec<String>), MeasureError> {
-    let windows = text_windows(options.meter.model, options.meter.text)?;
+    let windows = text_windows(options.meter.model.architecture().context, options.meter.text)?;
     let keys = Keys::new(options, &windows);
     let (folder, mut notes) = (options.folder.map(folder), Vec::new());
     let asked = options.plans.iter().filter(|(layer, _)| options.tried.contains(layer));

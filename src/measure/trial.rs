@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
-use super::compare::{first_scored, next_tokens, score};
-use super::{CompareOptions, MeasureError, PositionStats, Reference, windows};
+use super::compare::{first_scored, next_tokens, score, text_windows};
+use super::{CompareOptions, MeasureError, PositionStats, Reference};
 use crate::control::Control;
 use crate::model::{CompressedLinear, Model, ModelError, Observer};
 
@@ -71,7 +71,7 @@ pub fn run_trials<'a>(
     control: &Control,
 ) -> Result<Vec<TrialResult>, MeasureError> {
     let original = original.into();
-    let windows = text_windows(original.model, options)?;
+    let windows = text_windows(original.model.architecture().context, options)?;
     control.set_total((trials.len() * windows.len()) as u64);
     try_on((original, base), trials, &windows, done, control)
 }
@@ -106,18 +106,6 @@ pub(super) fn try_on(
         }
     }
     Ok(results)
-}
-
-/// The windows of a text, each opened by BOS where there is one.
-pub(super) fn text_windows(model: &Model, options: &CompareOptions) -> Result<Vec<Vec<u32>>, MeasureError> {
-    let ids = options.ids.get(..options.limit.unwrap_or(usize::MAX)).unwrap_or(&options.ids);
-    let windows = windows(ids.len(), model.architecture().context, options.bos.is_some());
-    let window = |range: Range<usize>| options.bos.into_iter().chain(ids[range].iter().copied()).collect();
-    let windows: Vec<Vec<u32>> = windows.into_iter().map(window).filter(|window: &Vec<u32>| window.len() > 1).collect();
-    if windows.is_empty() {
-        return Err(MeasureError::TooShort { tokens: ids.len(), least: 2 - usize::from(options.bos.is_some()) });
-    }
-    Ok(windows)
 }
 
 /// Trials in parts whose weights are held together.
@@ -260,14 +248,9 @@ impl<'a> Watched<'a> {
 impl Observer for Watched<'_> {
     fn input(&mut self, layers: &[usize], x: &[f32]) {
         let Some([own, other]) = self.weights.filter(|_| layers.contains(&self.layer)) else { return };
-        let (rows, cols) = own.shape();
-        let mut y = [vec![0.0; x.len() / cols.max(1) * rows], vec![0.0; x.len() / cols.max(1) * rows]];
-        own.apply(x, &mut y[0]);
-        other.apply(x, &mut y[1]);
-        let square = |x: f32| f64::from(x) * f64::from(x);
-        self.error += y[0].iter().zip(&y[1]).map(|(a, b)| square(a - b)).sum::<f64>();
-        let whole = if self.whole_of == 0 { &y[0] } else { &y[1] };
-        self.whole += whole.iter().map(|a| square(*a)).sum::<f64>();
+        let (error, wholes) = output_squares([own, other], x);
+        self.error += error;
+        self.whole += wholes[self.whole_of];
     }
 
     fn output(&mut self, layer: usize, y: &mut [f32]) {
@@ -276,6 +259,19 @@ impl Observer for Watched<'_> {
             y.iter_mut().for_each(|y| *y += (scale * gaussian(noise)) as f32);
         }
     }
+}
+
+/// ||(W - W')X||^2 and ||WX||^2, ||W'X||^2 of two weights of one shape over inputs `x` [t, n].
+pub(super) fn output_squares(weights: [&CompressedLinear; 2], x: &[f32]) -> (f64, [f64; 2]) {
+    let [a, b] = weights.map(|weight| {
+        let (rows, cols) = weight.shape();
+        let mut y = vec![0.0; x.len() / cols.max(1) * rows];
+        weight.apply(x, &mut y);
+        y
+    });
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let error = a.iter().zip(&b).map(|(a, b)| square(a - b)).sum();
+    (error, [&a, &b].map(|y| y.iter().map(|y| square(*y)).sum()))
 }
 
 /// A standard normal number (Box and Muller 1958).
