@@ -99,11 +99,13 @@ actions! {
     RankDownMore, 0, "rank -8", "Lowers the rank by eight.", [(LAYERED, "["), (SPECTRUM, "H shift-left")];
     RankDouble, 0, "rank x2", "Doubles the rank.", [(LAYERED, "}")];
     RankHalve, 0, "rank /2", "Halves the rank.", [(LAYERED, "{")];
-    Base, 6, "base", "Changes the base: dense, int8, none (low-rank alone).", [(LAYERED, "b")];
+    Base, 6, "base", "Changes the base: dense, int8, int4, none (low-rank alone).", [(LAYERED, "b")];
+    Group, 0, "groups", "Changes the group length of an int8 or int4 base: a row, 128, 64, 32; or 32, 64, 128, 16.", [(LAYERED, "y")];
     Factors, 0, "factors", "Changes the type of the factors: int8, f16, f32.", [(LAYERED, "f")];
     Dense, 0, "dense", "Makes the selection dense, as the checkpoint has it.", [(LAYERED, "d")];
     NormCorrection, 0, "norm correction", "Switches norm correction of the low-rank part on or off (it can only raise the error).", [(LAYERED, "N")];
     Weighting, 0, "weighting", "Weights the error by the layer's inputs over the calibration text, or plain again.", [(LAYERED, "A")];
+    Refit, 0, "refit", "Fits U anew once Vh is quantized, or no longer.", [(LAYERED, "E")];
     Budget, 0, "plan within a budget", "Seeks the best policy within a budget: a share (40%), a size (900MB) or bits a weight (4.5bpw).", [(PANES, "P")];
     Review, 0, "review the proposal", "Shows the policy that was found for a budget, to accept or reject layer by layer.", [(PANES, "V")];
     Frontier, 0, "frontier", "Shows bytes against KLD: the plans as they are, uniform policies, and the best found for several budgets.", [(PANES, "F")];

@@ -28,6 +28,10 @@ pub enum PlanEdit {
     NormCorrection(bool),
     /// What the approximation minimises the error of.
     Weighting(Weighting),
+    /// Group length of a quantized base; `None`: the usual one.
+    Group(Option<usize>),
+    /// Refitting U after Vh is quantized, on or off.
+    Refit(bool),
 }
 
 /// What is known about the layer that is edited.
@@ -75,6 +79,10 @@ impl PlanEdit {
             }
             Self::NormCorrection(_) if plan.rank == 0 => Err("no low-rank part that could be corrected".to_owned()),
             Self::NormCorrection(norm_correction) => Ok(Plan { norm_correction, ..plan }),
+            Self::Group(_) if !plan.base_is_quantized() => Err("no quantized base that could have groups".to_owned()),
+            Self::Group(group) => Ok(Plan { group, ..plan }.normalized()),
+            Self::Refit(_) if plan.rank == 0 => Err("no low-rank part that could be refitted".to_owned()),
+            Self::Refit(refit) => Ok(Plan { refit, ..plan }),
             Self::Weighting(weighting) => {
                 let weighted = Plan { weighting, ..plan };
                 let counts = Plan { weighting: Weighting::Activations, ..plan }.needs_statistics();
@@ -97,6 +105,8 @@ impl PlanEdit {
             Self::Energy(share) => format!("energy {share}"),
             Self::NormCorrection(_) => "norm correction".to_owned(),
             Self::Weighting(_) => "weighting".to_owned(),
+            Self::Group(_) => "groups".to_owned(),
+            Self::Refit(_) => "refit".to_owned(),
         }
     }
 }
@@ -127,7 +137,7 @@ fn on_base(subject: &Subject<'_>, base: Base) -> Plan {
         Base::Dense => Plan::dense(),
         Base::None if subject.plan.rank > 0 => Plan { base, group: None, ..subject.plan },
         Base::None => low_rank_only(subject),
-        Base::Int8 | Base::Int4 => Plan { base, ..subject.plan },
+        Base::Int8 | Base::Int4 => Plan { base, group: None, ..subject.plan },
     }
 }
 
@@ -140,8 +150,20 @@ fn low_rank_only(subject: &Subject<'_>) -> Plan {
 pub fn next_base(base: Base) -> Base {
     match base {
         Base::Dense => Base::Int8,
-        Base::Int8 | Base::Int4 => Base::None,
+        Base::Int8 => Base::Int4,
+        Base::Int4 => Base::None,
         Base::None => Base::Dense,
+    }
+}
+
+/// The group length after this plan's: of INT8 one scale a row, then 128, 64, 32; of INT4 32, then 64, 128, 16.
+pub fn next_group(plan: &Plan) -> Option<usize> {
+    match (plan.base, plan.base_group()) {
+        (Base::Int8, None) | (Base::Int4, Some(64)) => Some(128),
+        (Base::Int8, Some(128)) | (Base::Int4, Some(32)) => Some(64),
+        (Base::Int8, Some(64)) => Some(32),
+        (Base::Int4, Some(128)) => Some(16),
+        _ => None,
     }
 }
 
@@ -199,11 +221,28 @@ mod tests {
     fn the_base_goes_round() {
         let mut plan = Plan::dense();
         let mut seen = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..5 {
             plan = PlanEdit::Base(next_base(plan.base)).apply(&subject(plan)).unwrap();
             seen.push(plan.to_string());
         }
-        assert_eq!(seen, ["int8", "r32 int8", "dense", "int8"]);
+        assert_eq!(seen, ["int8", "int4", "r32 int8", "dense", "int8"]);
+    }
+
+    #[test]
+    fn groups_go_round_and_need_a_quantized_base() {
+        let round = |base, steps: usize| {
+            let mut plan = Plan { base, ..Plan::dense() };
+            let each = (0..steps).map(|_| {
+                plan = PlanEdit::Group(next_group(&plan)).apply(&subject(plan)).unwrap();
+                plan.base_group()
+            });
+            each.collect::<Vec<_>>()
+        };
+        assert_eq!(round(Base::Int8, 4), [Some(128), Some(64), Some(32), None]);
+        assert_eq!(round(Base::Int4, 4), [Some(64), Some(128), Some(16), Some(32)]);
+        assert!(shown(PlanEdit::Group(Some(64)), Plan::low_rank(4)).starts_with("no quantized base"));
+        assert!(PlanEdit::Refit(true).apply(&subject(Plan::low_rank(4))).unwrap().refit);
+        assert!(shown(PlanEdit::Refit(true), Plan::dense()).starts_with("no low-rank part"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::app::App;
-use super::edit::{PlanEdit, Subject, next_base, next_factors, next_weighting};
+use super::edit::{PlanEdit, Subject, next_base, next_factors, next_group, next_weighting};
 use super::format;
 use crate::compress::Plan;
 use crate::workbench::Severity;
@@ -17,6 +17,8 @@ impl App {
             Action::Dense => PlanEdit::Dense,
             Action::Base => PlanEdit::Base(next_base(leader.base)),
             Action::Factors => PlanEdit::Factors(next_factors(leader.factors)),
+            Action::Group => PlanEdit::Group(next_group(&leader)),
+            Action::Refit => PlanEdit::Refit(!leader.refit),
             Action::NormCorrection => PlanEdit::NormCorrection(!leader.norm_correction),
             Action::Weighting => PlanEdit::Weighting(next_weighting(leader.weighting)),
             Action::RankUp => PlanEdit::Step(1),

@@ -38,9 +38,15 @@ fn plans_change_by_single_keys() {
     assert_eq!(desk.plan(0), "r19 f16 nc");
     desk.keys("cc");
     assert_eq!(desk.plan(0), "r19 f16 nc");
-    desk.keys("dbb");
+    desk.keys("db");
+    assert_eq!(desk.plan(0), "int8");
+    desk.keys("by");
+    assert_eq!(desk.plan(0), "int4/64");
+    desk.keys("b");
     assert_eq!(desk.app.workbench.rows()[0].plan.base, Base::None);
-    desk.keys("uuu");
+    desk.keys("E");
+    assert!(desk.app.workbench.rows()[0].plan.refit);
+    desk.keys("uuuuuu");
     assert_eq!(desk.plan(0), "r19 f16 nc");
 }
 

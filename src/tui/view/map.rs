@@ -179,7 +179,7 @@ pub fn legend(view: &View<'_>) -> String {
     let more = match view.ui.metric {
         Metric::Damage => "! pillar  ~ other plans",
         Metric::OverNoise => "above 10x: pillar",
-        _ => "d dense  r low-rank  8 int8  + both",
+        _ => "d dense  r low-rank  8 int8  4 int4  + both",
     };
     format!("{} · {more}", view.ui.metric.name())
 }
