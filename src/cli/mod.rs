@@ -2,6 +2,7 @@
 //!
 //! `args` defines every flag once; each command has a file; `session` opens models and reads policies for all of them.
 
+mod arg_values;
 mod args;
 mod bench;
 mod calibrate;
