@@ -7,10 +7,6 @@ use super::output::{self, Table, figure, percent};
 use crate::checkpoint::escaped;
 use crate::measure::{AttentionShift, ChangedProbe, Drift, Health, LayerError, RightModel};
 
-/// Norm ratios of a block's state beyond these are named.
-const SOUND_NORMS: std::ops::RangeInclusive<f64> = 0.5..=2.0;
-/// Ratios of the scale of a block's attention beyond these are named.
-const SOUND_SCALES: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 /// Texts shown.
 const SHOWN: usize = 5;
 /// Characters of a text shown.
@@ -85,7 +81,7 @@ fn changed(cases: &[ChangedProbe]) -> String {
 /// Names the blocks whose state has less than half or more than twice the original's norm, or none that is a number.
 fn strayed(drift: &[Drift]) -> String {
     let mut text = String::new();
-    for row in drift.iter().filter(|row| !SOUND_NORMS.contains(&row.norm_ratio)) {
+    for row in drift.iter().filter(|row| !row.is_sound()) {
         let _ =
             writeln!(text, "block {}: the state's norm is {} times the original's", row.block, figure(row.norm_ratio));
     }
@@ -117,7 +113,7 @@ fn attention(shifts: &[AttentionShift]) -> String {
         table.row(std::iter::once(block.to_string()).chain(cells).collect());
     }
     let mut text = table.text();
-    for shift in shifts.iter().filter(|shift| !SOUND_SCALES.contains(&shift.scale_ratio())) {
+    for shift in shifts.iter().filter(|shift| !shift.is_sound()) {
         let (block, ratio) = (shift.block, figure(shift.scale_ratio()));
         let _ = writeln!(text, "block {block}: the logits of its attention have {ratio} times the original's scale");
     }
@@ -143,7 +139,7 @@ fn health(health: &Health) -> String {
     let shown = texts.iter().filter(|pair| pair.divergence.is_some()).take(SHOWN);
     for pair in shown {
         let _ = writeln!(text, "\n> {}", shortened(&pair.prompt));
-        let parts = parting(&pair.original.text, &pair.compressed.text);
+        let parts = pair.parting();
         for (name, of) in [("original", &pair.original), ("compressed", &pair.compressed)] {
             let mark = if of.looping { " (loops)" } else { "" };
             let begun = if parts > 0 { "…" } else { "" };
@@ -152,14 +148,6 @@ fn health(health: &Health) -> String {
         }
     }
     text
-}
-
-/// Where the last word before two texts part begins, in bytes.
-fn parting(a: &str, b: &str) -> usize {
-    let same = a.char_indices().zip(b.chars()).take_while(|((_, a), b)| a == b);
-    let end = same.last().map_or(0, |((at, character), _)| at + character.len_utf8());
-    let before = a.get(..end).unwrap_or_default().trim_end();
-    before.rfind(' ').map_or(0, |at| at + 1)
 }
 
 /// The beginning of a text on one line, safe to print.
@@ -215,13 +203,5 @@ mod tests {
         let text = attention(&[shift(0, 2.1), shift(1, 3.4), shift(2, 1.0)]);
         assert!(!text.contains("block 0:") && text.contains("block 1:") && text.contains("block 2:"), "{text}");
         assert!(text.contains("1.7000 times"), "{text}");
-    }
-
-    #[test]
-    fn texts_are_shown_from_the_word_before_they_part() {
-        assert_eq!(parting("Wren took her book", "Wren took his book"), 10);
-        assert_eq!(parting("Wren took ", "Wren took her"), 5);
-        assert_eq!(parting("né à", "né b"), 0);
-        assert_eq!(parting("", "x"), 0);
     }
 }

@@ -31,6 +31,11 @@ pub struct AttentionShift {
 }
 
 impl AttentionShift {
+    /// Whether the scale stayed: ratios that leave 0.9 to 1.1 are named.
+    pub fn is_sound(&self) -> bool {
+        (0.9..=1.1).contains(&self.scale_ratio())
+    }
+
     /// The compressed model's scale over the original's; 1 where both are 0.
     pub fn scale_ratio(&self) -> f64 {
         let (before, after) = (self.original.scale, self.compressed.scale);

@@ -39,6 +39,13 @@ pub struct Drift {
     pub norm_ratio: f64,
 }
 
+impl Drift {
+    /// Whether the state kept its size: norm ratios of less than a half or more than two are named.
+    pub fn is_sound(&self) -> bool {
+        (0.5..=2.0).contains(&self.norm_ratio)
+    }
+}
+
 /// `compare`'s JSON, without bytes (the face adds `bytes` and `bits_per_weight`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {

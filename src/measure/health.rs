@@ -51,6 +51,20 @@ pub struct TextPair {
     pub compressed: TextOf,
 }
 
+impl TextPair {
+    /// Where the last word before the two texts part begins, in bytes of either.
+    pub fn parting(&self) -> usize {
+        parting(&self.original.text, &self.compressed.text)
+    }
+}
+
+fn parting(a: &str, b: &str) -> usize {
+    let same = a.char_indices().zip(b.chars()).take_while(|((_, a), b)| a == b);
+    let end = same.last().map_or(0, |((at, character), _)| at + character.len_utf8());
+    let before = a.get(..end).unwrap_or_default().trim_end();
+    before.rfind(' ').map_or(0, |at| at + 1)
+}
+
 /// One text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TextOf {
@@ -174,5 +188,13 @@ mod tests {
         assert!((found.loop_rate - 0.5).abs() < 1e-12);
         assert!((found.distinct_2.unwrap() - f64::midpoint(2.0 / 29.0, 1.0)).abs() < 1e-12);
         assert_eq!(figures([&vec![3]].into_iter()), Written { loop_rate: 0.0, distinct_2: None, distinct_3: None });
+    }
+
+    #[test]
+    fn texts_part_at_the_word_before() {
+        assert_eq!(parting("Wren took her book", "Wren took his book"), 10);
+        assert_eq!(parting("Wren took ", "Wren took her"), 5);
+        assert_eq!(parting("né à", "né b"), 0);
+        assert_eq!(parting("", "x"), 0);
     }
 }

@@ -20,6 +20,7 @@ impl App {
             Context::Review => self.act_on_review(action),
             Context::Frontier => self.act_on_frontier(action),
             Context::Probes => self.act_on_probes(action),
+            Context::Comparison => self.act_on_comparison(action),
             Context::Confirm => self.act_on_question(action),
             Context::Input => self.act_on_field(action),
             Context::Layers | Context::Spectrum | Context::Text => {
@@ -127,6 +128,7 @@ impl App {
             Action::Budget => self.begin(Purpose::Budget),
             Action::Frontier => self.open_frontier(),
             Action::Probes => self.open_probes(),
+            Action::Compare => self.open_comparison(),
             Action::Review => self.open_review(),
             Action::MaxTokens => self.begin(Purpose::MaxTokens),
             Action::Sampling => self.begin(Purpose::Sampling),

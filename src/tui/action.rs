@@ -14,8 +14,9 @@ const EXPORT: &[Context] = &[Context::Export];
 const REVIEW: &[Context] = &[Context::Review];
 const FRONTIER: &[Context] = &[Context::Frontier];
 const PROBES: &[Context] = &[Context::Probes];
-const MEASURED: &[Context] = &[Context::Frontier, Context::Probes];
-const STEPPED: &[Context] = &[Context::Review, Context::Frontier, Context::Probes];
+const COMPARISON: &[Context] = &[Context::Comparison];
+const MEASURED: &[Context] = &[Context::Frontier, Context::Probes, Context::Comparison];
+const STEPPED: &[Context] = &[Context::Review, Context::Frontier, Context::Probes, Context::Comparison];
 const CONFIRM: &[Context] = &[Context::Confirm];
 const INPUT: &[Context] = &[Context::Input];
 
@@ -111,6 +112,7 @@ actions! {
     Frontier, 0, "frontier", "Shows bytes against KLD: the plans as they are, uniform policies, and the best found for several budgets.", [(PANES, "F")];
     TryAlone, 0, "try each layer", "Measures the KLD of compressing each layer alone, as planned or to a quarter of its rank.", [(PANES, "D")];
     RestoreAlone, 0, "restore each layer", "Measures the KLD that is left when each compressed layer alone is made dense again.", [(PANES, "R")];
+    Compare, 0, "compare over a text", "Compares both models over a text: KLD, perplexity, drift and attention by block, errors of layers, loops in what they write.", [(PANES, "v")];
     Probes, 0, "probes", "Shows how many probes both models continue as expected, and the cases that only one of them gets right.", [(PANES, "Q")];
     Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
     Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
@@ -154,12 +156,13 @@ actions! {
     RejectAll, 4, "none", "Rejects every change.", [(REVIEW, "n")];
     Apply, 5, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
     ExportFrontier, 2, "write it", "Writes the frontier as SVG or JSON, by the ending of the path that is asked for.", [(FRONTIER, "x w ctrl-s")];
-    MeasureAgain, 3, "measure again", "Measures the frontier anew, with the plans as they are now.", [(FRONTIER, "r")];
+    MeasureAgain, 3, "measure again", "Measures anew, with the plans as they are now.", [(FRONTIER, "r"), (COMPARISON, "r")];
+    OtherText, 4, "other text", "Asks for a text file, and compares over it; nothing: the evaluation text in the program.", [(COMPARISON, "o")];
     AskAgain, 2, "ask again", "Asks the same probes anew, with the plans as they are now.", [(PROBES, "r")];
     OtherProbes, 3, "other probes", "Asks for a JSON Lines file of prompt and expected, and asks its probes.", [(PROBES, "o")];
     Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y enter")];
     No, 2, "no", "Answers no.", [(CONFIRM, "n esc q")];
-    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q")];
+    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q"), (COMPARISON, "esc q v")];
     Enter, 1, "take", "Takes what was typed.", [(INPUT, "enter")];
     Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
 }

@@ -21,6 +21,8 @@ pub enum Context {
     Frontier,
     /// What both models answer to probes.
     Probes,
+    /// Both models over a text.
+    Comparison,
     /// A question with yes and no.
     Confirm,
     /// A line of text is being typed.
@@ -29,7 +31,7 @@ pub enum Context {
 
 impl Context {
     /// Every context.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Layers,
         Self::Spectrum,
         Self::Text,
@@ -39,6 +41,7 @@ impl Context {
         Self::Review,
         Self::Frontier,
         Self::Probes,
+        Self::Comparison,
         Self::Confirm,
         Self::Input,
     ];
@@ -55,6 +58,7 @@ impl Context {
             Self::Review => "Review",
             Self::Frontier => "Frontier",
             Self::Probes => "Probes",
+            Self::Comparison => "Comparison",
             Self::Confirm => "Questions",
             Self::Input => "Typing",
         }

@@ -6,7 +6,7 @@ use super::action::Action;
 use super::app::App;
 use super::dialogs::stepped;
 use super::ui::{Dialog, Purpose};
-use crate::workbench::{JobKind, Severity};
+use crate::workbench::{JobId, JobKind, Severity};
 
 impl App {
     /// Opens the view; measures where nothing is known yet.
@@ -35,16 +35,15 @@ impl App {
                 self.measure_frontier();
             }
             Action::ExportFrontier => self.begin(Purpose::Frontier),
-            Action::CancelJob => self.cancel_frontier(),
+            Action::CancelJob => self.cancel_measuring(self.workbench.frontier().job),
             Action::Close => self.ui.dialog = None,
             Action::Help => self.open_menu(true),
             _ => self.ui.dialog = Some(Dialog::Frontier(stepped(chosen, action, last))),
         }
     }
 
-    /// Cancels what it waits for, too.
-    fn cancel_frontier(&mut self) {
-        let job = self.workbench.frontier().job;
+    /// Cancels a job that measures, or what it waits for.
+    pub(super) fn cancel_measuring(&mut self, job: Option<JobId>) {
         let calibrating = self.jobs.iter().find(|job| job.kind == JobKind::Calibrate).map(|job| job.id);
         if let Some(job) = job.or(calibrating) {
             self.workbench.cancel(job);

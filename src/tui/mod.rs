@@ -20,6 +20,7 @@ pub mod view;
 
 mod act;
 mod column;
+mod comparison;
 mod dialogs;
 mod edit;
 mod filter;

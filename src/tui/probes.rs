@@ -4,7 +4,7 @@ use super::action::Action;
 use super::app::App;
 use super::dialogs::stepped;
 use super::ui::{Dialog, Purpose};
-use crate::workbench::{DEMO, JobKind, Severity};
+use crate::workbench::{DEMO, Severity};
 
 impl App {
     /// Opens the view; asks where nothing was answered yet.
@@ -57,18 +57,10 @@ impl App {
                 None => self.open_probes(),
             },
             Action::OtherProbes => self.begin(Purpose::Probes),
-            Action::CancelJob => self.cancel_probes(),
+            Action::CancelJob => self.cancel_measuring(self.workbench.probes().job),
             Action::Close => self.ui.dialog = None,
             Action::Help => self.open_menu(true),
             _ => self.ui.dialog = Some(Dialog::Probes(stepped(chosen, action, self.last_case()))),
-        }
-    }
-
-    /// Cancels what it waits for, too.
-    fn cancel_probes(&mut self) {
-        let calibrating = self.jobs.iter().find(|job| job.kind == JobKind::Calibrate).map(|job| job.id);
-        if let Some(job) = self.workbench.probes().job.or(calibrating) {
-            self.workbench.cancel(job);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a frame shows: borrowed from the workbench, so that drawing is a pure function of it.
 
 use crate::workbench::{
-    FrontierView, JobState, JobView, LayerRow, LiveView, Message, Opened, ProbesView, Review, Totals, Workbench,
+    ComparisonView, FrontierView, JobState, JobView, LayerRow, LiveView, Message, Opened, ProbesView, Review, Totals,
+    Workbench,
 };
 
 /// All that the workbench has to show.
@@ -25,6 +26,8 @@ pub struct Scene<'a> {
     pub frontier: &'a FrontierView,
     /// What both models answered to probes.
     pub probes: &'a ProbesView,
+    /// Both models over a text.
+    pub comparison: &'a ComparisonView,
     /// A policy found for a budget, under review.
     pub review: Option<&'a Review>,
 }
@@ -42,6 +45,7 @@ impl<'a> Scene<'a> {
             unsaved: workbench.unsaved(),
             frontier: workbench.frontier(),
             probes: workbench.probes(),
+            comparison: workbench.comparison(),
             review: workbench.review(),
         }
     }

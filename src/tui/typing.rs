@@ -130,6 +130,7 @@ impl App {
             Purpose::Budget => self.workbench.plan_within(text),
             Purpose::Frontier => self.save_frontier(text, again),
             Purpose::Probes => self.ask_probes(text),
+            Purpose::Text => self.compare_over(text),
         }
     }
 

@@ -113,6 +113,8 @@ pub enum Purpose {
     Frontier,
     /// Where probes lie.
     Probes,
+    /// Where a text to compare over lies.
+    Text,
 }
 
 /// A line that is being typed.
@@ -198,6 +200,8 @@ pub enum Dialog {
     Frontier(usize),
     /// Answers to probes; the chosen case.
     Probes(usize),
+    /// Both models over a text; the first line shown.
+    Comparison(usize),
     /// A question.
     Confirm(Question),
 }
@@ -290,6 +294,7 @@ impl Ui {
             (None, Some(Dialog::Review(_))) => Context::Review,
             (None, Some(Dialog::Frontier(_))) => Context::Frontier,
             (None, Some(Dialog::Probes(_))) => Context::Probes,
+            (None, Some(Dialog::Comparison(_))) => Context::Comparison,
             (None, Some(Dialog::Confirm(_))) => Context::Confirm,
             (None, None) => self.pane.context(),
         }
@@ -358,6 +363,8 @@ pub struct Facts {
     pub text_page: usize,
     /// How far the texts can be scrolled.
     pub text_overflow: usize,
+    /// How far the comparison can be scrolled.
+    pub comparison_overflow: usize,
     /// Where the terminal's cursor stands while text is typed.
     pub cursor: Option<Position>,
 }

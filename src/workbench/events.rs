@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use super::live::LiveEvent;
 use super::open::Loaded;
 use super::plans::Residual;
-use super::{Damage, JobId, JobState, ProbeAnswers, Severity};
+use super::{Compared, Damage, JobId, JobState, ProbeAnswers, Severity};
 use crate::compress::{Calibration, Errors};
 use crate::measure::{FrontierPoint, Spectrum, WithinBudget};
 use crate::model::CompressedLinear;
@@ -49,6 +49,8 @@ pub(super) enum Event {
     Damage { job: JobId, layer: usize, damage: Damage },
     /// What both models answered to probes.
     Answered { job: JobId, answers: Box<ProbeAnswers> },
+    /// What is known of both models over a text so far.
+    Compared { job: JobId, found: Box<Compared> },
     /// What a run wrote since its last event.
     Live { run: JobId, batch: Vec<LiveEvent> },
 }

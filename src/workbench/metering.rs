@@ -1,6 +1,7 @@
 //! Jobs that measure plans on the open model and the evaluation text; they begin once input statistics are known.
 
 use std::mem::discriminant;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::events::Event;
@@ -11,7 +12,9 @@ use super::state::Project;
 use super::{EVALUATION_TEXT, JobId, JobState, Locations, PROMPTS, Severity, Workbench};
 use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::compress::{Budget, Calibration, FactorCache, Plan};
+use crate::control::Control;
 use crate::measure::{CompareOptions, KeptPasses, MeasureError, Mode, ModelMeter, Probe};
+use crate::model::{CompressedLinear, Model};
 
 /// Tokens of the evaluation text that damages of plans are measured on, unless told otherwise.
 pub const PLAN_TOKENS: usize = 4096;
@@ -27,12 +30,16 @@ pub(super) enum Wanted {
     Scan(Mode),
     /// Answers to probes, and where these lie.
     Probes(Vec<Probe>, String),
+    /// Both models over a text of one's own, or over the one in the program.
+    Comparison(Option<PathBuf>),
 }
 
 /// What a job needs to measure plans, as it was when the job began.
 #[derive(Debug, Clone)]
 pub(super) struct Metered {
     pub(super) plans: Vec<Plan>,
+    /// Layers as they are stored already, which may be no form that their plans would give.
+    stored: Vec<(usize, Arc<CompressedLinear>)>,
     checkpoint: Arc<Checkpoint>,
     runnable: Runnable,
     cache: FactorCache,
@@ -52,15 +59,34 @@ impl Metered {
         &self.runnable.tokenizer
     }
 
-    /// Measures with `work`.
+    /// The model of the plans as they were.
+    pub(super) fn compressed(&self, meter: &ModelMeter<'_>, control: &Control) -> Result<Model, MeasureError> {
+        let stored = |layer: usize| self.stored.iter().any(|(other, _)| *other == layer);
+        let unknown: Vec<_> = self.plans.iter().copied().enumerate().filter(|(layer, _)| !stored(*layer)).collect();
+        let known = self.stored.iter().map(|(layer, weight)| (*layer, Arc::clone(weight)));
+        let compressed = meter.compressed(&unknown, control)?;
+        Ok(known.fold(compressed, |model, (layer, weight)| model.with_weight(layer, weight)))
+    }
+
+    /// Measures with `work` over the evaluation text.
     pub(super) fn measure<T>(
         &self,
         task: &Task,
         work: impl FnOnce(&ModelMeter<'_>) -> Result<T, MeasureError>,
     ) -> Result<T, End> {
+        self.measure_over(EVALUATION_TEXT, task, work)
+    }
+
+    /// Measures with `work` over a text.
+    pub(super) fn measure_over<T>(
+        &self,
+        text: &str,
+        task: &Task,
+        work: impl FnOnce(&ModelMeter<'_>) -> Result<T, MeasureError>,
+    ) -> Result<T, End> {
         let failed = |error: &dyn std::fmt::Display| End::Failed(error.to_string());
         let Runnable { model, tokenizer } = &self.runnable;
-        let ids = tokenizer.encode_plain(EVALUATION_TEXT).map_err(|error| failed(&error))?;
+        let ids = tokenizer.encode_plain(text).map_err(|error| failed(&error))?;
         let text = CompareOptions { ids, bos: tokenizer.opening(), limit: Some(self.tokens) };
         let folder = self.locations.passes();
         let passes = folder.map(|folder| KeptPasses::new(folder, model, &self.checkpoint.fingerprint()));
@@ -100,6 +126,11 @@ impl Workbench {
         Ok(())
     }
 
+    /// Whether some plan is weighted by inputs.
+    pub(super) fn needs_statistics(&self) -> bool {
+        self.rows.iter().any(|row| !row.layer.fixed && row.plan.needs_statistics())
+    }
+
     fn measurable(&mut self) -> Result<&mut Project, String> {
         let reason = self.opened().and_then(|opened| opened.cannot_generate.clone());
         let Some(project) = &mut self.project else { return Err("no model is open".into()) };
@@ -127,6 +158,7 @@ impl Workbench {
             Wanted::Frontier => self.begin_frontier(),
             Wanted::Scan(mode) => self.begin_scan(mode),
             Wanted::Probes(probes, label) => self.begin_probes(probes, label),
+            Wanted::Comparison(text) => self.begin_comparison(text),
         }
     }
 
@@ -138,8 +170,11 @@ impl Workbench {
     /// What a job that begins now measures with.
     pub(super) fn metered(&self) -> Option<Metered> {
         let project = self.project.as_ref()?;
+        let plans = plans(&self.rows);
+        let stored = plans.iter().enumerate().filter_map(|(layer, plan)| Some((layer, self.stored(layer, *plan)?)));
         Some(Metered {
-            plans: plans(&self.rows),
+            stored: stored.collect(),
+            plans,
             checkpoint: Arc::clone(&project.checkpoint),
             runnable: project.runnable.clone()?,
             cache: self.cache.clone(),

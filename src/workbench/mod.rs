@@ -5,6 +5,7 @@
 //! hook must leave them be, and restore the terminal only for its own thread.
 
 mod calibrate;
+mod comparing;
 mod decompose;
 mod demo;
 mod draft;
@@ -35,6 +36,7 @@ mod state;
 mod tests;
 mod writing;
 
+pub use comparing::{Compared, ComparisonView};
 pub use demo::{CALIBRATION_TEXT, DEMO, EVALUATION_TEXT, PROBES, PROMPTS};
 pub use draft::{Draft, DraftError, DraftPlan};
 pub use frontier::FrontierView;

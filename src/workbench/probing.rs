@@ -55,8 +55,7 @@ impl Workbench {
     pub fn ask_probes(&mut self, file: &str) -> Result<(), String> {
         let probes = read(file)?;
         let wanted = Wanted::Probes(probes, file.to_owned());
-        let weighted = |row: &LayerRow| !row.layer.fixed && row.plan.needs_statistics();
-        if self.rows.iter().any(weighted) { self.begin_calibrated(wanted) } else { self.begin_measured(wanted) }
+        if self.needs_statistics() { self.begin_calibrated(wanted) } else { self.begin_measured(wanted) }
     }
 
     /// What was answered last.
@@ -73,17 +72,10 @@ impl Workbench {
     pub(super) fn begin_probes(&mut self, probes: Vec<Probe>, label: String) {
         let Some(metered) = self.metered() else { return };
         self.replace_job(self.probes.job);
-        // Layers as they are stored already, which may be no form that their plans would give.
-        let known = metered.plans.iter().enumerate().filter_map(|(at, plan)| Some((at, self.stored(at, *plan)?)));
-        let known: Vec<_> = known.collect();
         let name = format!("ask {} probes of {}", probes.len(), escaped(&label, 100));
         let job = self.jobs.spawn(JobKind::Probe, name, Vec::new(), move |task| {
             let report = metered.measure(task, |meter: &ModelMeter<'_>| {
-                let unknown = metered.plans.iter().copied().enumerate();
-                let unknown: Vec<_> = unknown.filter(|(at, _)| known.iter().all(|(other, _)| other != at)).collect();
-                let compressed = meter.compressed(&unknown, &task.control)?;
-                let known = known.iter().map(|(at, weight)| (*at, weight.clone()));
-                let compressed = known.fold(compressed, |model, (at, weight)| model.with_weight(at, weight));
+                let compressed = metered.compressed(meter, &task.control)?;
                 Ok(probe(meter.model, &compressed, metered.tokenizer(), &probes, &task.control)?)
             })?;
             let answers = ProbeAnswers { label, report, plans: metered.plans };

@@ -18,8 +18,8 @@ use super::rules::{PolicyFile, Rules};
 use super::run::ModelCell;
 use super::scan::Scan;
 use super::{
-    Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations, Message,
-    PLAN_TOKENS, ProbesView, Review, Severity, Source, Totals,
+    ComparisonView, Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations,
+    Message, PLAN_TOKENS, ProbesView, Review, Severity, Source, Totals,
 };
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Calibration, FactorCache, Plan};
@@ -139,6 +139,8 @@ pub struct Workbench {
     pub(super) scan: Option<Scan>,
     /// Answers to probes.
     pub(super) probes: ProbesView,
+    /// Both models over a text.
+    pub(super) comparison: ComparisonView,
     /// Tokens of the evaluation text that damages of plans are measured on.
     pub(super) plan_tokens: usize,
 }
@@ -171,6 +173,7 @@ impl Workbench {
             frontier: FrontierView::default(),
             scan: None,
             probes: ProbesView::default(),
+            comparison: ComparisonView::default(),
             plan_tokens: PLAN_TOKENS,
         }
     }
@@ -286,6 +289,7 @@ impl Workbench {
             Event::Proposed { job, label, found } => self.proposal_arrived(job, label, &found),
             Event::Frontier { job, point } => self.frontier_arrived(job, point),
             Event::Damage { job, layer, damage } => self.damage_arrived(job, layer, damage),
+            Event::Compared { job, found } => self.comparison_arrived(job, found),
             Event::Answered { job, answers } => self.answers_arrived(job, *answers),
             Event::Live { run, batch } if self.run == Some(run) => {
                 for event in batch {
@@ -310,6 +314,7 @@ impl Workbench {
         self.calibration_ended(job, &state);
         self.frontier_ended(job, &state);
         self.probes_ended(job);
+        self.comparison_ended(job);
         let reason = if let JobState::Failed(reason) = &state { Some(reason.clone()) } else { None };
         if let (Some((_, name)), Some(reason)) = (self.jobs.ended(job, state), reason) {
             self.messages.say(Severity::Error, &format!("{name}: {reason}"));
@@ -330,7 +335,7 @@ impl Workbench {
             JobKind::Probe,
         ]);
         (self.planning, self.review, self.frontier, self.scan) = (None, None, FrontierView::default(), None);
-        self.probes = ProbesView::default();
+        (self.probes, self.comparison) = (ProbesView::default(), ComparisonView::default());
         (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
         self.openings += 1;
         self.rows =

@@ -5,7 +5,7 @@ use rankscope::compress::Base;
 use rankscope::tui::app::Effect;
 use rankscope::tui::context::Context;
 use rankscope::tui::ui::{Dialog, Pane, Target};
-use rankscope::workbench::{JobState, Locations};
+use rankscope::workbench::{EVALUATION_TEXT, JobState, Locations};
 use std::time::Instant;
 
 use crate::support::Desk;
@@ -462,4 +462,44 @@ fn other_probes_are_typed_and_what_is_wrong_is_told_on_the_line() {
     desk.keys("r");
     assert!(desk.app.workbench.probes().job.is_some(), "the same file once more");
     desk.settle();
+}
+
+#[test]
+fn a_comparison_comes_part_by_part_is_scrolled_and_made_over_another_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("text.txt");
+    std::fs::write(&path, EVALUATION_TEXT.split_at(900).0).unwrap();
+    let mut desk = Desk::demo();
+    desk.app.workbench.measure_on(48);
+    desk.keys("v");
+    assert_eq!(desk.app.ui.context(), Context::Comparison);
+    assert!(
+        desk.screen(80, 24).contains("compare over the evaluation text")
+            && desk.screen(80, 24).contains("c cancel job")
+    );
+    desk.until(|workbench| workbench.comparison().found.is_some());
+    assert!(desk.screen(80, 24).contains("KLD                0 ± 0 nats"), "nothing is changed yet");
+    desk.keys("c");
+    desk.settle();
+    assert!(desk.app.workbench.comparison().job.is_none() && desk.app.workbench.comparison().found.is_some());
+    desk.keys("o");
+    desk.app.handle(&Event::Paste("no/such.txt".to_owned()), Instant::now());
+    desk.keys("<enter>");
+    assert!(desk.app.ui.field.as_ref().unwrap().error.as_ref().unwrap().contains("no/such.txt: "));
+    desk.keys("<esc>o");
+    desk.app.handle(&Event::Paste(path.display().to_string()), Instant::now());
+    desk.keys("<enter>");
+    let job = desk.app.workbench.comparison().job.unwrap();
+    desk.until(|workbench| workbench.comparison().found.as_ref().is_some_and(|found| found.text.is_some()));
+    desk.keys("r");
+    assert!(desk.app.workbench.comparison().job.is_some_and(|again| again != job), "the same text once more");
+    desk.keys("c");
+    desk.settle();
+    assert_eq!(desk.app.workbench.comparison().found.as_ref().unwrap().text, Some(path));
+    desk.screen(60, 16);
+    desk.keys("<end>");
+    let last = desk.app.facts.comparison_overflow;
+    assert!(last > 0 && matches!(desk.app.ui.dialog, Some(Dialog::Comparison(first)) if first == last));
+    desk.keys("v");
+    assert_eq!(desk.app.ui.context(), Context::Layers);
 }

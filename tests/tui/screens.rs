@@ -100,6 +100,21 @@ fn the_probes_that_changed() {
 }
 
 #[test]
+fn a_comparison_over_a_text() {
+    let mut desk = at_work();
+    desk.compare();
+    desk.keys("v");
+    snapshot!("comparison-60x16", desk.screen(60, 16));
+    snapshot!("comparison-120x36", desk.screen(120, 36));
+    desk.keys("<esc>u");
+    desk.settle();
+    desk.keys("v");
+    desk.screen(80, 24);
+    desk.keys("<end>");
+    snapshot!("comparison-stale-80x24", desk.screen(80, 24));
+}
+
+#[test]
 fn the_panel_predicts_what_the_plan_is_not_what_a_plain_one_would_be() {
     let mut desk = Desk::demo();
     desk.keys("jr8<enter><esc>");
@@ -122,6 +137,7 @@ fn no_size_is_too_small_or_too_large() {
     let mut desk = at_work();
     desk.propose();
     desk.chart();
+    desk.compare();
     for opened in [
         "",
         "s",
@@ -135,6 +151,7 @@ fn no_size_is_too_small_or_too_large() {
         "<esc>q",
         "<esc>V",
         "<esc>F",
+        "<esc>v",
         "<esc>P4<enter>",
     ] {
         desk.keys(opened);

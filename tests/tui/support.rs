@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use rankscope::compress::{Base, Budget, Plan, Sizes, Weighting};
 use rankscope::measure::{
-    ChangedProbe, FrontierKind, FrontierPoint, Mode, Priced, ProbeReport, Proposal, ProposedLayer, RightModel,
-    WithinBudget,
+    AttentionFigures, AttentionShift, ChangedProbe, Comparison, Drift, FrontierKind, FrontierPoint, Health, Kld,
+    LayerError, Mode, Perplexity, Priced, ProbeReport, Proposal, ProposedLayer, RightModel, TextOf, TextPair,
+    WithinBudget, Written,
 };
 use rankscope::tui::app::{App, Effect};
 use rankscope::tui::colour::Depth;
@@ -17,7 +18,7 @@ use rankscope::tui::scene::Scene;
 use rankscope::tui::theme::Theme;
 use rankscope::tui::ui::{Facts, Ui};
 use rankscope::tui::view;
-use rankscope::workbench::{Damage, JobState, Locations, PROMPTS, Source, Workbench};
+use rankscope::workbench::{Compared, Damage, JobState, Locations, PROMPTS, Source, Workbench};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -205,6 +206,62 @@ impl Desk {
         let changed = changed.into_iter().map(case).collect();
         let report = ProbeReport { count: 8, original: 0.875, compressed: 0.75, changed };
         self.app.workbench.take_answers("demo".to_owned(), report);
+        self.app.follow(Instant::now());
+    }
+
+    /// Shows a comparison as if it had been made with the plans as they are; its figures are made up, block 4 strays.
+    pub fn compare(&mut self) {
+        let rows = self.app.workbench.rows();
+        let drift = |block: usize| Drift {
+            block,
+            cosine: 1.0 - 1e-5 * (1 + block * block) as f64,
+            norm_ratio: if block == 4 { 2.31 } else { 1.0 + 0.002 * block as f64 },
+        };
+        let figures = |scale| AttentionFigures { entropy: 1.234, scale, top: 0.62 };
+        let shift = |block: usize| AttentionShift {
+            block,
+            original: figures(2.5),
+            compressed: figures(if block == 4 { 4.2 } else { 2.51 }),
+        };
+        let kld = Kld { mean: 2.1e-4, mean_se: 1.3e-5, median: 3e-5, p90: 4e-4, p99: 0.0031, p999: 0.021, max: 0.14 };
+        let perplexity = Perplexity { original: 1.4791, compressed: 1.4813, ratio: 1.00149, ratio_se: 0.00041 };
+        let comparison = Comparison {
+            tokens: 2040,
+            cosine: (0.999_871, 0.972_3),
+            mse: (0.0123, 0.0007),
+            kld,
+            delta_p: (-0.0012, 0.0093),
+            top1: (0.987, 0.0025),
+            perplexity,
+            drift: (0..6).map(drift).collect(),
+        };
+        let changed = rows.iter().filter(|row| row.layer.kind == rankscope::model::Kind::K);
+        let error = |(at, name): (usize, String)| LayerError { name, output_error: 0.31 / (1 + at) as f64 };
+        let layers = changed.map(|row| row.layer.name.clone()).enumerate().map(error).collect();
+        let text = |text: &str, looping| TextOf { text: text.to_owned(), tokens: 40, looping };
+        let pair = |divergence, compressed| TextPair {
+            prompt: "Wren loved her silver button very much.".to_owned(),
+            divergence,
+            original: text(" She took it to the farm, and there it was found.", false),
+            compressed,
+        };
+        let written = |loop_rate| Written { loop_rate, distinct_2: Some(0.93), distinct_3: Some(0.98) };
+        let health = Health {
+            prompts: 2,
+            max_tokens: 96,
+            original: written(0.0),
+            compressed: written(0.5),
+            median_divergence: 11.0,
+            same: 0.5,
+            texts: vec![
+                pair(None, text(" She took it to the farm, and there it was found.", false)),
+                pair(Some(5), text(" She took it to the\tbox, the box, the box, the box", true)),
+            ],
+        };
+        let plans = rows.iter().map(|row| row.plan).collect();
+        let attention = Some((0..6).map(shift).collect());
+        let found = Compared { text: None, comparison, attention, layers: Some(layers), health: Some(health), plans };
+        self.app.workbench.take_comparison(found);
         self.app.follow(Instant::now());
     }
 

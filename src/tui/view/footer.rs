@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use super::comparison;
 use super::frontier;
 use super::paint::{View, fit, width};
 use super::probes;
@@ -46,6 +47,7 @@ fn matters(view: &View<'_>, info: &Info) -> bool {
         Action::Stop => view.scene.live.running,
         Action::CancelJob if view.ui.context() == Context::Frontier => frontier::at_work(view).is_some(),
         Action::CancelJob if view.ui.context() == Context::Probes => probes::at_work(view).is_some(),
+        Action::CancelJob if view.ui.context() == Context::Comparison => comparison::at_work(view).is_some(),
         Action::EditPrompt => view.ui.context() == Context::Text,
         Action::Generate => !view.scene.live.running,
         Action::Undo => view.scene.unsaved && view.ui.context() != Context::Text,
@@ -106,6 +108,7 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
         Purpose::Budget => "Budget (40%, 900MB, 4.5bpw)".to_owned(),
         Purpose::Frontier => "Write the frontier to (.svg, .json)".to_owned(),
         Purpose::Probes => "Probes (JSON Lines of prompt, expected)".to_owned(),
+        Purpose::Text => "Text to compare over (empty: the evaluation text)".to_owned(),
         Purpose::Open => "Open (folder, file, owner/name, demo)".to_owned(),
     }
 }

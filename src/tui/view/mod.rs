@@ -2,6 +2,8 @@
 
 mod align;
 mod chart;
+mod comparison;
+mod comparison_lines;
 mod confirm;
 mod export_dialog;
 mod footer;
@@ -57,6 +59,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
         Some(Dialog::Export(form)) => export_dialog::render(&mut view, over, form),
         Some(Dialog::Review(chosen)) => review::render(&mut view, over, *chosen),
         Some(Dialog::Frontier(chosen)) => frontier::render(&mut view, over, *chosen),
+        Some(Dialog::Comparison(first)) => comparison::render(&mut view, over, *first),
         Some(Dialog::Probes(chosen)) => probes::render(&mut view, over, *chosen),
         Some(Dialog::Confirm(question)) => confirm::render(&mut view, over, question),
     }

@@ -1,6 +1,7 @@
 //! The workbench as a face drives it, without a screen.
 
 mod calibrating;
+mod comparing;
 mod exports;
 mod probing;
 mod reviewing;
