@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::write::tidy;
 use super::{WriteError, replace_file};
 
 /// Length of a key: a BLAKE3 digest in hexadecimal digits.
@@ -72,8 +73,10 @@ impl KeptFolder {
         Ok(())
     }
 
-    /// Removes the files that were not used for longest, until the rest fits; the newest stays.
+    /// Removes the files that were not used for longest, until the rest fits; the newest stays. What killed programs left
+    /// half-written goes too.
     pub fn make_room(&self) {
+        tidy(&self.folder, None);
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
             .flatten()

@@ -57,6 +57,26 @@ impl Interrupt {
         Ok(())
     }
 
+    /// Lets a write beyond the limit on a file's size fail like any other, instead of ending the program before it has
+    /// tidied up.
+    ///
+    /// # Errors
+    /// The system's.
+    #[cfg(unix)]
+    pub fn outlive_size_limits() -> std::io::Result<()> {
+        // A handler that does nothing: the signal then only makes the write fail.
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
+    }
+
+    /// Elsewhere such a write fails anyway.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    pub fn outlive_size_limits() -> std::io::Result<()> {
+        Ok(())
+    }
+
     /// Elsewhere Ctrl-C ends the program at once, as is usual there.
     ///
     /// # Errors

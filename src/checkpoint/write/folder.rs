@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::place::{holds_only_a_model, is_there, prepare, refuse_folder_of_inputs, resolved, sync_folder, temporary};
+use super::place::{
+    exchange, holds_only_a_model, is_there, prepare, refuse_folder_of_inputs, rename_new, resolved, sync_folder,
+};
 use super::safetensors::{check_length, header, shards, sort};
+use super::scratch::{self, Scratch};
 use super::{TensorSpec, WriteError};
 use crate::checkpoint::escaped;
 use crate::checkpoint::index::is_plain;
@@ -31,7 +34,7 @@ pub struct FolderWriter {
     /// The shard under way. Before `temporary`: it is closed before the folder goes.
     open: Option<(PathBuf, BufWriter<File>)>,
     files: BTreeMap<String, u64>,
-    temporary: TempDir,
+    temporary: Scratch<TempDir>,
 }
 
 #[derive(Debug)]
@@ -79,8 +82,7 @@ impl FolderWriter {
         sort(&mut specs)?;
         let shards = plan(&specs, metadata, shard_bytes)?;
         let (parent, name) = prepare(&target)?;
-        let temporary =
-            temporary(&format!(".{name}.part-"), 0o777).tempdir_in(parent).map_err(WriteError::io(&target))?;
+        let temporary = scratch::folder(&parent, &name).map_err(WriteError::io(&target))?;
         Ok(Self { target, force, specs, shards, next: 0, open: None, files: BTreeMap::new(), temporary })
     }
 
@@ -99,7 +101,7 @@ impl FolderWriter {
         let (spec, shard) =
             planned.ok_or_else(|| WriteError::Invalid("more tensors were given than were planned".to_owned()))?;
         check_length(spec, data)?;
-        let path = self.temporary.path().join(&shard.name);
+        let path = self.temporary.made.path().join(&shard.name);
         let fail = || WriteError::io(self.target.join(&shard.name));
         if self.open.is_none() {
             let mut file = BufWriter::new(File::create_new(&path).map_err(fail())?);
@@ -142,7 +144,7 @@ impl FolderWriter {
             file.write_all(data)?;
             close(&file)
         };
-        let bytes = write(self.temporary.path().join(name)).map_err(WriteError::io(self.target.join(name)))?;
+        let bytes = write(self.temporary.made.path().join(name)).map_err(WriteError::io(self.target.join(name)))?;
         self.files.insert(name.to_owned(), bytes);
         Ok(())
     }
@@ -161,10 +163,8 @@ impl FolderWriter {
         }
         control.check()?;
         let Self { target, force, files, temporary, .. } = self;
-        sync_folder(temporary.path()).map_err(WriteError::io(&target))?;
-        put_in_place(&temporary, &target, force)?;
-        // The rename took the temporary away: there is nothing left to remove.
-        let _ = temporary.keep();
+        sync_folder(temporary.made.path()).map_err(WriteError::io(&target))?;
+        put_in_place(temporary, &target, force)?;
         Ok(files.into_iter().collect())
     }
 
@@ -210,26 +210,71 @@ fn close(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-/// Renames the temporary to the target. What is there already goes aside first and is removed last; where the second
-/// rename fails it comes back.
-fn put_in_place(temporary: &TempDir, target: &Path, force: bool) -> Result<(), WriteError> {
+/// Puts the temporary where the target is to be. What is there already changes places with it, and is removed.
+fn put_in_place(temporary: Scratch<TempDir>, target: &Path, force: bool) -> Result<(), WriteError> {
+    let parent = target.parent().unwrap_or(target);
+    let made = temporary.made.path();
+    match rename_new(made, target) {
+        Ok(()) => {
+            // The rename took the temporary away: there is nothing left to remove.
+            let _ = temporary.made.keep();
+        }
+        Err(error) if !is_there(target) => return Err(WriteError::io(target)(error)),
+        Err(_) => {
+            // Once more: it may have come, or changed, while the tensors were written.
+            may_replace(target, force)?;
+            match exchange(made, target) {
+                Some(exchanged) => exchanged.map_err(WriteError::io(target))?,
+                None => replace_in_steps(made, target)?,
+            }
+        }
+    }
+    sync_folder(parent).map_err(WriteError::io(target))
+}
+
+/// Where two folders cannot change places at once: the old one goes aside first and is removed last, and comes back where
+/// the second rename fails.
+fn replace_in_steps(made: &Path, target: &Path) -> Result<(), WriteError> {
     let fail = || WriteError::io(target);
     let parent = target.parent().unwrap_or(target);
-    if !is_there(target) {
-        fs::rename(temporary.path(), target).map_err(fail())?;
-        return sync_folder(parent).map_err(fail());
-    }
-    // Once more: it may have come, or changed, while the tensors were written.
-    may_replace(target, force)?;
     let aside = tempfile::Builder::new().prefix(".replaced-").tempdir_in(parent).map_err(fail())?;
     let old = aside.path().join("old");
     fs::rename(target, &old).map_err(fail())?;
-    if let Err(error) = fs::rename(temporary.path(), target) {
+    if let Err(error) = fs::rename(made, target) {
         if fs::rename(&old, target).is_err() {
             // Better a stray folder than a lost one.
             let _ = aside.keep();
         }
         return Err(fail()(error));
     }
-    sync_folder(parent).map_err(fail())
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_replaced_at_once_or_in_steps() {
+        let room = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = room.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("model.safetensors"), name).unwrap();
+            path
+        };
+        let target = folder("target");
+        let held = || fs::read_to_string(target.join("model.safetensors")).unwrap();
+        replace_in_steps(&folder("steps"), &target).unwrap();
+        assert_eq!(held(), "steps");
+        assert!(replace_in_steps(&room.path().join("nowhere"), &target).is_err());
+        assert_eq!(held(), "steps");
+        let scratch = scratch::folder(room.path(), "target").unwrap();
+        fs::write(scratch.made.path().join("model.safetensors"), "at once").unwrap();
+        put_in_place(scratch, &target, true).unwrap();
+        assert_eq!(held(), "at once");
+        let scratch = scratch::folder(room.path(), "target").unwrap();
+        assert!(matches!(put_in_place(scratch, &target, false), Err(WriteError::Exists(_))));
+        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
+    }
 }

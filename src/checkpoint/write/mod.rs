@@ -2,12 +2,14 @@
 //!
 //! Everything is written to a temporary beside the target, every file is synced, then the temporary is renamed. What that
 //! does not promise: the rename itself is durable only once the parent folder reaches the disk (synced where the system
-//! lets us, and some disks lie); replacing a *folder* takes two renames, between which a crash leaves the old one under
-//! a hidden name beside the target; and a program that is killed leaves its temporary (`.NAME.part-*`) behind.
+//! lets us, and some disks lie); where a file system cannot let two folders change places, replacing a *folder* takes two
+//! renames, between which a crash leaves the old one under a hidden name beside the target; and a program that is killed leaves
+//! its temporary (`.NAME.part-*`) behind, which the next one that writes to the same place removes.
 
 mod folder;
 mod place;
 mod safetensors;
+mod scratch;
 mod single;
 
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use crate::control::Cancelled;
 
 pub use folder::FolderWriter;
 pub use safetensors::{TensorSpec, write_safetensors};
+pub(super) use scratch::tidy;
 pub use single::replace_file;
 
 /// Why writing failed; nothing half-written remains at the target.

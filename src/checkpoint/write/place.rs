@@ -82,15 +82,44 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// A builder of temporaries beside `name`, with the permissions that an ordinary file or folder would have.
-pub(super) fn temporary(prefix: &str, mode: u32) -> tempfile::Builder<'_, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(prefix);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
-    #[cfg(not(unix))]
-    let _ = mode;
-    builder
+/// Renames a folder to where nothing lies; the error is of kind `AlreadyExists` where something does.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match atomically(from, to, Rename::New) {
+        Some(renamed) => renamed,
+        None if is_there(to) => Err(io::ErrorKind::AlreadyExists.into()),
+        None => fs::rename(from, to),
+    }
+}
+
+/// Lets two folders change places at once; `None` where the system cannot do that.
+pub(super) fn exchange(one: &Path, other: &Path) -> Option<io::Result<()>> {
+    atomically(one, other, Rename::Exchange)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rename {
+    New,
+    Exchange,
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn atomically(from: &Path, to: &Path, how: Rename) -> Option<io::Result<()>> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    let flags = match how {
+        Rename::New => RenameFlags::NOREPLACE,
+        Rename::Exchange => RenameFlags::EXCHANGE,
+    };
+    match renameat_with(CWD, from, CWD, to, flags) {
+        // What a file system says that does not know the flags.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => None,
+        renamed => Some(renamed.map_err(io::Error::from)),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn atomically(_: &Path, _: &Path, _: Rename) -> Option<io::Result<()>> {
+    None
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::WriteError;
-use super::place::{is_there, prepare, refuse_inputs, resolved, sync_folder, temporary};
+use super::place::{is_there, prepare, refuse_inputs, resolved, sync_folder};
+use super::scratch;
 
 /// Writes one file by a synced temporary and a rename (this module's head says what that does not promise). Refuses an
 /// existing one unless `force`, any of `inputs` always. A link is followed: what it leads to is replaced.
@@ -31,8 +32,9 @@ pub fn replace_file(
     }
     let (folder, name) = prepare(&target)?;
     let fail = || WriteError::io(&target);
-    let mut file = temporary(&format!(".{name}.part-"), 0o666).tempfile_in(&folder).map_err(fail())?;
-    fill(&mut file, write).map_err(fail())?;
+    let mut scratch = scratch::file(&folder, &name).map_err(fail())?;
+    fill(&mut scratch.made, write).map_err(fail())?;
+    let file = scratch.made;
     if let Some(before) = before {
         fs::set_permissions(file.path(), before.permissions()).map_err(fail())?;
     }

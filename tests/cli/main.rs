@@ -1,65 +1,15 @@
 //! The program from outside: JSON, exit status, stderr.
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod export_faults;
+mod support;
+
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A place of its own for caches and outputs.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        std::fs::write(self.path(name), text).unwrap();
-        self.path(name).display().to_string()
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rankscope"));
-        for variable in ["HF_HOME", "HF_HUB_CACHE", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "RAYON_NUM_THREADS"] {
-            command.env_remove(variable);
-        }
-        command.env("HOME", self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command().args(args).output().unwrap()
-    }
-
-    /// The one JSON document of a command that succeeds.
-    fn json(&self, args: &[&str]) -> Value {
-        let output = self.run(&[args, &["--json"]].concat());
-        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// Exit status and stderr of a command that fails, and prints nothing.
-    fn failure(&self, args: &[&str]) -> (Option<i32>, String) {
-        let output = self.run(args);
-        assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
-        (output.status.code(), stderr(&output))
-    }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
-}
+use self::support::{Place, keys, stderr};
 
 const K_PROJ: &str = r#"{"rankscope_policy": 1, "rules": [{"match": "*k_proj*", "rank": 48}]}"#;
 const K_PROJ_OF_5: &str = "transformer.h.5.attn.attention.k_proj.weight";
@@ -201,7 +151,7 @@ fn logits_are_those_of_the_reference() {
 fn a_comparison_has_every_figure() {
     let place = Place::new();
     let policy = place.file("p.json", K_PROJ);
-    let probes: String = include_str!("../assets/text/probes.jsonl").split_inclusive('\n').take(2).collect();
+    let probes: String = include_str!("../../assets/text/probes.jsonl").split_inclusive('\n').take(2).collect();
     let probes = place.file("probes.jsonl", &probes);
     let document = place.json(&["compare", "demo", "--policy", &policy, "--tokens", "512", "--probes", &probes]);
     assert_eq!(
@@ -235,7 +185,7 @@ fn a_comparison_has_every_figure() {
 fn probes_that_only_one_model_answers_are_told() {
     let place = Place::new();
     let policy = place.file("p.json", &K_PROJ.replace("48", "12"));
-    let probes: String = include_str!("../assets/text/probes.jsonl").split_inclusive('\n').take(3).collect();
+    let probes: String = include_str!("../../assets/text/probes.jsonl").split_inclusive('\n').take(3).collect();
     let probes = place.file("probes.jsonl", &probes);
     let command = ["compare", "demo", "--policy", &policy, "--tokens", "128", "--probes", &probes];
     let document = place.json(&command);
@@ -563,7 +513,7 @@ fn an_interrupt_ends_with_130() {
     let place = Place::new();
     let policy = place.file("p.json", K_PROJ);
     // Long enough that the signal comes in the middle of it.
-    let text = place.file("text.txt", &include_str!("../assets/text/evaluation.txt").repeat(8));
+    let text = place.file("text.txt", &include_str!("../../assets/text/evaluation.txt").repeat(8));
     let mut child = place.command();
     let child = child.args(["compare", "--policy", &policy, "--text", &text]).stderr(std::process::Stdio::piped());
     let mut child = child.stdout(std::process::Stdio::null()).spawn().unwrap();
