@@ -2,6 +2,7 @@
 //! This room computes nothing.
 
 mod bytes;
+mod chat;
 mod error;
 mod file;
 mod folder;
@@ -20,6 +21,7 @@ mod tokenizer;
 mod write;
 
 pub use bytes::{Bytes, View};
+pub use chat::{ChatTemplate, Message};
 pub use error::CheckpointError;
 pub use kept::{KeptFolder, Unsound};
 pub use locate::locate;

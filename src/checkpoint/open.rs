@@ -12,7 +12,7 @@ use super::folder::{self, Weights};
 use super::gpt_files;
 use super::json::{kind_of, words};
 use super::remembered::Remembered;
-use super::{Bytes, CheckpointError, Tensor, Tokenizer, tensor};
+use super::{Bytes, ChatTemplate, CheckpointError, Tensor, Tokenizer, tensor};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -170,6 +170,20 @@ impl Checkpoint {
         let without =
             "text cannot be turned into tokens (inspecting the weights still works); copy it here, or give ids instead";
         Tokenizer::parse(&self.small(TOKENIZER, without)?)
+    }
+
+    /// How chats with this model are written.
+    ///
+    /// # Errors
+    /// No template there; files that are not what they should be.
+    pub fn chat_template(&self) -> Result<ChatTemplate, CheckpointError> {
+        match self.folder() {
+            Some(folder) => ChatTemplate::read(folder),
+            None => Err(CheckpointError::invalid(
+                &self.label,
+                "this model has no chat template; give the prompt as plain text",
+            )),
+        }
     }
 
     /// The content of a small file beside the weights; `without` says what its absence means.

@@ -193,6 +193,17 @@ pub struct PromptArg {
     pub ids: Option<Vec<u32>>,
 }
 
+/// How the text is put to the model.
+#[derive(Debug, Args)]
+pub struct ChatArg {
+    /// Take the prompt as what a user says, written as the model's chat template does it
+    #[arg(long, conflicts_with = "ids")]
+    pub chat: bool,
+    /// What the model is told before the chat
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub system: Option<String>,
+}
+
 /// `generate`.
 #[derive(Debug, Args)]
 pub struct GenerateArgs {
@@ -202,6 +213,8 @@ pub struct GenerateArgs {
     pub policy: PolicyArg,
     #[command(flatten)]
     pub prompt: PromptArg,
+    #[command(flatten)]
+    pub chat: ChatArg,
     /// At most this many new tokens
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub max_tokens: usize,
@@ -242,6 +255,8 @@ pub struct LogitsArgs {
     pub policy: PolicyArg,
     #[command(flatten)]
     pub prompt: PromptArg,
+    #[command(flatten)]
+    pub chat: ChatArg,
     /// The safetensors file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

@@ -42,7 +42,7 @@ struct Written {
 pub fn run(args: &GenerateArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open_for(&args.model.model, &args.policy)?;
     let model = session.load(&opened, &args.policy)?;
-    let (prompt_ids, tokenizer) = opened.prompt(&model, &args.prompt)?;
+    let (prompt_ids, tokenizer) = opened.prompt(&model, &args.prompt, &args.chat)?;
     non_finite(&opened.checkpoint).iter().for_each(warn);
     let control = session.interrupt.control();
     let stream = tokenizer.as_ref().map(|tokenizer| tokenizer.stream_after(&prompt_ids));

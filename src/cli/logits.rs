@@ -38,7 +38,7 @@ type Named = (&'static str, Vec<usize>, Vec<f32>);
 pub fn run(args: &LogitsArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open_for(&args.model.model, &args.policy)?;
     let model = session.load(&opened, &args.policy)?;
-    let (ids, _) = opened.prompt(&model, &args.prompt)?;
+    let (ids, _) = opened.prompt(&model, &args.prompt, &args.chat)?;
     let control = session.interrupt.control();
     let mut states = States::default();
     let sink: Option<&mut dyn Observer> = if args.hidden { Some(&mut states) } else { None };

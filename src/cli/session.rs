@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use globset::GlobBuilder;
 use rayon::prelude::*;
 
-use super::args::{CalibrationArg, Common, PolicyArg, PromptArg};
+use super::args::{CalibrationArg, ChatArg, Common, PolicyArg, PromptArg};
 use super::failure::{Several, Usage, warn};
 use super::interrupt::Interrupt;
 use super::output;
 use super::progress::Progress;
-use crate::checkpoint::{Checkpoint, Tokenizer};
+use crate::checkpoint::{Checkpoint, Message, Tokenizer};
 use crate::compress::{
     Calibration, FactorCache, Issue, Layout, Plan, Policy, PolicyError, Resolved, compressed_weight, resolve,
 };
@@ -247,16 +248,25 @@ impl Opened {
     /// The ids of what is to be continued, and the tokenizer; ids go without one.
     ///
     /// # Errors
-    /// A tokenizer that cannot be read, where text is given.
-    pub fn prompt(&self, model: &Model, prompt: &PromptArg) -> anyhow::Result<(Vec<u32>, Option<Tokenizer>)> {
-        match (&prompt.ids, &prompt.prompt) {
-            (Some(ids), _) => Ok((ids.clone(), self.tokenizer(model).ok())),
-            (None, text) => {
-                let tokenizer = self.tokenizer(model)?;
-                let ids = tokenizer.encode(text.as_deref().unwrap_or_default())?;
-                Ok((ids, Some(tokenizer)))
-            }
+    /// A tokenizer or chat template that cannot be read or used, where it is needed.
+    pub fn prompt(
+        &self,
+        model: &Model,
+        prompt: &PromptArg,
+        chat: &ChatArg,
+    ) -> anyhow::Result<(Vec<u32>, Option<Tokenizer>)> {
+        if let Some(ids) = &prompt.ids {
+            return Ok((ids.clone(), self.tokenizer(model).ok()));
         }
+        let tokenizer = self.tokenizer(model)?;
+        let text = prompt.prompt.as_deref().unwrap_or_default();
+        let ids = if chat.chat {
+            let messages = Message::asked(chat.system.as_deref(), text);
+            tokenizer.encode_plain(&self.checkpoint.chat_template()?.render(&messages, SystemTime::now())?)?
+        } else {
+            tokenizer.encode(text)?
+        };
+        Ok((ids, Some(tokenizer)))
     }
 
     /// Files that this command reads, and so never writes over.

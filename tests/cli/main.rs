@@ -118,6 +118,48 @@ fn ids_need_no_tokenizer() {
     assert_eq!(document["ids"].as_array().unwrap().len(), 4);
 }
 
+/// The demo in a folder of its own, with these files beside it.
+fn demo_folder(place: &Place, name: &str, files: &[(&str, &str)]) -> String {
+    let folder = place.path(name);
+    std::fs::create_dir(&folder).unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(Path::new("assets/demo").join(file), folder.join(file)).unwrap();
+    }
+    files.iter().for_each(|(file, text)| std::fs::write(folder.join(file), text).unwrap());
+    folder.display().to_string()
+}
+
+#[test]
+fn a_chat_is_written_by_the_models_template() {
+    let place = Place::new();
+    let template =
+        "{{ bos_token }}{% for m in messages %}{{ m.role ~ ': ' ~ m.content ~ '\\n' }}{% endfor %}assistant:";
+    let mut tokenizer: Value = serde_json::from_slice(&std::fs::read("assets/demo/tokenizer.json").unwrap()).unwrap();
+    let sequence = |id: &str, kind: u32| serde_json::json!({"Sequence": {"id": id, "type_id": kind}});
+    let end = "<|endoftext|>";
+    tokenizer["post_processor"] = serde_json::json!({"type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": end, "type_id": 0}}, sequence("A", 0)], "pair": [sequence("A", 0), sequence("B", 1)],
+        "special_tokens": {end: {"id": end, "ids": [0], "tokens": [end]}}});
+    let settings = serde_json::json!({"bos_token": {"content": end}, "chat_template": [{"name": "default", "template": template}]});
+    let files = [("tokenizer_config.json", &*settings.to_string()), ("tokenizer.json", &*tokenizer.to_string())];
+    let folder = demo_folder(&place, "chat", &files);
+    let ids = |args: &[&str]| {
+        let document = place.json(&[&["generate", &folder, "--max-tokens", "2"], args].concat());
+        document["prompt_ids"].clone()
+    };
+    // The template's own BOS is the only one; the post-processor adds its own to plain text.
+    let chat = ids(&["--prompt", "Hi", "--chat"]);
+    assert_eq!(chat, ids(&["--prompt", "user: Hi\nassistant:"]));
+    assert_eq!((&chat[0], chat[1] == chat[0]), (&0.into(), false));
+    let told = ids(&["--prompt", "Hi", "--chat", "--system", "Be brief."]);
+    assert_eq!(told, ids(&["--prompt", "system: Be brief.\nuser: Hi\nassistant:"]));
+    let (status, reason) = place.failure(&["generate", "--prompt", "Hi", "--chat"]);
+    assert!(status == Some(1) && reason.contains("no chat template"), "{reason}");
+    for wrong in [&["generate", "--ids", "1", "--chat"][..], &["generate", "--prompt", "Hi", "--system", "Be brief."]] {
+        assert_eq!(place.failure(wrong).0, Some(2), "{wrong:?}");
+    }
+}
+
 #[test]
 fn logits_are_those_of_the_reference() {
     let place = Place::new();

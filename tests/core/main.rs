@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 mod architecture;
+mod chat_templates;
 mod checkpoint_bad_files;
 mod checkpoint_write;
 mod compress_export;
