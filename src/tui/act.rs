@@ -5,7 +5,7 @@ use super::app::{App, Effect};
 use super::context::Context;
 use super::export_form::{ExportForm, Format};
 use super::theme::Theme;
-use super::ui::{Dialog, Menu, Metric, Pane, Purpose, Question, Then};
+use super::ui::{Dialog, Manner, Menu, Metric, Pane, Purpose, Question, Then};
 use super::view::map;
 use crate::measure::Mode;
 use crate::workbench::{GenerateOptions, PROMPTS, Severity};
@@ -138,6 +138,7 @@ impl App {
                 self.begin(Purpose::Prompt);
             }
             Action::NextPrompt => self.next_prompt(),
+            Action::Chat => self.switch_chat(),
             Action::Generate => self.generate(),
             Action::Stop => self.workbench.stop(),
             Action::Calibrate => self.calibrate(),
@@ -256,9 +257,26 @@ impl App {
         self.ui.lower = Pane::Text;
         self.workbench.generate(GenerateOptions {
             prompt: self.ui.prompt.clone(),
+            chat: self.ui.chats(),
             max_tokens: self.ui.max_tokens,
             sampling: self.ui.sampling,
         });
+    }
+
+    fn switch_chat(&mut self) {
+        match self.workbench.opened().map(|opened| opened.cannot_generate.as_ref().or(opened.cannot_chat.as_ref())) {
+            None => self.say(Severity::Warning, "no model is open yet"),
+            Some(Some(reason)) => {
+                let reason = reason.clone();
+                self.say(Severity::Warning, reason);
+            }
+            Some(None) => {
+                self.ui.manner = if self.ui.chats() { Manner::Text } else { Manner::Chat };
+                self.ui.lower = Pane::Text;
+                let what = if self.ui.chats() { "what a user says" } else { "text to go on with" };
+                self.say(Severity::Info, format!("the prompt is {what}; g writes"));
+            }
+        }
     }
 
     fn next_prompt(&mut self) {

@@ -120,6 +120,7 @@ actions! {
     Generate, 9, "write", "Lets both models write from the prompt, from the start.", [(PANES, "g")];
     Stop, 10, "stop", "Stops writing.", [(PANES, ".")];
     EditPrompt, 1, "prompt", "Edits the prompt.", [(PANES, "p"), (TEXT, "enter i")];
+    Chat, 0, "chat", "Takes the prompt as what a user says to the model, by its chat template, or as text to go on with.", [(PANES, "I")];
     NextPrompt, 0, "next prompt", "Takes the next sample prompt.", [(PANES, "n")];
     MaxTokens, 0, "length", "Asks for the most tokens to write.", [(PANES, "t")];
     Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];

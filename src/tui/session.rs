@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::app::App;
 use super::column::Column;
 use super::theme::Theme;
-use super::ui::{Metric, Pane};
+use super::ui::{Manner, Metric, Pane};
 use crate::workbench::{Draft, Severity, Workbench};
 
 impl App {
@@ -21,6 +21,7 @@ impl App {
             ("order", if ui.listing.falling { "falling" } else { "rising" }.to_owned()),
             ("theme", ui.theme.name.clone()),
             ("tokens", ui.max_tokens.to_string()),
+            ("prompt", ui.manner.name().to_owned()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
@@ -30,6 +31,7 @@ impl App {
     pub fn arrange_as(&mut self, words: &BTreeMap<String, String>, theme: bool) {
         let word = |key: &str| words.get(key).map(String::as_str);
         self.ui.map = word("view") == Some("map");
+        self.ui.manner = if word("prompt") == Some(Manner::Chat.name()) { Manner::Chat } else { Manner::Text };
         self.ui.lower = if word("lower") == Some("spectrum") { Pane::Spectrum } else { Pane::Text };
         if let Some(metric) = Metric::ALL.into_iter().find(|one| Some(one.name()) == word("figure")) {
             self.ui.metric = metric;
@@ -76,6 +78,9 @@ impl App {
         let model = (opened.label.clone(), self.workbench.rows().len(), self.workbench.totals().bytes_original);
         if self.shown_model.as_ref() == Some(&model) {
             return;
+        }
+        if opened.cannot_chat.is_some() {
+            self.ui.manner = Manner::Text;
         }
         self.shown_model = Some(model);
         self.ui.listing.cursor = 0;

@@ -90,6 +90,26 @@ impl Metric {
     }
 }
 
+/// How the prompt is put to the models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Manner {
+    /// As text to go on with.
+    #[default]
+    Text,
+    /// As what a user says, by the chat template.
+    Chat,
+}
+
+impl Manner {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Chat => "chat",
+        }
+    }
+}
+
 /// What a line of text is typed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -236,6 +256,8 @@ pub struct Ui {
     pub field: Option<Field>,
     /// The prompt.
     pub prompt: String,
+    /// How the prompt is put to the models.
+    pub manner: Manner,
     /// The most new tokens.
     pub max_tokens: usize,
     /// How tokens are chosen.
@@ -271,6 +293,7 @@ impl Ui {
             dialog: None,
             field: None,
             prompt: prompt.to_owned(),
+            manner: Manner::Text,
             max_tokens: 120,
             sampling: Sampling::default(),
             text_scroll: 0,
@@ -304,6 +327,11 @@ impl Ui {
     pub fn is_stale(&self, scene: &Scene<'_>) -> bool {
         let plans = scene.rows.iter().map(|row| row.plan);
         !scene.live.running && scene.live.means.count > 0 && !plans.eq(self.written_with.iter().copied())
+    }
+
+    /// Whether the prompt is what a user says in a chat.
+    pub fn chats(&self) -> bool {
+        self.manner == Manner::Chat
     }
 
     /// Gives the focus to a pane.

@@ -75,7 +75,7 @@ impl Export {
 
     /// Mean KLD of the exported folder against the live compressed model, where the model runs.
     fn rounding(&self, task: &Task) -> Result<Option<f64>, End> {
-        let Some(Runnable { model, tokenizer }) = &self.runnable else { return Ok(None) };
+        let Some(Runnable { model, tokenizer, .. }) = &self.runnable else { return Ok(None) };
         let mut live = model.clone();
         for (index, (layer, plan)) in
             self.layers.iter().zip(&self.plans).enumerate().filter(|(_, (_, plan))| !plan.is_dense())

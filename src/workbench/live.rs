@@ -45,6 +45,8 @@ pub struct LiveMeans {
 pub struct LiveView {
     /// The prompt of this run.
     pub prompt: String,
+    /// Whether it was put into a chat.
+    pub chat: bool,
     /// Whether it is still running.
     pub running: bool,
     /// The original's text.
@@ -100,8 +102,8 @@ impl LiveMeans {
 
 impl LiveView {
     /// A run that just began.
-    pub(super) fn begun(prompt: String) -> Self {
-        Self { prompt, running: true, ..Self::default() }
+    pub(super) fn begun(prompt: String, chat: bool) -> Self {
+        Self { prompt, chat, running: true, ..Self::default() }
     }
 
     /// Takes in what happened.
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_first_difference_is_found_whoever_leads() {
-        let mut view = LiveView::begun("p".into());
+        let mut view = LiveView::begun("p".into(), false);
         for (side, id) in [(Side::Original, 1), (Side::Original, 2), (Side::Compressed, 1), (Side::Compressed, 9)] {
             token(&mut view, side, id);
         }
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn means_and_held_back_text_are_folded() {
-        let mut view = LiveView::begun("p".into());
+        let mut view = LiveView::begun("p".into(), false);
         let stats =
             |kld, top1| PositionStats { cosine: 1.0, mse: kld, kld, top1, delta_p: None, nll: None, rank_of_best: 0 };
         view.fold(LiveEvent::Stats(stats(0.5, true)));

@@ -85,7 +85,7 @@ impl Metered {
         work: impl FnOnce(&ModelMeter<'_>) -> Result<T, MeasureError>,
     ) -> Result<T, End> {
         let failed = |error: &dyn std::fmt::Display| End::Failed(error.to_string());
-        let Runnable { model, tokenizer } = &self.runnable;
+        let Runnable { model, tokenizer, .. } = &self.runnable;
         let ids = tokenizer.encode_plain(text).map_err(|error| failed(&error))?;
         let text = CompareOptions { ids, bos: tokenizer.opening(), limit: Some(self.tokens) };
         let folder = self.locations.passes();

@@ -8,7 +8,7 @@ use super::jobs::{End, Task};
 use super::plans::stored_plan;
 use super::rules::{Notice, PolicyFile, Rules, errors};
 use super::{Locations, Opened, Severity, Source};
-use crate::checkpoint::{Checkpoint, Tokenizer, escaped};
+use crate::checkpoint::{ChatTemplate, Checkpoint, Tokenizer, escaped};
 use crate::compress::{Plan, Policy};
 use crate::model::{CompressedLinear, Layer, Model, StoredLayer, layers_of, stored_layers};
 
@@ -26,6 +26,8 @@ pub(super) struct Request {
 pub(super) struct Runnable {
     pub(super) model: Model,
     pub(super) tokenizer: Arc<Tokenizer>,
+    /// How chats are written, or why they cannot be.
+    pub(super) chat: Arc<Result<ChatTemplate, String>>,
 }
 
 /// An opened model, on its way to the screen's thread.
@@ -122,6 +124,7 @@ impl Loaded {
             label: escaped(&label, 200),
             family,
             cannot_generate,
+            cannot_chat: runnable.as_ref().and_then(|runnable| runnable.chat.as_ref().as_ref().err().cloned()),
             parameters: checkpoint.tensors().iter().map(|tensor| tensor.elements() as u64).sum(),
             blocks: layers.iter().filter_map(|layer| layer.block).max().map_or(0, |block| block + 1),
             context: runnable.as_ref().map(|runnable| runnable.model.architecture().context),
@@ -229,7 +232,10 @@ fn runnable(checkpoint: &Checkpoint) -> (Option<String>, Option<Runnable>, Optio
     let family = Some(model.architecture().family.to_owned());
     let tokenizer = checkpoint.tokenizer().map_err(|error| error.to_string());
     match tokenizer.and_then(|found| model.check_tokenizer(&found).map(|()| found).map_err(|error| error.to_string())) {
-        Ok(tokenizer) => (family, Some(Runnable { model, tokenizer: Arc::new(tokenizer) }), None),
+        Ok(tokenizer) => {
+            let chat = Arc::new(checkpoint.chat_template().map_err(|error| error.to_string()));
+            (family, Some(Runnable { model, tokenizer: Arc::new(tokenizer), chat }), None)
+        }
         Err(reason) => (family, None, Some(reason)),
     }
 }

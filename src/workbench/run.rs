@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::GenerateOptions;
 use super::events::Event;
@@ -12,7 +12,7 @@ use super::follow::Follower;
 use super::jobs::{End, StopOthers, Task};
 use super::live::{LiveEvent, LiveToken, Side};
 use super::open::Runnable;
-use crate::checkpoint::TextStream;
+use crate::checkpoint::{Message, TextStream};
 use crate::measure::{Loop, find_loop};
 use crate::model::{CompressedLinear, Model, ModelError, Sampler};
 
@@ -105,8 +105,7 @@ impl Run {
     }
 
     fn start(&self) -> Result<Start, End> {
-        let encoded = self.original.tokenizer.encode(&self.options.prompt);
-        let prompt = encoded.map_err(|error| End::Failed(error.to_string()))?;
+        let prompt = self.prompt().map_err(End::Failed)?;
         let architecture = self.original.model.architecture();
         let (tokens, context) = (prompt.len(), architecture.context);
         if prompt.is_empty() {
@@ -120,6 +119,20 @@ impl Run {
         let limit_reason = if self.options.max_tokens <= fit { "length" } else { "context" };
         let waiting = (WAITING_BYTES / (4 * architecture.vocabulary.max(1))).clamp(8, 4096);
         Ok(Start { prompt, limit: self.options.max_tokens.min(fit), limit_reason, waiting })
+    }
+
+    /// The ids of the prompt, as text to go on with or as what is said in a chat.
+    fn prompt(&self) -> Result<Vec<u32>, String> {
+        let Runnable { tokenizer, chat, .. } = &self.original;
+        let GenerateOptions { prompt, chat: asked, .. } = &self.options;
+        let encoded = if *asked {
+            let template = chat.as_ref().as_ref().map_err(Clone::clone)?;
+            let text = template.render(&Message::asked(None, prompt), SystemTime::now());
+            text.and_then(|text| tokenizer.encode_plain(&text))
+        } else {
+            tokenizer.encode(prompt)
+        };
+        encoded.map_err(|error| error.to_string())
     }
 
     fn write_original(&self, start: &Start, task: &Task, positions: &SyncSender<Position>) -> Result<(), End> {

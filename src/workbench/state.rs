@@ -44,6 +44,8 @@ pub struct Opened {
     pub family: Option<String>,
     /// Why it cannot write text, if so (no config, unknown family, no tokenizer).
     pub cannot_generate: Option<String>,
+    /// Why the prompt cannot be put into a chat, if so (no chat template).
+    pub cannot_chat: Option<String>,
     /// Parameters of all tensors.
     pub parameters: u64,
     /// Blocks.
@@ -59,6 +61,8 @@ pub struct Opened {
 pub struct GenerateOptions {
     /// The prompt.
     pub prompt: String,
+    /// Whether it is what a user says, to be written by the model's chat template.
+    pub chat: bool,
     /// At most this many new tokens.
     pub max_tokens: usize,
     /// Sampling (same seed in both panes).

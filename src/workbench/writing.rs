@@ -17,7 +17,7 @@ impl Workbench {
     pub fn generate(&mut self, options: GenerateOptions) {
         self.stop();
         self.run = None;
-        self.live = LiveView::begun(options.prompt.clone());
+        self.live = LiveView::begun(options.prompt.clone(), options.chat);
         let able = self.project.as_ref().and_then(|project| project.runnable.clone().zip(project.compressed.clone()));
         let Some((original, compressed)) = able else {
             let reason = self

@@ -503,3 +503,39 @@ fn a_comparison_comes_part_by_part_is_scrolled_and_made_over_another_text() {
     desk.keys("v");
     assert_eq!(desk.app.ui.context(), Context::Layers);
 }
+
+#[test]
+fn the_prompt_is_put_into_a_chat() {
+    let mut desk = Desk::chatting();
+    desk.keys("t8<enter>");
+    desk.app.ui.prompt = "Who found it?".to_owned();
+    desk.keys("I");
+    assert!(desk.app.ui.chats() && desk.screen(120, 36).contains("User Who found it?"));
+    desk.keys("g");
+    desk.settle();
+    let live = desk.app.workbench.live();
+    let answer = live.original.tokens.clone();
+    assert!(live.chat && answer.len() == 8, "{:?}", live.error);
+    desk.keys("Ip<ctrl-u><lt>user> Who found it? <lt>assistant><enter>");
+    desk.settle();
+    let live = desk.app.workbench.live();
+    assert!(!live.chat && live.prompt == "<user> Who found it? <assistant>");
+    assert_eq!(live.original.tokens, answer);
+}
+
+#[test]
+fn without_a_template_there_is_no_chat() {
+    let mut desk = Desk::demo();
+    desk.keys("I");
+    assert!(!desk.app.ui.chats());
+    assert!(desk.app.ui.toast.as_ref().unwrap().text.contains("no chat template"), "{:?}", desk.app.ui.toast);
+    let mut desk = Desk::chatting();
+    desk.keys("I");
+    let kept = desk.app.arrangement();
+    let mut other = Desk::chatting();
+    other.app.arrange_as(&kept, false);
+    assert!(other.app.ui.chats());
+    other.keys("o<ctrl-u>demo<enter>");
+    other.settle();
+    assert!(!other.app.ui.chats(), "the model opened now has no template");
+}

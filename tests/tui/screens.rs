@@ -50,6 +50,16 @@ fn panes_and_dialogs() {
 }
 
 #[test]
+fn a_chat() {
+    let mut desk = Desk::chatting();
+    desk.app.ui.prompt = "Where did Wren find the button?".to_owned();
+    desk.keys("It24<enter><esc>g");
+    desk.settle();
+    desk.keys("<esc><esc>");
+    snapshot!("chat-80x24", desk.screen(80, 24));
+}
+
+#[test]
 fn a_proposal_under_review() {
     let mut desk = at_work();
     desk.propose();

@@ -1,5 +1,6 @@
 //! A desk: the demo model open in a workbench, a screen on it, and a person who types.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -21,13 +22,19 @@ use rankscope::tui::view;
 use rankscope::workbench::{Compared, Damage, JobState, Locations, PROMPTS, Source, Workbench};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Desk {
     pub app: App,
     wakes: Receiver<()>,
+    /// Lies there as long as the desk stands.
+    folder: Option<TempDir>,
 }
+
+/// A template without line breaks, so that its text can be typed.
+const CHAT: &str = "{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}<assistant>";
 
 impl Desk {
     /// The demo, opened and decomposed.
@@ -41,9 +48,26 @@ impl Desk {
         let theme = Theme::embedded("dark", Depth::True).unwrap();
         let ui = Ui::new(theme, PROMPTS.lines().next().unwrap());
         let app = App::new(Workbench::new(locations.clone(), wake), ui, Depth::True, locations);
-        let mut desk = Self { app, wakes };
+        let mut desk = Self { app, wakes, folder: None };
         desk.app.workbench.open(Source::Demo, None, None);
         desk.settle();
+        desk
+    }
+
+    /// The demo in a folder that has a chat template.
+    pub fn chatting() -> Self {
+        let mut desk = Self::demo();
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("chatty");
+        std::fs::create_dir(&model).unwrap();
+        for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo").join(file);
+            std::fs::copy(from, model.join(file)).unwrap();
+        }
+        std::fs::write(model.join("chat_template.jinja"), CHAT).unwrap();
+        desk.app.workbench.open(Source::Path(model), None, None);
+        desk.settle();
+        desk.folder = Some(folder);
         desk
     }
 

@@ -39,7 +39,7 @@ pub fn render(view: &mut View<'_>, area: Rect) {
 }
 
 fn prompt(view: &mut View<'_>, area: Rect) {
-    let label = "Prompt ";
+    let label = if view.ui.chats() { "User " } else { "Prompt " };
     let start = view.put(area.x + 1, area.y, area.right(), label, Role::Dim);
     let room = usize::from(area.right().saturating_sub(start + 1));
     let field = view.ui.field.as_ref().filter(|field| field.purpose == Purpose::Prompt);
@@ -47,7 +47,8 @@ fn prompt(view: &mut View<'_>, area: Rect) {
         let input = field.input.clone();
         line_input(view, start, area.y, area.right().saturating_sub(1), &input);
     } else {
-        let stale = !view.scene.live.prompt.is_empty() && view.scene.live.prompt != view.ui.prompt;
+        let written = (&view.scene.live.prompt, view.scene.live.chat);
+        let stale = !written.0.is_empty() && written != (&view.ui.prompt, view.ui.chats());
         let text = if stale { format!("{} (g writes it)", view.ui.prompt) } else { view.ui.prompt.clone() };
         let harmless: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         view.put(start, area.y, area.right(), &fit(&harmless, room), Role::Text);
@@ -162,7 +163,8 @@ fn pieces(live: &LiveView, compressed: bool) -> Vec<Piece> {
     let own = if compressed { &live.compressed } else { &live.original };
     let first = live.first_difference.unwrap_or(usize::MAX);
     let shared = shared_from(live, first, compressed);
-    let mut pieces = vec![(live.prompt.clone(), Role::Prompt)];
+    let asked = if live.chat { format!("{}\n", live.prompt) } else { live.prompt.clone() };
+    let mut pieces = vec![(asked, Role::Prompt)];
     for (index, token) in own.tokens.iter().enumerate() {
         let mut markers = Vec::new();
         if index == first {
@@ -222,6 +224,7 @@ pub fn summary(view: &View<'_>) -> String {
         Some(temperature) if temperature > 0.0 => format!("temperature {temperature}, seed {}", view.ui.sampling.seed),
         _ => "greedy".to_owned(),
     };
+    let sampling = if view.ui.chats() { format!("chat · {sampling}") } else { sampling };
     let ended = live.original.ended.is_some() && live.compressed.ended.is_some();
     let state = match (live.running, ended) {
         _ if view.ui.is_stale(view.scene) => "plans changed: g rewrites",

@@ -82,7 +82,7 @@ impl Bench {
 
 fn prompt(max_tokens: usize) -> GenerateOptions {
     let prompt = PROMPTS.lines().next().unwrap().to_owned();
-    GenerateOptions { prompt, max_tokens, sampling: Sampling::default() }
+    GenerateOptions { prompt, chat: false, max_tokens, sampling: Sampling::default() }
 }
 
 fn ids(pane: &Pane) -> Vec<u32> {
