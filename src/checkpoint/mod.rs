@@ -11,6 +11,8 @@ mod header;
 mod index;
 mod json;
 mod kept;
+#[cfg(test)]
+mod kinds;
 mod locate;
 mod open;
 mod remembered;

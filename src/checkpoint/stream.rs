@@ -77,39 +77,18 @@ mod tests {
     use std::sync::LazyLock;
 
     use proptest::prelude::*;
-    use serde_json::{Value, json};
 
+    use super::super::kinds::{self, sentencepiece};
     use super::*;
 
+    /// One tokenizer of every kind.
+    fn every() -> Vec<(&'static str, Tokenizer)> {
+        static EVERY: LazyLock<Vec<(&str, Tokenizer)>> = LazyLock::new(kinds::every);
+        EVERY.clone()
+    }
+
     fn demo() -> Tokenizer {
-        static DEMO: LazyLock<Tokenizer> =
-            LazyLock::new(|| Tokenizer::parse(include_bytes!("../../assets/demo/tokenizer.json")).unwrap());
-        DEMO.clone()
-    }
-
-    /// A tokenizer over `tokens`, the first of which is special.
-    fn of(model: &str, tokens: &[&str], decoder: &Value) -> Tokenizer {
-        let vocabulary: serde_json::Map<String, Value> =
-            tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id.into())).collect();
-        let special = json!({"id": 0, "content": tokens[0], "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true});
-        let mut model = json!({"type": model, "vocab": vocabulary, "unk_token": tokens[0]});
-        model["merges"] = json!([]);
-        model["continuing_subword_prefix"] = json!("##");
-        model["max_input_chars_per_word"] = json!(100);
-        let whole = json!({"version": "1.0", "added_tokens": [special], "decoder": decoder, "model": model});
-        Tokenizer::parse(whole.to_string().as_bytes()).unwrap()
-    }
-
-    /// As models of `SentencePiece` are converted: byte fallback, spaces as ▁, the first one dropped.
-    fn sentencepiece() -> Tokenizer {
-        let decoder = json!({"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"}, {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]});
-        let tokens =
-            ["<s>", "▁", "▁▁▁", "▁the", "the", "é", "<0xE2>", "<0x82>", "<0xAC>", "<0x0A>", "<0xFF>", "€", "."];
-        of("BPE", &tokens, &decoder)
+        every().remove(0).1
     }
 
     fn joined(tokenizer: &Tokenizer, ids: &[u32]) -> String {
@@ -180,42 +159,33 @@ mod tests {
         fn a_text_after_a_prompt_is_what_it_adds(
             choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40), cut in any::<prop::sample::Index>()
         ) {
-            for tokenizer in [demo(), sentencepiece()] {
+            for (kind, tokenizer) in every() {
                 let ids: Vec<u32> = choices.iter().map(|c| c.index(tokenizer.id_bound() + 1) as u32).collect();
                 let (prompt, new) = ids.split_at(cut.index(ids.len() + 1));
                 let (before, whole) = (tokenizer.decode(prompt), tokenizer.decode(&ids));
                 // Bytes that make no character with the prompt's change its text: nothing is added to that.
                 if let Some(added) = whole.strip_prefix(&before).filter(|_| !before.ends_with('\u{fffd}')) {
-                    prop_assert_eq!(continued(&tokenizer, prompt, new), added, "{:?} {:?}", prompt, new);
+                    prop_assert_eq!(continued(&tokenizer, prompt, new), added, "{}: {:?} {:?}", kind, prompt, new);
                 }
             }
         }
 
         #[test]
         fn joined_pieces_equal_the_whole_decoded(choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40)) {
-            let words = ["[S]", "a", "##b", "do", "not", "n", "'", "t", ".", "##s"];
-            let tokenizers = [
-                demo(),
-                sentencepiece(),
-                of("WordLevel", &words, &Value::Null),
-                of("WordPiece", &words, &json!({"type": "WordPiece", "prefix": "##", "cleanup": true})),
-                of("BPE", &["<s>", "▁", "▁a", "b▁", "c"],
-                    &json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true})),
-                of("BPE", &["<s>", "a</w>", "b", "c</w>"], &json!({"type": "BPEDecoder", "suffix": "</w>"})),
-            ];
-            for tokenizer in tokenizers {
+            for (kind, tokenizer) in every() {
                 // One more than there are: an id without a token.
                 let ids: Vec<u32> = choices.iter().map(|c| c.index(tokenizer.id_bound() + 1) as u32).collect();
-                prop_assert_eq!(joined(&tokenizer, &ids), tokenizer.decode(&ids), "{:?}", ids);
+                prop_assert_eq!(joined(&tokenizer, &ids), tokenizer.decode(&ids), "{}: {:?}", kind, ids);
             }
         }
 
         #[test]
         fn any_text_streams_as_it_decodes(text in "\\PC{0,40}") {
-            let tokenizer = demo();
-            let ids = tokenizer.encode_plain(&text).unwrap();
-            prop_assert_eq!(&joined(&tokenizer, &ids), &tokenizer.decode(&ids));
-            prop_assert_eq!(joined(&tokenizer, &ids), text);
+            for (kind, tokenizer) in every() {
+                let ids = tokenizer.encode_plain(&text).unwrap();
+                prop_assert_eq!(joined(&tokenizer, &ids), tokenizer.decode(&ids), "{}", kind);
+            }
+            prop_assert_eq!(joined(&demo(), &demo().encode_plain(&text).unwrap()), text);
         }
     }
 }
