@@ -8,6 +8,7 @@ use clap_complete::Shell;
 pub use super::arg_values::{BaseArg, FactorsArg, LayoutArg, ModeArg, SchemaFile, WeightingArg};
 use super::arg_values::{at_least_one, non_negative, share, size};
 use crate::compress::{Budget, Plan};
+use crate::linalg::Arithmetic;
 use crate::model::Sampling;
 use crate::workbench::PLAN_TOKENS;
 
@@ -212,6 +213,8 @@ pub struct GenerateArgs {
     #[command(flatten)]
     pub policy: PolicyArg,
     #[command(flatten)]
+    pub fast: FastArg,
+    #[command(flatten)]
     pub prompt: PromptArg,
     #[command(flatten)]
     pub chat: ChatArg,
@@ -220,6 +223,21 @@ pub struct GenerateArgs {
     pub max_tokens: usize,
     #[command(flatten)]
     pub sampling: SamplingArgs,
+}
+
+/// How products are computed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct FastArg {
+    /// Round inputs to INT8 where weights are INT8 or INT4: faster; its cost in KLD is told
+    #[arg(long)]
+    pub fast: bool,
+}
+
+impl FastArg {
+    /// The arithmetic.
+    pub fn arithmetic(self) -> Arithmetic {
+        if self.fast { Arithmetic::Fast } else { Arithmetic::Exact }
+    }
 }
 
 /// How tokens are chosen.
@@ -275,6 +293,8 @@ pub struct CompareArgs {
     pub model: ModelArg,
     #[command(flatten)]
     pub policy: PolicyArg,
+    #[command(flatten)]
+    pub fast: FastArg,
     /// Compare with this model instead, of the same vocabulary
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["policy", "original"])]
     pub with: Option<String>,
@@ -424,6 +444,8 @@ pub struct BenchArgs {
     pub model: ModelArg,
     #[command(flatten)]
     pub policy: PolicyArg,
+    #[command(flatten)]
+    pub fast: FastArg,
     /// Tokens of the prompt
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one)]
     pub prompt_tokens: usize,

@@ -3,15 +3,27 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::args::{BenchArgs, CalibrationArg};
-use super::output::{self, Table};
+use super::output::{self, Table, fast_line};
 use super::session::Session;
-use crate::measure::{BenchOptions, BenchReport, Timing, bench};
+use crate::measure::{BenchOptions, BenchReport, CompareOptions, FastCost, Timing, bench, bench_prompt, fast_cost};
 use crate::model::{CompressedLinear, Model, ModelError};
 use crate::workbench::Source;
 
 /// Layers as a policy stores them, by index.
 type Weights = Vec<(usize, Arc<CompressedLinear>)>;
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Document {
+    #[serde(flatten)]
+    report: BenchReport,
+    /// Fast arithmetic against exact over the prompt, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fast: Option<FastCost>,
+}
+
 /// What a row of the table shows of a model.
 type Cell = fn(&Timing) -> String;
 
@@ -24,8 +36,10 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
     let options = BenchOptions { prompt_tokens, max_tokens, runs };
     let (policy, given) = (args.policy.policy.as_deref(), &args.model.model);
     let first = args.policy.original.as_ref().unwrap_or(given);
-    let load =
-        |name: &str| -> Result<Model, ModelError> { Model::load(&Source::parse(name).open(&session.locations)?) };
+    let load = |name: &str| -> Result<Model, ModelError> {
+        let model = Model::load(&Source::parse(name).open(&session.locations)?)?;
+        Ok(model.with_arithmetic(args.fast.arithmetic()))
+    };
     let weights =
         policy.map(|path| weights(session, first, path, &args.policy.statistics)).transpose()?.unwrap_or_default();
     let mut original = || load(first);
@@ -39,7 +53,15 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
     let (control, progress) = session.phase("measuring");
     let report = bench(&mut original, if both { Some(&mut compressed) } else { None }, options, &control)?;
     drop(progress);
-    if session.common.json { output::json(&report) } else { output::print(&text(&report)) }
+    let cost = |model: Model| {
+        let (control, _progress) = session.phase("comparing with exact arithmetic");
+        let ids = bench_prompt(prompt_tokens, model.architecture().vocabulary);
+        fast_cost(&model, &CompareOptions { ids, bos: None, limit: Some(model.architecture().context) }, &control)
+    };
+    let fast =
+        args.fast.fast.then(|| -> anyhow::Result<_> { Ok(cost(if both { compressed()? } else { original()? })?) });
+    let document = Document { report, fast: fast.transpose()? };
+    if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
 }
 
 /// The layers that a policy changes, encoded once: what is measured is running them, not making them.
@@ -53,7 +75,7 @@ fn weights(session: &Session, model: &str, policy: &Path, statistics: &Calibrati
     Ok(changed.map(|(index, (_, weight))| (index, Arc::clone(weight))).collect())
 }
 
-fn text(report: &BenchReport) -> String {
+fn text(Document { report, fast }: &Document) -> String {
     let mut table = Table::new(&["", ">original", ">compressed"]);
     let rows: [(&str, Cell); 8] = [
         ("load", |t| format!("{} s", output::figure(t.load_s))),
@@ -76,5 +98,6 @@ fn text(report: &BenchReport) -> String {
         table.row(vec![name.to_owned(), cell(&report.original), second]);
     }
     let bandwidth = output::bytes(report.bandwidth_bytes_per_s as u64);
-    format!("{} threads, memory reads {bandwidth}/s\n{}", report.threads, table.text())
+    let fast = fast.as_ref().map(|cost| fast_line(cost) + "\n").unwrap_or_default();
+    format!("{} threads, memory reads {bandwidth}/s\n{}{fast}", report.threads, table.text())
 }

@@ -11,8 +11,8 @@ use super::output;
 use super::session::{Opened, Session, bits_per_weight, read_text};
 use crate::checkpoint::Tokenizer;
 use crate::measure::{
-    AttentionShift, CompareOptions, Comparison, Drift, Health, KeptPasses, Kld, LayerError, Perplexity, Probe,
-    ProbeReport, Reference, attention_shift, compare, health, layer_errors, parse_probes, probe,
+    AttentionShift, CompareOptions, Comparison, Drift, FastCost, Health, KeptPasses, Kld, LayerError, Perplexity,
+    Probe, ProbeReport, Reference, attention_shift, compare, fast_cost, health, layer_errors, parse_probes, probe,
 };
 use crate::model::Model;
 use crate::workbench::{EVALUATION_TEXT, PROBES, PROMPTS};
@@ -35,6 +35,8 @@ pub(super) struct Document {
     pub(super) bits_per_weight: Option<f64>,
     pub(super) drift: Vec<Drift>,
     pub(super) probes: Option<ProbeReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fast: Option<FastCost>,
     #[serde(flatten)]
     pub(super) asked: Asked,
 }
@@ -93,6 +95,9 @@ pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
     let (control, progress) = session.phase("comparing");
     let comparison = compare(reference, &pair.compressed, &options, &control)?;
     drop(progress);
+    let (control, progress) = session.phase("comparing with exact arithmetic");
+    let fast = args.fast.fast.then(|| fast_cost(&pair.compressed, &options, &control)).transpose()?;
+    drop(progress);
     passes.iter().filter_map(KeptPasses::note).for_each(warn);
     if comparison.tokens < FEW {
         let scored = match comparison.tokens {
@@ -106,7 +111,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
         probes.map(|probes| probe(&pair.original, &pair.compressed, &tokenizer, &probes, &control)).transpose()?;
     drop(progress);
     let asked = asked(args, session, &pair, (&tokenizer, &options), prompts.as_deref().unwrap_or(PROMPTS))?;
-    let document = document(comparison, report, asked, &pair);
+    let document = Document { fast, ..document(comparison, report, asked, &pair) };
     if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
 }
 
@@ -160,6 +165,7 @@ fn pair(args: &CompareArgs, session: &Session) -> anyhow::Result<Pair> {
         (None, Some(path)) => session.compressed_by(&original, &opened, path, &args.policy.statistics)?,
         (None, None) => original.clone(),
     };
+    let compressed = compressed.with_arithmetic(args.fast.arithmetic());
     Ok(Pair { opened, original, compressed })
 }
 
@@ -180,6 +186,7 @@ fn document(comparison: Comparison, probes: Option<ProbeReport>, asked: Asked, p
         bits_per_weight: bits_per_weight(stored, layers),
         drift: comparison.drift,
         probes,
+        fast: None,
         asked,
     }
 }

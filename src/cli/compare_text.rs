@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::compare::Document;
-use super::output::{self, Table, figure, percent};
+use super::output::{self, Table, fast_line, figure, percent};
 use crate::checkpoint::escaped;
 use crate::measure::{AttentionShift, ChangedProbe, Drift, Health, LayerError, RightModel};
 
@@ -36,6 +36,9 @@ pub(super) fn text_of(document: &Document) -> String {
     let mut text = String::new();
     for (name, value) in lines {
         let _ = writeln!(text, "{name:<20} {value}");
+    }
+    if let Some(cost) = &document.fast {
+        let _ = writeln!(text, "{}", fast_line(cost));
     }
     if let Some(probes) = &document.probes {
         let (original, compressed) = (percent(probes.original), percent(probes.compressed));

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::args::GenerateArgs;
 use super::failure::{say, warn};
-use super::output;
+use super::output::{self, fast_line};
 use super::session::Session;
 use crate::checkpoint::TextStream;
 use crate::control::Control;
-use crate::measure::{Repetition, repetition};
+use crate::measure::{CompareOptions, FastCost, Repetition, fast_cost, repetition};
 use crate::model::{Generation, Model, Stop, non_finite};
 
 #[derive(Debug, Serialize)]
@@ -24,6 +24,9 @@ struct Document {
     /// Decoding alone, without the prompt; null before the second token.
     tokens_per_s: Option<f64>,
     repetition: Repetition,
+    /// Fast arithmetic against exact over prompt and text, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fast: Option<FastCost>,
 }
 
 /// What was written.
@@ -41,7 +44,7 @@ struct Written {
 /// What is wrong with model, policy or prompt.
 pub fn run(args: &GenerateArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open_for(&args.model.model, &args.policy)?;
-    let model = session.load(&opened, &args.policy)?;
+    let model = session.load(&opened, &args.policy)?.with_arithmetic(args.fast.arithmetic());
     let (prompt_ids, tokenizer) = opened.prompt(&model, &args.prompt, &args.chat)?;
     non_finite(&opened.checkpoint).iter().for_each(warn);
     let control = session.interrupt.control();
@@ -49,8 +52,9 @@ pub fn run(args: &GenerateArgs, session: &Session) -> anyhow::Result<()> {
     let mut sink = Sink::new(session.common.json, stream);
     let written = write(&model, &prompt_ids, args, &mut sink, &control)?;
     let repetition = repetition(&written.ids);
+    let fast = args.fast.fast.then(|| cost(&model, &prompt_ids, &written.ids, &control)).transpose()?;
     if !session.common.json {
-        summary(&written, &repetition);
+        summary(&written, &repetition, fast.as_ref());
         return Ok(());
     }
     output::json(&Document {
@@ -59,8 +63,16 @@ pub fn run(args: &GenerateArgs, session: &Session) -> anyhow::Result<()> {
         stop: written.stop.unwrap_or(Stop::Length).name(),
         tokens_per_s: written.tokens_per_s,
         repetition,
+        fast,
         ids: written.ids,
     })
+}
+
+/// What fast arithmetic costs on prompt and text.
+fn cost(model: &Model, prompt: &[u32], written: &[u32], control: &Control) -> anyhow::Result<FastCost> {
+    let ids = [prompt, written].concat();
+    let limit = Some(model.architecture().context);
+    Ok(fast_cost(model, &CompareOptions { ids, bos: None, limit }, control)?)
 }
 
 fn write(
@@ -140,10 +152,13 @@ fn printable(text: &str) -> String {
 }
 
 /// One line for the person at the terminal, and a warning where the text runs in circles.
-fn summary(written: &Written, repetition: &Repetition) {
+fn summary(written: &Written, repetition: &Repetition, fast: Option<&FastCost>) {
     if let (Some(period), Some(repeats)) = (repetition.period, repetition.repeats) {
         let last = if period == 1 { "token comes".to_owned() } else { format!("{period} tokens come") };
         warn(format!("the text loops: its last {last} {repeats} times in a row"));
+    }
+    if let Some(cost) = fast {
+        say(fast_line(cost));
     }
     if std::io::stderr().is_terminal() {
         let stop = written.stop.unwrap_or(Stop::Length).name();

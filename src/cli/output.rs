@@ -6,6 +6,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use crate::checkpoint::escaped;
+use crate::measure::FastCost;
 
 /// Longest name in a table, in characters.
 const LONGEST_NAME: usize = 200;
@@ -126,6 +127,16 @@ pub fn figure(value: f64) -> String {
 /// As [`figure`], for what may be missing.
 pub fn maybe(value: Option<f64>) -> String {
     figure(value.unwrap_or(f64::NAN))
+}
+
+/// What fast arithmetic costs, as a line.
+pub fn fast_line(cost: &FastCost) -> String {
+    let FastCost { tokens, kld, top1_agreement } = cost;
+    let (mean, error) = (figure(kld.mean), figure(kld.mean_se));
+    format!(
+        "fast arithmetic      KLD {mean} ± {error} nats against exact, {} same top token, over {tokens} tokens",
+        percent(*top1_agreement)
+    )
 }
 
 /// `98.1 %`.

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernels::Family;
+use super::fast::{self, Arithmetic};
+use super::kernels::{Family, IntegerFamily};
 use super::product;
 use super::{NumericError, RowSelection};
 use crate::checkpoint::View;
@@ -192,6 +193,20 @@ impl Matrix {
     /// y += x W^T: the products are summed as in [`Matrix::apply`], then added once.
     pub fn apply_add(&self, x: &[f32], y: &mut [f32]) {
         self.apply_on(Family::best(), x, y, true);
+    }
+
+    /// As [`Matrix::apply`] in `arithmetic`.
+    pub fn apply_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
+        if arithmetic == Arithmetic::Exact || !fast::apply(IntegerFamily::best(), self, x, y, false) {
+            self.apply(x, y);
+        }
+    }
+
+    /// As [`Matrix::apply_add`] in `arithmetic`.
+    pub fn apply_add_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
+        if arithmetic == Arithmetic::Exact || !fast::apply(IntegerFamily::best(), self, x, y, true) {
+            self.apply_add(x, y);
+        }
     }
 
     /// One of the two on a given vector unit.

@@ -2,6 +2,7 @@
 
 mod decompose;
 mod error;
+mod fast;
 mod gram;
 mod kernels;
 mod matrix;
@@ -17,6 +18,7 @@ mod weighted;
 
 pub use decompose::{Decomposition, OutputErrors, decompose};
 pub use error::NumericError;
+pub use fast::Arithmetic;
 pub use kernels::{axpy, kernel_family, row_dots, row_sum};
 pub use matrix::{Matrix, Order, Values};
 pub use metric::DAMPING;

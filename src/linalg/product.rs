@@ -5,7 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::kernels::{
-    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, RowKernel, RowProduct, Scales,
+    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, PANEL_BYTES, RowKernel, RowProduct, Scales,
+    WidenRows,
 };
 use super::matrix::{Matrix, Order, Values};
 
@@ -13,8 +14,10 @@ use super::matrix::{Matrix, Order, Values};
 const ALONE_BYTES: usize = 1 << 20;
 /// The least share of a thread, in the same unit.
 const SHARE_BYTES: usize = 64 << 10;
+/// From so many tokens on grouped weights are widened once for all of them.
+const MANY_TOKENS: usize = 8;
 /// Rows that a share is a multiple of: the tallest tile.
-const ROW_GRANULE: usize = 8;
+pub(super) const ROW_GRANULE: usize = 8;
 
 /// y = x W^T, or y += x W^T, on one vector unit. Computes as many whole tokens as both slices have.
 pub fn apply(family: Family, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) {
@@ -68,9 +71,38 @@ impl Call<'_> {
         let stride = cols.div_ceil(E::PACKED);
         let w = w.get(stored.start * stride..stored.end * stride);
         let Some((w, scales)) = w.zip(scales.of_rows(stored, cols)) else { return };
+        if self.tokens >= MANY_TOKENS && scales.align_with_lanes() {
+            self.run_widened(w, scales, count, y);
+            return;
+        }
         let product = RowProduct { w, scales, cols, x: self.x, tokens: self.tokens, y };
         if let Some(kernel) = RowKernel::new(product, 0..count) {
             self.family.run(kernel);
+        }
+    }
+
+    /// The same with the weights of some rows at a time widened once, for all tokens.
+    fn run_widened<E: Element>(&self, w: &[E], scales: Scales<'_>, count: usize, y: Output<'_>) {
+        let (cols, stride) = (self.matrix.cols(), self.matrix.cols().div_ceil(E::PACKED));
+        let height = (PANEL_BYTES / (size_of::<f32>() * cols.max(1))).max(ROW_GRANULE);
+        let mut widened = vec![0.0; height.min(count) * cols];
+        for first in (0..count).step_by(height) {
+            let rows = first..count.min(first + height);
+            let panel = &mut widened[..rows.len() * cols];
+            let parts = w.get(rows.start * stride..rows.end * stride).zip(scales.of_rows(rows.clone(), cols));
+            let Some(widen) = parts.and_then(|(w, scales)| WidenRows::new(w, scales, cols, panel)) else { return };
+            self.family.run(widen);
+            let product = RowProduct {
+                w: &widened,
+                scales: Scales::None,
+                cols,
+                x: self.x,
+                tokens: self.tokens,
+                y: y.starting_at(first),
+            };
+            if let Some(kernel) = RowKernel::new(product, 0..rows.len()) {
+                self.family.run(kernel);
+            }
         }
     }
 
@@ -88,7 +120,12 @@ impl Call<'_> {
 /// Calls `part` for disjoint ranges that make up 0..units, on the ambient pool where the work is worth it: some `each` for
 /// a thread, so that a slow one does not hold up all. Column by column a share is better wide, since that is how memory
 /// lies.
-fn share_out(units: usize, (granule, each): (usize, usize), work: usize, part: impl Fn(Range<usize>) + Sync) {
+pub(super) fn share_out(
+    units: usize,
+    (granule, each): (usize, usize),
+    work: usize,
+    part: impl Fn(Range<usize>) + Sync,
+) {
     let threads = rayon::current_num_threads();
     if threads == 1 || work < ALONE_BYTES {
         part(0..units);

@@ -92,6 +92,11 @@ pub fn bench(
     })
 }
 
+/// The prompt that is timed. Any ids do: how long a token takes does not depend on which it is.
+pub fn bench_prompt(tokens: usize, vocabulary: usize) -> Vec<u32> {
+    (0..tokens).map(|i| ((i * 7919 + 17) % vocabulary.max(1)) as u32).collect()
+}
+
 fn run(load: Loader<'_>, options: BenchOptions, control: &Control) -> Result<Run, ModelError> {
     reset_peak_rss();
     let (model, load_s) = timed(load);
@@ -99,8 +104,7 @@ fn run(load: Loader<'_>, options: BenchOptions, control: &Control) -> Result<Run
     let (vocabulary, context) = (model.architecture().vocabulary, model.architecture().context);
     let prompt_tokens = options.prompt_tokens.clamp(1, context.saturating_sub(1).max(1));
     let new_tokens = options.max_tokens.clamp(1, context.saturating_sub(prompt_tokens).max(1));
-    // Any ids do: how long a token takes does not depend on which it is.
-    let prompt: Vec<u32> = (0..prompt_tokens).map(|i| ((i * 7919 + 17) % vocabulary.max(1)) as u32).collect();
+    let prompt = bench_prompt(prompt_tokens, vocabulary);
     let mut cache = model.cache();
     let (logits, prefill_s) = timed(|| model.forward(&prompt, &mut cache, control));
     let mut logits = logits?;

@@ -156,7 +156,7 @@ impl Model {
         let Some(weight) = self.weights.get(map.layer) else { return Vec::new() };
         let tokens = x.len() / weight.shape().1.max(1);
         let mut y = vec![0.0; tokens * map.rows];
-        weight.apply(x, &mut y);
+        weight.apply_in(self.arithmetic, x, &mut y);
         if !map.bias.is_empty() {
             y.chunks_exact_mut(map.rows.max(1)).for_each(|row| add(row, &map.bias));
         }

@@ -9,13 +9,14 @@ use super::norm::Norm;
 use super::rope::Rope;
 use super::{CompressedLinear, Kind, Layer, ModelError};
 use crate::checkpoint::{Checkpoint, Tokenizer};
-use crate::linalg::Matrix;
+use crate::linalg::{Arithmetic, Matrix};
 
 /// A model that runs. Cloning is cheap: all weights are shared.
 #[derive(Debug, Clone)]
 pub struct Model {
     pub(super) frame: Arc<Frame>,
     pub(super) weights: Vec<Arc<CompressedLinear>>,
+    pub(super) arithmetic: Arithmetic,
 }
 
 /// All of a model but the weights of its layers.
@@ -174,7 +175,7 @@ impl Model {
             Positions::Learned { .. } | Positions::Alibi(_) => Vec::new(),
         };
         let frame = Frame { architecture, stem, ropes, blocks, head, layers, other_bytes };
-        Self { frame: Arc::new(frame), weights }
+        Self { frame: Arc::new(frame), weights, arithmetic: Arithmetic::Exact }
     }
 
     /// What the config says.
@@ -190,6 +191,12 @@ impl Model {
     /// The weight of layer `index` (in the order of [`Model::layers`]).
     pub fn weight(&self, index: usize) -> Option<&Arc<CompressedLinear>> {
         self.weights.get(index)
+    }
+
+    /// The same model with the products of its layers in another arithmetic; everything shared.
+    #[must_use]
+    pub fn with_arithmetic(&self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self.clone() }
     }
 
     /// The same model with another weight for layer `index`; everything else shared. A weight of another shape is ignored.

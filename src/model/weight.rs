@@ -1,6 +1,6 @@
 //! A layer's weight as one sum: W ~ base + U Vh.
 
-use crate::linalg::Matrix;
+use crate::linalg::{Arithmetic, Matrix};
 
 /// The low-rank part U Vh: U [m, r], Vh [r, n], sqrt(S) folded into both.
 #[derive(Debug, Clone)]
@@ -44,15 +44,20 @@ impl CompressedLinear {
 
     /// y [t, m] = x [t, n] (base + U Vh)^T.
     pub fn apply(&self, x: &[f32], y: &mut [f32]) {
+        self.apply_in(Arithmetic::Exact, x, y);
+    }
+
+    /// The same in `arithmetic`.
+    pub fn apply_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
         match &self.base {
-            Some(base) => base.apply(x, y),
+            Some(base) => base.apply_in(arithmetic, x, y),
             None => y.fill(0.0),
         }
         if let Some(low) = &self.low_rank {
             let tokens = x.len() / low.vh.cols().max(1);
             let mut z = vec![0.0; tokens * low.vh.rows()];
-            low.vh.apply(x, &mut z);
-            low.u.apply_add(&z, y);
+            low.vh.apply_in(arithmetic, x, &mut z);
+            low.u.apply_add_in(arithmetic, &z, y);
         }
     }
 

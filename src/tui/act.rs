@@ -128,6 +128,7 @@ impl App {
             Action::Budget => self.begin(Purpose::Budget),
             Action::Frontier => self.open_frontier(),
             Action::Probes => self.open_probes(),
+            Action::Arithmetic => self.switch_arithmetic(),
             Action::Compare => self.open_comparison(),
             Action::Review => self.open_review(),
             Action::MaxTokens => self.begin(Purpose::MaxTokens),

@@ -6,6 +6,7 @@ use super::action::Action;
 use super::app::App;
 use super::dialogs::stepped;
 use super::ui::{Dialog, Purpose};
+use crate::linalg::Arithmetic;
 use crate::workbench::Severity;
 
 impl App {
@@ -32,6 +33,15 @@ impl App {
             self.say(Severity::Warning, reason.clone());
         }
         begun.is_ok()
+    }
+
+    pub(super) fn switch_arithmetic(&mut self) {
+        let (other, told) = match self.workbench.arithmetic() {
+            Arithmetic::Exact => (Arithmetic::Fast, "fast arithmetic for INT8 and INT4; v tells what it costs"),
+            Arithmetic::Fast => (Arithmetic::Exact, "exact arithmetic"),
+        };
+        self.workbench.set_arithmetic(other);
+        self.say(Severity::Info, told);
     }
 
     pub(super) fn act_on_comparison(&mut self, action: Action) {

@@ -1,5 +1,6 @@
 //! What a frame shows: borrowed from the workbench, so that drawing is a pure function of it.
 
+use crate::linalg::Arithmetic;
 use crate::workbench::{
     ComparisonView, FrontierView, JobState, JobView, LayerRow, LiveView, Message, Opened, ProbesView, Review, Totals,
     Workbench,
@@ -16,6 +17,8 @@ pub struct Scene<'a> {
     pub totals: Totals,
     /// Jobs.
     pub jobs: &'a [JobView],
+    /// How the compressed model computes.
+    pub arithmetic: Arithmetic,
     /// The run on the screen.
     pub live: &'a LiveView,
     /// Messages, oldest first.
@@ -40,6 +43,7 @@ impl<'a> Scene<'a> {
             rows: workbench.rows(),
             totals: workbench.totals(),
             jobs,
+            arithmetic: workbench.arithmetic(),
             live: workbench.live(),
             messages: workbench.messages(),
             unsaved: workbench.unsaved(),

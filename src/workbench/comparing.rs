@@ -10,9 +10,10 @@ use super::rules::plans;
 use super::{EVALUATION_TEXT, JobId, JobKind, LayerRow, PROMPTS, Severity, Workbench};
 use crate::checkpoint::escaped;
 use crate::compress::Plan;
+use crate::linalg::Arithmetic;
 use crate::measure::{
-    AttentionShift, Comparison, Health, LayerError, MeasureError, ModelMeter, Reference, attention_shift, compare,
-    health, layer_errors,
+    AttentionShift, Comparison, FastCost, Health, LayerError, MeasureError, ModelMeter, Reference, attention_shift,
+    compare, fast_cost, health, layer_errors,
 };
 
 /// Most tokens written after each prompt, as in `compare --health`.
@@ -29,6 +30,8 @@ pub struct Compared {
     pub text: Option<PathBuf>,
     /// KLD and its percentiles, top-1, perplexity, drift.
     pub comparison: Comparison,
+    /// What fast arithmetic costs, where it is switched on.
+    pub fast: Option<FastCost>,
     /// Attention of each block.
     pub attention: Option<Vec<AttentionShift>>,
     /// Output errors of the changed layers, the worst first.
@@ -126,11 +129,15 @@ fn parts(metered: &Metered, text: Option<PathBuf>, meter: &ModelMeter<'_>, task:
     let reference = Reference { model: meter.model, passes: meter.passes };
     let comparison = compare(reference, &compressed, meter.text, &first)?;
     let plans = metered.plans.clone();
-    let mut found = Compared { text, comparison, attention: None, layers: None, health: None, plans };
+    let mut found = Compared { text, comparison, fast: None, attention: None, layers: None, health: None, plans };
     let tell = |found: &Compared| {
         task.outbox.send(Event::Compared { job: task.id, found: Box::new(found.clone()) });
     };
     tell(&found);
+    if metered.arithmetic == Arithmetic::Fast {
+        found.fast = Some(fast_cost(&compressed, meter.text, &task.control.part(0))?);
+        tell(&found);
+    }
     found.attention = Some(attention_shift(pair, meter.text, &second)?);
     tell(&found);
     let mut layers = layer_errors(pair, meter.text, &third)?;

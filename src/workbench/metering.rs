@@ -13,6 +13,7 @@ use super::{EVALUATION_TEXT, JobId, JobState, Locations, PROMPTS, Severity, Work
 use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::compress::{Budget, Calibration, FactorCache, Plan};
 use crate::control::Control;
+use crate::linalg::Arithmetic;
 use crate::measure::{CompareOptions, KeptPasses, MeasureError, Mode, ModelMeter, Probe};
 use crate::model::{CompressedLinear, Model};
 
@@ -40,6 +41,8 @@ pub(super) struct Metered {
     pub(super) plans: Vec<Plan>,
     /// Layers as they are stored already, which may be no form that their plans would give.
     stored: Vec<(usize, Arc<CompressedLinear>)>,
+    /// How the compressed model computes.
+    pub(super) arithmetic: Arithmetic,
     checkpoint: Arc<Checkpoint>,
     runnable: Runnable,
     cache: FactorCache,
@@ -59,13 +62,14 @@ impl Metered {
         &self.runnable.tokenizer
     }
 
-    /// The model of the plans as they were.
+    /// The model of the plans as they were, in the arithmetic that is switched on.
     pub(super) fn compressed(&self, meter: &ModelMeter<'_>, control: &Control) -> Result<Model, MeasureError> {
         let stored = |layer: usize| self.stored.iter().any(|(other, _)| *other == layer);
         let unknown: Vec<_> = self.plans.iter().copied().enumerate().filter(|(layer, _)| !stored(*layer)).collect();
         let known = self.stored.iter().map(|(layer, weight)| (*layer, Arc::clone(weight)));
         let compressed = meter.compressed(&unknown, control)?;
-        Ok(known.fold(compressed, |model, (layer, weight)| model.with_weight(layer, weight)))
+        let compressed = known.fold(compressed, |model, (layer, weight)| model.with_weight(layer, weight));
+        Ok(compressed.with_arithmetic(self.arithmetic))
     }
 
     /// Measures with `work` over the evaluation text.
@@ -174,6 +178,7 @@ impl Workbench {
         let stored = plans.iter().enumerate().filter_map(|(layer, plan)| Some((layer, self.stored(layer, *plan)?)));
         Some(Metered {
             stored: stored.collect(),
+            arithmetic: project.arithmetic,
             plans,
             checkpoint: Arc::clone(&project.checkpoint),
             runnable: project.runnable.clone()?,

@@ -13,6 +13,7 @@ use super::jobs::{End, StopOthers, Task};
 use super::live::{LiveEvent, LiveToken, Side};
 use super::open::Runnable;
 use crate::checkpoint::{Message, TextStream};
+use crate::linalg::Arithmetic;
 use crate::measure::{Loop, find_loop};
 use crate::model::{CompressedLinear, Model, ModelError, Sampler};
 
@@ -43,6 +44,12 @@ impl ModelCell {
     pub(super) fn newer(&self, version: u64) -> Option<(u64, Model)> {
         let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (cell.0 != version).then(|| cell.clone())
+    }
+
+    /// Computes products in another arithmetic from now on.
+    pub(super) fn set_arithmetic(&self, arithmetic: Arithmetic) {
+        let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *cell = (cell.0 + 1, cell.1.with_arithmetic(arithmetic));
     }
 
     /// Gives a layer another weight.

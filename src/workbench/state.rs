@@ -24,6 +24,7 @@ use super::{
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Calibration, FactorCache, Plan};
 use crate::control::Control;
+use crate::linalg::Arithmetic;
 use crate::model::{CompressedLinear, Layer, Sampling};
 
 /// Events folded in one drain at most; the rest waits for the next one.
@@ -88,6 +89,8 @@ pub(super) struct Project {
     pub(super) runnable: Option<Runnable>,
     /// The compressed model, where it runs.
     pub(super) compressed: Option<ModelCell>,
+    /// How the compressed model computes.
+    pub(super) arithmetic: Arithmetic,
     /// The policy below the edits.
     pub(super) rules: Rules,
     /// Plans as last saved or loaded; `None` while the rule waits for a spectrum.
@@ -351,6 +354,7 @@ impl Workbench {
             serial: self.openings,
             name: loaded.name,
             identity: loaded.identity,
+            arithmetic: Arithmetic::Exact,
             compressed: loaded.runnable.as_ref().map(|runnable| ModelCell::new(runnable.model.clone())),
             runnable: loaded.runnable,
             saved,

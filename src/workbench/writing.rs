@@ -8,6 +8,7 @@ use super::rules::plans;
 use super::run::Run;
 use super::{GenerateOptions, JobKind, Severity, Workbench};
 use crate::compress::{ExportKind, ExportOptions, ExportPlan, plan_export};
+use crate::linalg::Arithmetic;
 
 /// Largest data size of an exported file.
 const SHARD_BYTES: u64 = 5_000_000_000;
@@ -31,6 +32,18 @@ impl Workbench {
         let name = "write both texts".to_owned();
         let run = Run { original, compressed, options };
         self.run = Some(self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task)));
+    }
+
+    /// How the compressed model computes its products.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.project.as_ref().map_or(Arithmetic::Exact, |project| project.arithmetic)
+    }
+
+    /// Lets the compressed model compute in another arithmetic, a run at work from its next token on.
+    pub fn set_arithmetic(&mut self, arithmetic: Arithmetic) {
+        let Some(project) = &mut self.project else { return };
+        project.arithmetic = arithmetic;
+        project.compressed.iter().for_each(|cell| cell.set_arithmetic(arithmetic));
     }
 
     /// Stops the run.

@@ -367,6 +367,29 @@ fn coarser_forms_say_what_their_rounding_costs() {
 }
 
 #[test]
+fn fast_arithmetic_tells_what_it_costs() {
+    let place = Place::new();
+    let policy = place.file("int8.json", r#"{"rankscope_policy":1,"rules":[{"match":"*","base":"int8"}]}"#);
+    let sizes = ["--prompt-tokens", "40", "--max-tokens", "4", "--runs", "1"];
+    for command in [
+        &["generate", "demo", "--ids", "20,30,40", "--max-tokens", "20"][..],
+        &["compare", "demo", "--tokens", "400"],
+        &[&["bench", "demo"][..], &sizes].concat(),
+    ] {
+        let exact = place.json(&[command, &["--policy", &policy]].concat());
+        assert!(exact.get("fast").is_none(), "{command:?}");
+        let fast = place.json(&[command, &["--policy", &policy, "--fast"]].concat());
+        let kld = fast["fast"]["kld"]["mean"].as_f64().unwrap();
+        assert!(kld > 0.0 && kld < 0.01, "{command:?}: {kld}");
+        // Weights as they are stored know no other arithmetic.
+        if command[0] != "compare" {
+            let plain = place.json(&[command, &["--fast"]].concat());
+            assert_eq!(plain["fast"]["kld"]["max"], 0.0, "{command:?}");
+        }
+    }
+}
+
+#[test]
 fn a_benchmark_measures_both_models() {
     let place = Place::new();
     let policy = place.file("p.json", K_PROJ);

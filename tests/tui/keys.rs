@@ -539,3 +539,22 @@ fn without_a_template_there_is_no_chat() {
     other.settle();
     assert!(!other.app.ui.chats(), "the model opened now has no template");
 }
+
+#[test]
+fn fast_arithmetic_is_switched_shown_and_told_in_the_comparison() {
+    let mut desk = Desk::demo();
+    desk.app.workbench.measure_on(48);
+    desk.keys("abb");
+    desk.settle();
+    assert_eq!(desk.plan(0), "int4");
+    desk.keys("X");
+    assert!(desk.screen(120, 36).contains("compressed, fast arithmetic"));
+    desk.keys("v");
+    desk.until(|workbench| workbench.comparison().found.as_ref().is_some_and(|found| found.fast.is_some()));
+    assert!(desk.screen(80, 24).contains("fast arithmetic"));
+    let fast = desk.app.workbench.comparison().found.as_ref().unwrap().fast.clone().unwrap();
+    assert!(fast.kld.mean > 0.0 && fast.kld.mean < 0.1, "{fast:?}");
+    desk.keys("c<esc>X");
+    desk.settle();
+    assert!(!desk.screen(120, 36).contains("compressed, fast arithmetic"));
+}

@@ -284,7 +284,15 @@ impl Desk {
         };
         let plans = rows.iter().map(|row| row.plan).collect();
         let attention = Some((0..6).map(shift).collect());
-        let found = Compared { text: None, comparison, attention, layers: Some(layers), health: Some(health), plans };
+        let found = Compared {
+            text: None,
+            comparison,
+            fast: None,
+            attention,
+            layers: Some(layers),
+            health: Some(health),
+            plans,
+        };
         self.app.workbench.take_comparison(found);
         self.app.follow(Instant::now());
     }

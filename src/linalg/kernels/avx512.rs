@@ -2,15 +2,17 @@
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256, _mm256_set1_epi16,
-    _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
-    _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
-    _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps,
+    __m128i, __m256i, __m512, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps,
+    _mm256_loadu_si256, _mm256_set1_epi16, _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi128_si512,
+    _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
+    _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32,
+    _mm512_storeu_ps,
 };
 
 use half::{bf16, f16};
 
-use super::avx2::{Avx2, sum8, unpack_i4};
+use super::avx2::{Avx2, sum8};
 use super::simd::{Kernel, Simd};
 
 /// AVX-512 (F and DQ). Only [`Avx512::detect`] makes one.
@@ -37,6 +39,12 @@ impl Simd for Avx512 {
         }
         // SAFETY: `self` proves the features.
         unsafe { compiled(self, kernel) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, from: *const T) {
+        // SAFETY: a prefetch reads nothing, wherever it points; every x86-64 has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
     }
 
     #[inline(always)]
@@ -113,9 +121,19 @@ impl Simd for Avx512 {
         // SAFETY: `self` proves the features, the caller vouches for 16 elements of 1 byte.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast::<__m128i>()))) }
     }
+
+    // Each number's four bits are brought down by a shift of its own, and looked up: a permutation minds the low four bits alone.
     #[inline(always)]
     unsafe fn load_i4(self, from: *const u8) -> Self::V {
-        // SAFETY: `self` proves the features, of AVX2 too; the caller vouches for 8 bytes.
-        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(unpack_i4(_mm_loadl_epi64(from.cast::<__m128i>())))) }
+        // SAFETY: `self` proves the features; the caller vouches for 8 bytes.
+        unsafe {
+            let packed = _mm512_castsi128_si512(_mm_loadl_epi64(from.cast::<__m128i>()));
+            let halves =
+                _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), packed);
+            let shifts = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+            let numbers =
+                _mm512_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, -8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0);
+            _mm512_permutexvar_ps(_mm512_srlv_epi32(halves, shifts), numbers)
+        }
     }
 }

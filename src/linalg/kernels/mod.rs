@@ -7,20 +7,35 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_integer;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod columns;
+mod integer;
 mod output;
 mod portable;
+mod portable_integer;
+mod rounded;
 mod rows;
 mod simd;
 mod vectors;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+mod widen;
 
 use std::sync::OnceLock;
 
 pub use columns::{ColumnKernel, ColumnProduct, OUTPUT_GRANULE};
+pub use integer::{
+    INTEGER_COLUMNS, IntegerKernel, IntegerProduct, IntegerRows, IntegerSimd, IntegerWeights, takes_group,
+};
 pub use output::Output;
-pub use rows::{RowKernel, RowProduct, Scales};
+#[cfg(test)]
+pub use rounded::INPUT_GROUP;
+pub use rounded::RoundedInput;
+pub use rows::{PANEL_BYTES, RowKernel, RowProduct, Scales};
 pub use simd::{Element, Kernel, Simd};
+pub use widen::WidenRows;
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
@@ -28,6 +43,8 @@ use avx2::Avx2;
 use avx512::Avx512;
 use portable::Portable;
 use vectors::{Axpy, RowDots, RowSum};
+#[cfg(target_arch = "x86_64")]
+use vnni::Vnni;
 
 /// A vector unit of this machine.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +94,58 @@ impl Family {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(unit) => unit.vectorize(kernel),
             Self::Portable(unit) => unit.vectorize(kernel),
+        }
+    }
+}
+
+/// A unit of this machine that multiplies integers.
+#[derive(Debug, Clone, Copy)]
+pub enum IntegerFamily {
+    /// AVX-512 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Vnni(Vnni),
+    /// AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// Plain Rust.
+    Portable(Portable),
+}
+
+impl IntegerFamily {
+    /// The units of this machine, the best first; the last is always the portable one.
+    pub fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let special = Vnni::detect().map(Self::Vnni).into_iter().chain(Avx2::detect().map(Self::Avx2));
+        #[cfg(not(target_arch = "x86_64"))]
+        let special = std::iter::empty();
+        special.chain([Self::Portable(Portable)])
+    }
+
+    /// The best unit of this machine.
+    pub fn best() -> Self {
+        static BEST: OnceLock<IntegerFamily> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().next().unwrap_or(Self::Portable(Portable)))
+    }
+
+    /// Numbers of INT4 that the unit takes at once: inputs are halved by as many.
+    pub fn block(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni(_) => 8 * <Vnni as IntegerSimd>::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => 8 * <Avx2 as IntegerSimd>::LANES,
+            Self::Portable(_) => 8 * <Portable as IntegerSimd>::LANES,
+        }
+    }
+
+    /// Runs `kernel` on this unit.
+    pub fn run<K: IntegerKernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni(unit) => unit.compute(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(unit) => unit.compute(kernel),
+            Self::Portable(unit) => unit.compute(kernel),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use half::f16;
 
 use super::output::Output;
-use super::simd::{Element, Kernel, Simd};
+use super::simd::{Element, Kernel, MOST_LANES, Simd};
 
 /// The scales of INT8 and INT4 elements.
 #[derive(Debug, Clone, Copy)]
@@ -40,12 +40,17 @@ impl Scales<'_> {
         })
     }
 
+    /// Whether they are of groups that begin where a vector does, on every unit.
+    pub fn align_with_lanes(self) -> bool {
+        matches!(self, Self::Groups(_, group) | Self::HalfGroups(_, group) if group.is_multiple_of(MOST_LANES))
+    }
+
     /// The scale of a group in every lane.
     ///
     /// # Safety
     /// There are more than `index` scales.
     #[inline(always)]
-    unsafe fn of_group<S: Simd>(self, s: S, index: usize) -> S::V {
+    pub unsafe fn of_group<S: Simd>(self, s: S, index: usize) -> S::V {
         match self {
             // SAFETY: the caller vouches for the index.
             Scales::Groups(scales, _) => s.splat(unsafe { *scales.get_unchecked(index) }),
@@ -81,7 +86,10 @@ pub struct RowKernel<'a, E> {
 }
 
 /// Bytes of weights that stay in the second-level cache while all tokens pass by.
-const PANEL_BYTES: usize = 512 << 10;
+pub const PANEL_BYTES: usize = 512 << 10;
+
+/// Bytes of a cache line.
+pub const LINE: usize = 64;
 
 impl<'a, E: Element> RowKernel<'a, E> {
     /// `None` where a slice is too short for the sizes: after this, every access of the kernel is inside.
@@ -250,6 +258,10 @@ impl<E: Element> RowKernel<'_, E> {
                 *input = unsafe { f32::load(s, x.add(t * cols + k)) };
             }
             for (r, sum) in sum.iter_mut().enumerate() {
+                if T == 1 && (k / E::PACKED * size_of::<E>()).is_multiple_of(LINE) {
+                    // Rows are too short for the hardware to foresee the next tile's.
+                    s.prefetch(w.wrapping_add((r + R) * stride + k / E::PACKED));
+                }
                 // SAFETY: row + r < rows.end and k + LANES <= cols, and `new` has seen rows.end * stride elements; k is a
                 // whole number of elements.
                 let mut weight = unsafe { E::load(s, w.add(r * stride + k / E::PACKED)) };

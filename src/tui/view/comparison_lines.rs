@@ -20,6 +20,10 @@ const LONG: usize = 400;
 /// The page, `width` columns wide.
 pub fn lines(found: &Compared, width: u16) -> Vec<Line> {
     let mut lines = figures(&found.comparison);
+    if let Some(fast) = &found.fast {
+        let cost = format!("{} ± {} nats against exact", small(fast.kld.mean), small(fast.kld.mean_se));
+        lines.push(named("fast arithmetic", cost));
+    }
     let text = found
         .text
         .as_ref()

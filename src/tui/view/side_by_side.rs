@@ -6,6 +6,7 @@ use super::align;
 use super::paint::{View, fit, width};
 use super::strip;
 use super::wrap::{Piece, wrap};
+use crate::linalg::Arithmetic;
 use crate::tui::action::Action;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Purpose, Target};
@@ -90,7 +91,13 @@ fn texts(view: &mut View<'_>, area: Rect) {
     }
     let live = view.scene.live;
     head(view, left, "original", &live.original);
-    head(view, right, "compressed, writing freely", &live.compressed);
+    let fast = view.scene.arithmetic == Arithmetic::Fast;
+    head(
+        view,
+        right,
+        if fast { "compressed, fast arithmetic" } else { "compressed, writing freely" },
+        &live.compressed,
+    );
     let page = usize::from(area.height - 1);
     let mut wrapped = [
         wrap(&pieces(live, false), usize::from(left.width.saturating_sub(2))),

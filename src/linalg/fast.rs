@@ -1,0 +1,183 @@
+//! Products of INT8 and INT4 matrices with inputs rounded to INT8: fewer instructions a weight than widening, at a cost in
+//! accuracy that the faces show.
+
+use super::kernels::{
+    INTEGER_COLUMNS, IntegerFamily, IntegerProduct, IntegerRows, IntegerWeights, Output, RoundedInput, Scales,
+    takes_group,
+};
+use super::matrix::{Matrix, Order, Values};
+use super::product::{ROW_GRANULE, share_out};
+
+/// How products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arithmetic {
+    /// Stored weights are widened to f32, and so are products and sums.
+    #[default]
+    Exact,
+    /// Where weights are INT8 or INT4, inputs are rounded to INT8 in groups of 32, each with a scale of its own, and products are
+    /// those of integers (as llama.cpp's `q8_0` times `q8_0` and `q4_0`).
+    Fast,
+}
+
+/// y = x W^T or y += x W^T by integers; whether the matrix is of the kind: INT8 by rows, or INT8 or INT4 in
+/// groups of 32, 64, 128 or such, and of a whole number of 128 columns.
+pub fn apply(family: IntegerFamily, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) -> bool {
+    let (rows, cols) = (matrix.rows(), matrix.cols());
+    let (weights, scales) = match matrix.values() {
+        Values::I8 { quant, scales, group: None } => (IntegerWeights::Int8(quant), Scales::Rows(scales)),
+        Values::I8 { quant, scales, group: Some(group) } if takes_group(*group) => {
+            (IntegerWeights::Int8(quant), Scales::Groups(scales, *group))
+        }
+        Values::I4 { quant, scales, group } if takes_group(*group) => {
+            (IntegerWeights::Int4(quant), Scales::HalfGroups(scales, *group))
+        }
+        _ => return false,
+    };
+    let sized = rows > 0 && cols > 0 && cols.is_multiple_of(INTEGER_COLUMNS) && x.len() / cols == y.len() / rows;
+    if matrix.order() != Order::RowMajor || !sized || !x.len().is_multiple_of(cols) {
+        return false;
+    }
+    let halved = matches!(weights, IntegerWeights::Int4(_)).then(|| family.block());
+    let x = RoundedInput::new(x, cols, halved);
+    let (work, y) = (weights.bytes(rows * cols) * (x.quants.len() / cols), Output::new(y, rows, add));
+    share_out(rows, (ROW_GRANULE, 4), work, |rows| {
+        for (first, stored) in matrix.runs(rows) {
+            let count = stored.len();
+            let parts = weights.rows(stored.clone(), cols).zip(scales.of_rows(stored, cols));
+            let Some((w, scales)) = parts else { return };
+            let product = IntegerProduct { w, scales, rows: count, x: &x, y: y.starting_at(first) };
+            if let Some(kernel) = IntegerRows::new(product) {
+                family.run(kernel);
+            }
+        }
+    });
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::kernels::{Family, INPUT_GROUP};
+    use super::super::{RowSelection, quantize_groups, quantize_rows, quantize4};
+    use super::*;
+
+    fn random(count: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// INT8 by rows and in groups, and INT4 in groups.
+    fn matrices(rows: usize, cols: usize, group: usize) -> [Matrix; 3] {
+        let w = random(rows * cols, 1);
+        let (quant, scales) = quantize_rows(&w, rows, cols);
+        let (by_group, of_groups) = quantize_groups(&w, rows, cols, group);
+        [
+            Matrix::from_i8(rows, cols, &quant, &scales, None).unwrap(),
+            Matrix::from_i8(rows, cols, &by_group, &of_groups, Some(group)).unwrap(),
+            quantize4(&w, rows, cols, group, None).unwrap(),
+        ]
+    }
+
+    fn product(family: IntegerFamily, matrix: &Matrix, x: &[f32]) -> Vec<f32> {
+        let mut y = vec![f32::NAN; x.len() / matrix.cols() * matrix.rows()];
+        assert!(apply(family, matrix, x, &mut y, false));
+        y
+    }
+
+    /// What the rounding to q * scale leaves of x.
+    fn rounded(x: &[f32], cols: usize) -> Vec<f32> {
+        let rounded = RoundedInput::new(x, cols, None);
+        rounded.quants.iter().enumerate().map(|(i, q)| f32::from(*q) * rounded.scales[i / INPUT_GROUP]).collect()
+    }
+
+    #[test]
+    fn every_family_multiplies_the_rounded_inputs() {
+        for (rows, cols, group) in [(1, 128, 32), (9, 256, 64), (37, 384, 128), (70, 640, 192)] {
+            let x = random(7 * cols, 2);
+            let near = rounded(&x, cols);
+            for matrix in matrices(rows, cols, group) {
+                let w = matrix.to_f32();
+                for family in IntegerFamily::available() {
+                    for (i, y) in product(family, &matrix, &x).iter().enumerate() {
+                        let (w, x) = (&w[i % rows * cols..][..cols], &near[i / rows * cols..][..cols]);
+                        let terms = w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));
+                        let (exact, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+                        // The integers are exact; some 100 roundings err by 6e-8 of a partial sum each.
+                        assert!((f64::from(*y) - exact).abs() <= 1e-5 * size, "{family:?} {rows} x {cols}: y[{i}]");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn prefill_decode_selections_and_threads_agree_to_the_bit() {
+        // Large enough to be shared out.
+        let (rows, cols) = (960, 1152);
+        let x = random(9 * cols, 3);
+        let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+        let part = RowSelection { rows: 320, offset: 64, block: 64, step: 192 };
+        for matrix in matrices(rows, cols, 32) {
+            for family in IntegerFamily::available() {
+                let alone: Vec<f32> = x.chunks_exact(cols).flat_map(|x| product(family, &matrix, x)).collect();
+                for threads in [1, 3] {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    let together = pool.install(|| product(family, &matrix, &x));
+                    assert_eq!(bits(&together), bits(&alone));
+                    let selected = pool.install(|| product(family, &matrix.select(part).unwrap(), &x));
+                    let wanted = |y: &[f32]| (0..part.rows).map(|i| y[part.stored(i)]).collect::<Vec<_>>();
+                    assert_eq!(bits(&selected), bits(&alone.chunks_exact(rows).flat_map(wanted).collect::<Vec<_>>()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_matrices_are_left_to_the_exact_way() {
+        let family = IntegerFamily::best();
+        let refused =
+            |matrix: &Matrix| !apply(family, matrix, &vec![1.0; matrix.cols()], &mut vec![0.0; matrix.rows()], false);
+        assert!(refused(&Matrix::from_f32(2, 128, &[1.0; 256]).unwrap()));
+        assert!(matrices(3, 96, 32).iter().all(refused));
+        assert!([16, 96].iter().all(|group| matrices(3, 384, *group)[1..].iter().all(refused)));
+        for matrix in matrices(5, 192, 32) {
+            let (x, mut y) = (random(192, 4), vec![0.0; 5]);
+            matrix.apply_in(Arithmetic::Fast, &x, &mut y);
+            let mut exact = vec![0.0; 5];
+            matrix.apply_on(Family::best(), &x, &mut exact, false);
+            assert_eq!(y, exact);
+        }
+    }
+
+    #[test]
+    fn not_a_number_comes_through() {
+        for matrix in matrices(3, 128, 32) {
+            for family in IntegerFamily::available() {
+                for wrong in [f32::NAN, f32::INFINITY] {
+                    let mut x = random(128, 6);
+                    x[127] = wrong;
+                    assert!(product(family, &matrix, &x).iter().all(|y| y.is_nan()));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sums_are_added_once(rows in 1_usize..20, tokens in 1_usize..6, seed: u64) {
+            for matrix in matrices(rows, 256, 32) {
+                let (x, before) = (random(tokens * 256, seed), random(tokens * rows, 5));
+                let mut y = before.clone();
+                prop_assert!(apply(IntegerFamily::best(), &matrix, &x, &mut y, true));
+                let alone = product(IntegerFamily::best(), &matrix, &x);
+                let sums = alone.iter().zip(&before).map(|(p, b)| (b + p).to_bits());
+                prop_assert!(y.iter().map(|y| y.to_bits()).eq(sums));
+            }
+        }
+    }
+}

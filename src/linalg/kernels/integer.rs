@@ -1,0 +1,329 @@
+//! y = x W^T for INT8 and INT4 weights stored row by row, with inputs rounded to INT8 in groups of 32, one scale each, as
+//! llama.cpp's `q8_0` has them: products are exact integers, scaled and summed in f32.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::output::Output;
+use super::rounded::{INPUT_GROUP, RoundedInput};
+use super::rows::{LINE, PANEL_BYTES, Scales};
+
+/// Columns that a row must be a multiple of: what the widest unit takes at once.
+pub const INTEGER_COLUMNS: usize = 128;
+
+/// Whether weights may have groups of so many columns: a vector of INT8 then spans one group, or two of 32.
+pub fn takes_group(group: usize) -> bool {
+    group == INPUT_GROUP || group > 0 && group.is_multiple_of(2 * INPUT_GROUP)
+}
+
+/// A vector unit that multiplies integers. A value of the type is the proof that this machine has it.
+/// Everything is inlined into [`IntegerSimd::compute`], the one function compiled for the unit.
+pub trait IntegerSimd: Copy + Send + Sync {
+    /// Sums in a vector. A vector of bytes has four times as many.
+    const LANES: usize;
+    /// f32 sums.
+    type V: Copy;
+    /// i32 sums.
+    type I: Copy;
+    /// Bytes.
+    type B: Copy;
+
+    /// Runs `kernel` compiled for this unit.
+    fn compute<K: IntegerKernel>(self, kernel: K) -> K::Output;
+    /// `value` in every lane.
+    fn splat(self, value: f32) -> Self::V;
+    /// a * b.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a * b + c.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The sum of the lanes, always in the same order.
+    fn sum(self, v: Self::V) -> f32;
+    /// Asks for the cache line at `from`, which may lie anywhere; it is only a hint.
+    fn prefetch<T>(self, from: *const T);
+    /// Each of `LANES / 8` numbers in eight lanes.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of so many.
+    unsafe fn by_eights(self, from: *const f32) -> Self::V;
+    /// Each of `LANES / 4` numbers in four lanes.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of so many.
+    unsafe fn by_fours(self, from: *const f32) -> Self::V;
+    /// The same, widened from half precision.
+    ///
+    /// # Safety
+    /// As [`IntegerSimd::by_fours`].
+    unsafe fn halves_by_fours(self, from: *const f16) -> Self::V;
+    /// Reads bytes.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of `4 * LANES` bytes.
+    unsafe fn bytes(self, from: *const i8) -> Self::B;
+    /// What all products of INT8 with `q` begin with.
+    fn start8(self, q: Self::B) -> Self::I;
+    /// The products of INT8, summed by fours.
+    fn dot8(self, start: Self::I, w: Self::B, q: Self::B) -> Self::V;
+    /// What all products of INT4 with the pair `q` begin with.
+    fn start4(self, q: [Self::B; 2]) -> Self::I;
+    /// The products of INT4, two a byte, with `q`: what the low halves meet, and what the high ones meet; summed by eights.
+    fn dot4(self, start: Self::I, w: Self::B, q: [Self::B; 2]) -> Self::V;
+}
+
+/// A computation that is compiled once for each unit. `run` and all it calls must be inlined.
+pub trait IntegerKernel {
+    /// What it gives.
+    type Output;
+    /// Computes on `s`.
+    fn run<S: IntegerSimd>(self, s: S) -> Self::Output;
+}
+
+/// What is multiplied: rounded inputs, and w [rows, cols].
+#[derive(Debug, Clone, Copy)]
+pub struct IntegerProduct<'a> {
+    /// INT8, or two INT4 a byte.
+    pub w: IntegerWeights<'a>,
+    /// Their scales; groups as [`takes_group`] has them.
+    pub scales: Scales<'a>,
+    /// Number of rows.
+    pub rows: usize,
+    /// Inputs, halved for INT4 by the block that the unit wants.
+    pub x: &'a RoundedInput,
+    /// Where y goes: [tokens, rows].
+    pub y: Output<'a>,
+}
+
+/// Stored integers.
+#[derive(Debug, Clone, Copy)]
+pub enum IntegerWeights<'a> {
+    /// One a byte.
+    Int8(&'a [i8]),
+    /// Two a byte, the low half first.
+    Int4(&'a [u8]),
+}
+
+impl IntegerWeights<'_> {
+    /// Those of some rows of an even number of columns; `None` where there are not so many.
+    pub fn rows(self, rows: Range<usize>, cols: usize) -> Option<Self> {
+        let (start, end) = (rows.start.checked_mul(cols)?, rows.end.checked_mul(cols)?);
+        Some(match self {
+            Self::Int8(w) => Self::Int8(w.get(start..end)?),
+            Self::Int4(w) => Self::Int4(w.get(start / 2..end / 2)?),
+        })
+    }
+
+    /// Bytes of so many numbers.
+    pub fn bytes(self, numbers: usize) -> usize {
+        match self {
+            Self::Int8(_) => numbers,
+            Self::Int4(_) => numbers / 2,
+        }
+    }
+}
+
+/// The product, checked.
+#[derive(Debug, Clone, Copy)]
+pub struct IntegerRows<'a>(IntegerProduct<'a>);
+
+impl<'a> IntegerRows<'a> {
+    /// `None` where a slice is too short for the sizes, or a size is not what the kernel takes: after this, every access is
+    /// inside.
+    pub fn new(product: IntegerProduct<'a>) -> Option<Self> {
+        let IntegerProduct { w, scales, rows, x, y } = product;
+        let numbers = rows.checked_mul(x.cols)?;
+        let fits = match (w, scales) {
+            (IntegerWeights::Int8(w), Scales::Rows(scales)) => w.len() >= numbers && scales.len() >= rows,
+            (IntegerWeights::Int8(w), Scales::Groups(scales, group)) if takes_group(group) => {
+                w.len() >= numbers && scales.len() >= rows.checked_mul(x.cols.div_ceil(group))?
+            }
+            (IntegerWeights::Int4(w), Scales::HalfGroups(scales, group)) if takes_group(group) => {
+                w.len() >= numbers / 2 && scales.len() >= rows.checked_mul(x.cols.div_ceil(group))?
+            }
+            _ => false,
+        };
+        let tokens = x.quants.len().checked_div(x.cols)?;
+        let sound = x.cols.is_multiple_of(INTEGER_COLUMNS)
+            && x.quants.len() == tokens * x.cols
+            && x.scales.len() * INPUT_GROUP == x.quants.len()
+            && y.holds(tokens, rows);
+        (fits && sound).then_some(Self(product))
+    }
+}
+
+impl IntegerKernel for IntegerRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: IntegerSimd>(self, s: S) {
+        let tokens = self.0.x.quants.len() / self.0.x.cols;
+        let height = (PANEL_BYTES / 2 / self.0.x.cols / 8 * 8).max(8);
+        for first in (0..self.0.rows).step_by(height) {
+            let panel = first..self.0.rows.min(first + height);
+            let mut token = 0;
+            while token + 4 <= tokens {
+                self.strip::<S, 4, 4>(s, panel.clone(), token);
+                token += 4;
+            }
+            while token < tokens {
+                self.strip::<S, 8, 1>(s, panel.clone(), token);
+                token += 1;
+            }
+        }
+    }
+}
+
+impl IntegerRows<'_> {
+    /// Some rows for T tokens, R at a time.
+    #[inline(always)]
+    fn strip<S: IntegerSimd, const R: usize, const T: usize>(&self, s: S, rows: Range<usize>, token: usize) {
+        let mut row = rows.start;
+        while row + R <= rows.end {
+            self.tile::<S, R, T>(s, row, token);
+            row += R;
+        }
+        while row < rows.end {
+            self.tile::<S, 1, T>(s, row, token);
+            row += 1;
+        }
+    }
+
+    /// R rows times T tokens. `row + R <= rows` and `token + T <= tokens`.
+    #[inline(always)]
+    fn tile<S: IntegerSimd, const R: usize, const T: usize>(&self, s: S, row: usize, token: usize) {
+        let mut sums = [[s.splat(0.0); T]; R];
+        match (self.0.w, self.0.scales) {
+            (IntegerWeights::Int8(w), Scales::Rows(_)) => self.add8::<S, R, T, false>(s, w, (row, token), &mut sums),
+            (IntegerWeights::Int8(w), _) => self.add8::<S, R, T, true>(s, w, (row, token), &mut sums),
+            (IntegerWeights::Int4(w), _) => self.add4::<S, R, T>(s, w, (row, token), &mut sums),
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            let scale = match self.0.scales {
+                // SAFETY: `new` has seen that there are as many scales as rows.
+                Scales::Rows(scales) => unsafe { *scales.get_unchecked(row + r) },
+                _ => 1.0,
+            };
+            for (t, sum) in sums.iter().enumerate() {
+                // SAFETY: `new` has seen that y holds tokens x rows, and no other kernel has these rows.
+                unsafe { self.0.y.put(token + t, row + r, s.sum(*sum) * scale) };
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add8<S: IntegerSimd, const R: usize, const T: usize, const GROUPED: bool>(
+        &self,
+        s: S,
+        w: &[i8],
+        (row, token): (usize, usize),
+        sums: &mut [[S::V; T]; R],
+    ) {
+        let cols = self.0.x.cols;
+        let w = w.as_ptr().wrapping_add(row * cols);
+        let mut sum = *sums;
+        for k in (0..cols).step_by(4 * S::LANES) {
+            let mut inputs = [self.input8(s, token, k); T];
+            for (t, input) in inputs.iter_mut().enumerate().skip(1) {
+                *input = self.input8(s, token + t, k);
+            }
+            for (r, sum) in sum.iter_mut().enumerate() {
+                if T == 1 && k.is_multiple_of(LINE) {
+                    s.prefetch(w.wrapping_add((r + R) * cols + k));
+                }
+                // SAFETY: row + r < rows, and `new` has seen rows * cols weights.
+                let weights = unsafe { s.bytes(w.add(r * cols + k)) };
+                let of_row = if GROUPED { self.scales8(s, row + r, k) } else { s.splat(1.0) };
+                for (sum, (q, start, scale)) in sum.iter_mut().zip(inputs) {
+                    let scale = if GROUPED { s.mul(scale, of_row) } else { scale };
+                    *sum = s.fma(s.dot8(start, weights, q), scale, *sum);
+                }
+            }
+        }
+        *sums = sum;
+    }
+
+    /// A token's quants from column `k` on, what products with them begin with, and their scales.
+    #[inline(always)]
+    fn input8<S: IntegerSimd>(&self, s: S, token: usize, k: usize) -> (S::B, S::I, S::V) {
+        let RoundedInput { quants, scales, cols } = self.0.x;
+        let at = token * cols + k;
+        // SAFETY: `new` has seen tokens * cols quants, cols being a multiple of what is read at once, and a scale for each 32.
+        unsafe {
+            let q = s.bytes(quants.as_ptr().add(at));
+            (q, s.start8(q), s.by_eights(scales.as_ptr().add(at / INPUT_GROUP)))
+        }
+    }
+
+    #[inline(always)]
+    fn add4<S: IntegerSimd, const R: usize, const T: usize>(
+        &self,
+        s: S,
+        w: &[u8],
+        (row, token): (usize, usize),
+        sums: &mut [[S::V; T]; R],
+    ) {
+        let (cols, stride) = (self.0.x.cols, self.0.x.cols / 2);
+        let w = w.as_ptr().wrapping_add(row * stride);
+        let mut sum = *sums;
+        for k in (0..cols).step_by(8 * S::LANES) {
+            let mut inputs = [self.input4(s, token, k); T];
+            for (t, input) in inputs.iter_mut().enumerate().skip(1) {
+                *input = self.input4(s, token + t, k);
+            }
+            for (r, sum) in sum.iter_mut().enumerate() {
+                if T == 1 && (k / 2).is_multiple_of(LINE) {
+                    s.prefetch(w.wrapping_add((r + R) * stride + k / 2));
+                }
+                // SAFETY: row + r < rows, and `new` has seen rows * cols / 2 bytes.
+                let weights = unsafe { s.bytes(w.add(r * stride + k / 2).cast()) };
+                let of_row = self.scales4(s, row + r, k);
+                for (sum, (q, start, scale)) in sum.iter_mut().zip(inputs) {
+                    *sum = s.fma(s.dot4(start, weights, q), s.mul(scale, of_row), *sum);
+                }
+            }
+        }
+        *sums = sum;
+    }
+
+    /// The same for INT4: the quants that meet low halves, and those that meet high ones.
+    #[inline(always)]
+    fn input4<S: IntegerSimd>(&self, s: S, token: usize, k: usize) -> ([S::B; 2], S::I, S::V) {
+        let RoundedInput { quants, scales, cols } = self.0.x;
+        let at = token * cols + k;
+        // SAFETY: as in `input8`.
+        unsafe {
+            let q = [s.bytes(quants.as_ptr().add(at)), s.bytes(quants.as_ptr().add(at + 4 * S::LANES))];
+            (q, s.start4(q), s.by_fours(scales.as_ptr().add(at / INPUT_GROUP)))
+        }
+    }
+
+    /// The scales of a row's INT8 groups from column `k` on, each in the lanes that sum its products.
+    #[inline(always)]
+    fn scales8<S: IntegerSimd>(&self, s: S, row: usize, k: usize) -> S::V {
+        let Scales::Groups(scales, group) = self.0.scales else { return s.splat(1.0) };
+        let first = scales.as_ptr().wrapping_add(row * self.0.x.cols.div_ceil(group));
+        // SAFETY: `new` has seen rows * ceil(cols / group) scales, and the columns that are read at once are inside; a vector
+        // spans at most two groups of 32, and one of any other length.
+        unsafe {
+            if group == INPUT_GROUP { s.by_eights(first.add(k / INPUT_GROUP)) } else { s.splat(*first.add(k / group)) }
+        }
+    }
+
+    /// The same for INT4.
+    #[inline(always)]
+    fn scales4<S: IntegerSimd>(&self, s: S, row: usize, k: usize) -> S::V {
+        let Scales::HalfGroups(scales, group) = self.0.scales else { return s.splat(1.0) };
+        let first = scales.as_ptr().wrapping_add(row * self.0.x.cols.div_ceil(group));
+        // SAFETY: as in `scales8`.
+        unsafe {
+            if group == INPUT_GROUP {
+                return s.halves_by_fours(first.add(k / INPUT_GROUP));
+            }
+            let mut each = [0.0; 4];
+            for (i, scale) in each.iter_mut().enumerate().take(S::LANES / 4) {
+                *scale = (*first.add((k + i * INPUT_GROUP) / group)).to_f32();
+            }
+            s.by_fours(each.as_ptr())
+        }
+    }
+}
