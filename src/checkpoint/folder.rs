@@ -9,8 +9,10 @@ use super::header::Header;
 use super::index::Index;
 use super::{Bytes, CheckpointError, Sidecar, Tensor, escaped};
 
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+/// Weights in one file.
+pub(super) const SINGLE: &str = "model.safetensors";
+/// Where the weights lie that are in several.
+pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// Most entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 10_000;
 
@@ -143,7 +145,8 @@ pub(super) fn sidecars(folder: &Path) -> Vec<Sidecar> {
     names(folder).into_iter().filter_map(read).collect()
 }
 
-fn travels(name: &str) -> bool {
+/// Whether a file of that name belongs to a model beside its weights.
+pub(super) fn travels(name: &str) -> bool {
     const NAMES: [&str; 7] = [
         "config.json",
         "generation_config.json",

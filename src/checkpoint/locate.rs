@@ -29,13 +29,13 @@ pub fn locate(model: &str, hub_cache: Option<&Path>) -> Result<PathBuf, Checkpoi
     };
     let advice = match suggestion(model, &path, hub_cache) {
         Some(name) => format!("did you mean {}?", super::escaped(&name, 200)),
-        None => "check the spelling, or download the model first".to_owned(),
+        None => "check the spelling, or give --download with the name of a repository (owner/name)".to_owned(),
     };
     Err(CheckpointError::invalid(model, format!("{looked}; {advice}")))
 }
 
 /// The cache's folder of a repository, or `None` where `model` is no repository's name.
-fn folder_of(model: &str) -> Option<String> {
+pub(super) fn folder_of(model: &str) -> Option<String> {
     let parts: Vec<&str> = model.split('/').collect();
     let fits =
         |part: &&str| is_plain(part) && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));

@@ -17,8 +17,8 @@ use crate::workbench::PLAN_TOKENS;
 /// Without a command, the workbench opens: every layer of the model, its spectrum and its plan, and both models writing side
 /// by side. The commands are the same core without a screen.
 ///
-/// MODEL is a folder in Hugging Face layout, one .safetensors file, a folder that `compress` wrote, a repository name found in
-/// the local Hugging Face cache, or the word `demo`, the model embedded in the program. Left out, it is `demo`.
+/// MODEL is a folder in Hugging Face layout, one .safetensors file, a folder that `compress` wrote, the name of a repository
+/// in the local Hugging Face cache (with --download fetched into it), or the word `demo`, the model embedded in the program. Left out, it is `demo`.
 #[derive(Debug, Parser)]
 #[command(name = "rankscope", version, max_term_width = 120)]
 pub struct Cli {
@@ -42,6 +42,9 @@ pub struct Common {
     /// Threads to compute with [default: one per core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,
+    /// Fetch a MODEL that is named owner/name from the Hugging Face hub into its local cache, as far as it is not there
+    #[arg(long, global = true)]
+    pub download: bool,
 }
 
 /// Options of the workbench.

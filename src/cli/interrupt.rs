@@ -37,15 +37,16 @@ impl Interrupt {
         state.controls.iter().for_each(Control::cancel);
     }
 
-    /// Listens for Ctrl-C and SIGTERM: the first cancels, the second ends the program at once.
+    /// Listens for Ctrl-C and SIGTERM as long as what it returns is kept: the first cancels, the second ends the program at
+    /// once.
     ///
     /// # Errors
     /// The system's.
     #[cfg(unix)]
-    pub fn listen(&self) -> std::io::Result<()> {
+    pub fn listen(&self) -> std::io::Result<Listening> {
         use signal_hook::consts::{SIGINT, SIGTERM};
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-        let own = self.clone();
+        let (own, handle) = (self.clone(), signals.handle());
         std::thread::Builder::new().name("rankscope signals".into()).spawn(move || {
             for _ in signals.forever() {
                 if own.is_interrupted() {
@@ -54,7 +55,7 @@ impl Interrupt {
                 own.interrupt();
             }
         })?;
-        Ok(())
+        Ok(Listening(handle))
     }
 
     /// Lets a write beyond the limit on a file's size fail like any other, instead of ending the program before it has
@@ -82,8 +83,19 @@ impl Interrupt {
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub fn listen(&self) -> std::io::Result<()> {
-        Ok(())
+    pub fn listen(&self) -> std::io::Result<Listening> {
+        Ok(Listening())
+    }
+}
+
+/// Signals are listened for.
+#[derive(Debug)]
+pub struct Listening(#[cfg(unix)] signal_hook::iterator::Handle);
+
+#[cfg(unix)]
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use directories::{BaseDirs, ProjectDirs};
 
+use crate::checkpoint::Hub;
 use crate::workbench::Locations;
+
+/// The hub itself.
+const ENDPOINT: &str = "https://huggingface.co";
 
 /// The folders of this person on this machine (XDG on Linux), and the Hugging Face cache (`HF_HUB_CACHE`, `HF_HOME`).
 pub fn locations() -> Locations {
@@ -20,6 +24,14 @@ pub fn config_dir() -> Option<PathBuf> {
 
 fn own_folders() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "rankscope")
+}
+
+/// The hub that models are fetched from (`HF_ENDPOINT`, `HF_TOKEN`); `None` where there is no place for its cache.
+pub fn hub_access() -> Option<Hub> {
+    let text =
+        |name: &str| std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
+    Some(Hub { endpoint, token: text("HF_TOKEN"), cache: hub()? })
 }
 
 /// As `huggingface_hub` looks for it: `HF_HUB_CACHE`, `HF_HOME/hub`, `XDG_CACHE_HOME/huggingface/hub`, `~/.cache/...`.

@@ -9,6 +9,7 @@ mod calibrate;
 mod compare;
 mod compare_text;
 mod compress;
+mod download;
 mod extras;
 mod failure;
 mod figures;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, WorkbenchArgs};
+use self::args::{Cli, Command, Common, WorkbenchArgs};
 use self::failure::Usage;
 use self::interrupt::Interrupt;
 use self::session::Session;
@@ -71,14 +72,14 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     let Some(command) = cli.command else {
-        return workbench(cli.workbench, cli.common.json);
+        return workbench(cli.workbench, &cli.common, interrupt);
     };
     let WorkbenchArgs { model, policy, original, theme, statistics } = &cli.workbench;
     let options = policy.is_some() || original.is_some() || theme.is_some() || statistics.calibration.is_some();
     if model.is_some() || options {
         return Err(Usage("options and MODEL of the workbench stand before a command; put them after it".into()).into());
     }
-    interrupt.listen()?;
+    let _listening = interrupt.listen()?;
     let locations = locations::locations();
     let cache = FactorCache::new(locations.cache.clone());
     let session = Session { common: cli.common, locations, interrupt: interrupt.clone(), cache };
@@ -101,18 +102,23 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
     }
 }
 
-fn workbench(args: WorkbenchArgs, json: bool) -> anyhow::Result<()> {
+fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> anyhow::Result<()> {
     let word = args.model.as_deref().unwrap_or_default();
     if let Some(meant) = mistyped::meant(word) {
         return Err(Usage(mistyped::advice(word, &meant)).into());
     }
-    if json {
+    if common.json {
         return Err(Usage("--json needs a command; see 'rankscope help'".into()).into());
     }
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(
             Usage("the workbench needs a terminal; see 'rankscope help' for commands without a screen".into()).into()
         );
+    }
+    if common.download {
+        // The screen listens for signals itself.
+        let _listening = interrupt.listen()?;
+        args.model.iter().chain(&args.original).try_for_each(|model| download::fetch(model, interrupt))?;
     }
     tui::run(tui::Options {
         source: Source::parse(args.model.as_deref().unwrap_or("demo")),

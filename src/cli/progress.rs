@@ -24,6 +24,15 @@ pub struct Progress {
 impl Progress {
     /// Watches work called `name` (`decomposing`).
     pub fn watch(name: &'static str, control: &Control) -> Self {
+        Self::drawn(name, "{pos}/{len} {elapsed}", control)
+    }
+
+    /// Watches work whose steps are bytes.
+    pub fn watch_bytes(name: &'static str, control: &Control) -> Self {
+        Self::drawn(name, "{decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}", control)
+    }
+
+    fn drawn(name: &'static str, figures: &'static str, control: &Control) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self { ended: None, thread: None };
         }
@@ -33,7 +42,7 @@ impl Progress {
             if watched.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let bar = bar(name);
+            let bar = bar(name, figures);
             while watched.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 let (done, total) = control.progress();
                 bar.set_length(total.max(done));
@@ -56,8 +65,8 @@ impl Drop for Progress {
     }
 }
 
-fn bar(name: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len} {elapsed}");
+fn bar(name: &'static str, figures: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{{prefix}} [{{wide_bar}}] {figures}"));
     let bar = ProgressBar::new(0).with_prefix(name);
     match style {
         Ok(style) => bar.with_style(style.progress_chars("=> ")),

@@ -69,11 +69,14 @@ impl Session {
         (control, progress)
     }
 
-    /// Opens what `MODEL` names.
+    /// Opens what `MODEL` names, fetched before where that is asked for.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn open(&self, model: &str) -> anyhow::Result<Opened> {
+        if self.common.download {
+            super::download::fetch(model, &self.interrupt)?;
+        }
         let checkpoint = Source::parse(model).open(&self.locations)?;
         let layers = layers_of(&checkpoint);
         Ok(Opened { checkpoint, layers })

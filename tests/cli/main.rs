@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 mod export_faults;
+mod hub;
 mod support;
 
 use std::path::Path;
