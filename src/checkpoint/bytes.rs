@@ -5,11 +5,13 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use bytemuck::Pod;
-use memmap2::Mmap;
+
+use super::CheckpointError;
+use super::mapped::MappedFile;
 
 #[derive(Debug)]
 enum Storage {
-    Mapped(Mmap),
+    Mapped(MappedFile),
     Static(&'static [u8]),
     /// Words of 8 bytes, so that every element type is aligned; the last word may be padded.
     Owned(Vec<u64>),
@@ -18,7 +20,7 @@ enum Storage {
 impl Storage {
     fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Mapped(map) => map,
+            Self::Mapped(file) => &file.map,
             Self::Static(bytes) => bytes,
             Self::Owned(words) => bytemuck::cast_slice(words),
         }
@@ -33,10 +35,38 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// Wraps a memory map.
-    pub fn mapped(map: Mmap) -> Self {
-        let range = 0..map.len();
-        Self { storage: Arc::new(Storage::Mapped(map)), range }
+    /// Wraps a mapped file.
+    pub(super) fn mapped(file: MappedFile) -> Self {
+        let range = 0..file.map.len();
+        Self { storage: Arc::new(Storage::Mapped(file)), range }
+    }
+
+    /// Whether the file that these bytes are of, if any, is still what was opened: to be asked before they are used and, of
+    /// what was computed from them, after.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Changed`].
+    pub fn check(&self) -> Result<(), CheckpointError> {
+        match &*self.storage {
+            Storage::Mapped(file) => file.check(),
+            Storage::Static(_) | Storage::Owned(_) => Ok(()),
+        }
+    }
+
+    /// The part of [`Bytes::check`] that costs next to nothing: whether all that was read was there.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Changed`].
+    pub fn check_read(&self) -> Result<(), CheckpointError> {
+        match &*self.storage {
+            Storage::Mapped(file) => file.check_read(),
+            Storage::Static(_) | Storage::Owned(_) => Ok(()),
+        }
+    }
+
+    /// Whether both are of the same file or memory.
+    pub fn shares(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.storage, &other.storage)
     }
 
     /// Wraps bytes that are part of the program.
@@ -64,8 +94,8 @@ impl Bytes {
 
     /// Says that these bytes are not looked at again soon: those of a file leave the program's memory until they are.
     pub fn release(&self) {
-        if let Storage::Mapped(map) = &*self.storage {
-            super::file::release(map, &self.range);
+        if let Storage::Mapped(file) = &*self.storage {
+            super::file::release(&file.map, &self.range);
         }
     }
 

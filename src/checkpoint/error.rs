@@ -19,6 +19,14 @@ pub enum CheckpointError {
         /// The reason.
         source: std::io::Error,
     },
+    /// Another program changed the file while it was in use.
+    #[error("{file} changed while open: {how}; open the model again")]
+    Changed {
+        /// The file's name, escaped.
+        file: String,
+        /// What changed.
+        how: String,
+    },
     /// The file is not what it should be.
     #[error("{file}: {reason}")]
     Invalid {

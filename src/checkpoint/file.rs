@@ -7,6 +7,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
+use super::mapped::MappedFile;
 use super::{Bytes, CheckpointError};
 
 /// Largest small file (config, tokenizer, index, policy) that is read whole.
@@ -30,10 +31,14 @@ pub(super) fn map(path: &Path) -> Result<Bytes, CheckpointError> {
     }
     let file = File::open(path).map_err(|e| CheckpointError::read(path, e))?;
     // SAFETY: the map is read-only and its bytes only ever become numbers, for which every bit pattern is valid; text
-    // is copied before it is checked. Whoever changes the file meanwhile changes those numbers, and whoever shortens it
-    // ends the program by a signal: no program that maps files can prevent that.
+    // is copied before it is checked. Whoever changes the file meanwhile changes those numbers; where it is shortened, zeros
+    // are read (`faults`); both are noticed by `Bytes::check`.
     let map = unsafe { Mmap::map(&file) }.map_err(|e| CheckpointError::read(path, e))?;
-    Ok(Bytes::mapped(map))
+    let about = file.metadata().map_err(|e| CheckpointError::read(path, e))?;
+    let file = MappedFile::new(map, path, &about);
+    // It may have changed between the two.
+    file.check_length()?;
+    Ok(Bytes::mapped(file))
 }
 
 /// Takes the pages of `range` out of this program's memory; whoever looks at them has them read from the file again.

@@ -4,6 +4,7 @@
 mod bytes;
 mod chat;
 mod error;
+mod faults;
 mod file;
 mod folder;
 mod gpt_files;
@@ -15,8 +16,10 @@ mod kept;
 #[cfg(test)]
 mod kinds;
 mod locate;
+mod mapped;
 mod open;
 mod remembered;
+mod scales;
 mod stream;
 mod tensor;
 mod text;
@@ -31,6 +34,7 @@ pub use kept::{KeptFolder, Unsound};
 pub use locate::locate;
 pub use open::{Checkpoint, Embedded, Sidecar};
 pub use safetensors::Dtype;
+pub use scales::Scale;
 pub use stream::TextStream;
 pub use tensor::{Tensor, fingerprint};
 pub use text::{escaped, nearest};

@@ -1,6 +1,6 @@
 //! An opened model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use super::folder::{self, Weights};
 use super::gpt_files;
 use super::json::{kind_of, words};
 use super::remembered::Remembered;
-use super::{Bytes, ChatTemplate, CheckpointError, Tensor, Tokenizer, tensor};
+use super::{Bytes, ChatTemplate, CheckpointError, Tensor, Tokenizer, scales, tensor};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -85,7 +85,19 @@ impl Checkpoint {
     }
 
     fn new(place: Place, label: String, weights: Weights) -> Self {
-        Self { place, label, weights, config: OnceLock::new(), fingerprint: OnceLock::new(), remembered: None }
+        let (config, fingerprint) = (OnceLock::new(), OnceLock::new());
+        let mut opened = Self { place, label, weights, config, fingerprint, remembered: None };
+        if opened.weights.tensors.iter().any(|tensor| scales::is_scaled(tensor.dtype)) {
+            let config = opened.config().ok().cloned();
+            scales::attach(&mut opened.weights.tensors, config.as_ref());
+        }
+        opened
+    }
+
+    /// The same files under another config; that of the file stays what it is, and is what an export copies.
+    #[must_use]
+    pub fn with_config(self, config: Map<String, Value>) -> Self {
+        Self { config: OnceLock::from(config), ..self }
     }
 
     /// Knows the tensors' digests that `folder` remembers of these very files (by path, size, time of change and inode), and
@@ -102,7 +114,7 @@ impl Checkpoint {
     /// Keeps the digests that are known by now, where [`Checkpoint::remembering`] told a folder: the files are then not read
     /// again to find them in the caches. A disk that cannot be written only costs that.
     pub fn keep_digests(&self) {
-        if let Some(remembered) = &self.remembered {
+        if let Some(remembered) = self.remembered.as_ref().filter(|_| self.check().is_ok()) {
             remembered.keep(&self.weights.tensors);
         }
     }
@@ -133,6 +145,13 @@ impl Checkpoint {
     /// All tensors, sorted by name.
     pub fn tensors(&self) -> &[Tensor] {
         &self.weights.tensors
+    }
+
+    /// All tensors but those that are scales of others.
+    pub fn weights(&self) -> impl Iterator<Item = &Tensor> {
+        let scales = self.weights.tensors.iter().filter_map(|tensor| Some(tensor.scale()?.tensor.name.as_str()));
+        let scales: BTreeSet<&str> = scales.collect();
+        self.weights.tensors.iter().filter(move |tensor| !scales.contains(tensor.name.as_str()))
     }
 
     /// The tensor of that name.
@@ -230,6 +249,25 @@ impl Checkpoint {
     /// Every file that holds tensors (never to be written over).
     pub fn weight_files(&self) -> Vec<PathBuf> {
         self.weights.files.clone()
+    }
+
+    /// The mapped files, each once, as bytes that can be asked whether they still are what was opened.
+    pub fn maps(&self) -> Vec<Bytes> {
+        let mut maps: Vec<Bytes> = Vec::new();
+        for tensor in &self.weights.tensors {
+            if !maps.iter().rev().any(|known| known.shares(&tensor.data)) {
+                maps.push(tensor.data.clone());
+            }
+        }
+        maps
+    }
+
+    /// Whether its files are as they were when they were opened, and all that was read of them was there.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Changed`].
+    pub fn check(&self) -> Result<(), CheckpointError> {
+        self.maps().iter().try_for_each(Bytes::check)
     }
 
     /// Bytes of all tensors as stored.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Bytes, Dtype};
+use super::{Bytes, Dtype, Scale};
 
 /// A tensor of a checkpoint: its description and its bytes, shared with the file. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -17,12 +17,14 @@ pub struct Tensor {
     pub data: Bytes,
     /// The digest, once known; clones share it.
     digest: Arc<OnceLock<String>>,
+    /// Its scales, where it is of eight-bit floats and has them beside it.
+    scale: Option<Arc<Scale>>,
 }
 
 impl Tensor {
     /// A tensor of that description and content.
     pub fn new(name: String, dtype: Dtype, shape: Vec<usize>, data: Bytes) -> Self {
-        Self { name, dtype, shape, data, digest: Arc::default() }
+        Self { name, dtype, shape, data, digest: Arc::default(), scale: None }
     }
 
     /// Number of elements.
@@ -31,13 +33,31 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// BLAKE3 of dtype, shape and data, hex: the key of caches. The first call reads the data, on rayon's threads.
+    /// What its numbers are multiplied by: known for eight-bit floats that have scales beside them.
+    pub fn scale(&self) -> Option<&Scale> {
+        self.scale.as_deref()
+    }
+
+    /// Gives it scales.
+    pub(super) fn scale_by(&mut self, scale: Scale) {
+        (self.scale, self.digest) = (Some(Arc::new(scale)), Arc::default());
+    }
+
+    /// Bytes as stored, its scales' included.
+    pub fn stored_bytes(&self) -> u64 {
+        self.data.len() as u64 + self.scale().map_or(0, |scale| scale.tensor.data.len() as u64)
+    }
+
+    /// BLAKE3 of dtype, shape and data, and of the scales it has, hex: the key of caches. The first call reads the data, on rayon's threads.
     pub fn digest(&self) -> String {
         let compute = || {
             let mut hasher = blake3::Hasher::new();
             hasher.update(self.dtype.to_string().as_bytes());
             hasher.update(format!("{:?}", self.shape).as_bytes());
             hasher.update_rayon(&self.data);
+            if let Some(scale) = self.scale() {
+                hasher.update(format!("{:?}{}", scale.block, scale.tensor.digest()).as_bytes());
+            }
             hasher.finalize().to_hex().to_string()
         };
         self.digest.get_or_init(compute).clone()

@@ -6,6 +6,7 @@ use half::f16;
 
 use super::predict::correction;
 use super::{Base, Factors, Plan, Weighting};
+use crate::checkpoint::CheckpointError;
 use crate::control::{Cancelled, Control};
 use crate::linalg::{
     DAMPING, Decomposition, InputStatistics, Matrix, NumericError, quantize_groups, quantize_rows, quantize_whole,
@@ -43,6 +44,9 @@ pub enum CompressError {
         /// The layer's name, escaped.
         layer: String,
     },
+    /// A file that changed while open.
+    #[error(transparent)]
+    Files(#[from] CheckpointError),
     /// Numbers.
     #[error(transparent)]
     Numeric(#[from] NumericError),

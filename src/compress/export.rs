@@ -174,6 +174,8 @@ pub fn export(
     if matches!(options.kind, ExportKind::Compressed(_)) {
         writer.sidecar(POLICY, text.as_bytes())?;
     }
+    // Nothing has its name yet: what was read must have been there.
+    checkpoint.check().map_err(ModelError::from)?;
     let errors = encoder.finish();
     let files = writer.finish(control)?;
     let exported = |index: &usize| {
@@ -203,6 +205,7 @@ fn write_tensors(
             Origin::Piece(layer, piece) => writer.tensor(encoder.piece(*layer, *piece)?)?,
             Origin::Rebuilt(layer) => writer.tensor(&encoder.rebuilt(*layer, tensor)?)?,
             Origin::Cut(layer) => writer.tensor(&encoder.kept(*layer, tensor.dtype)?)?,
+            Origin::CutScales(layer) => writer.tensor(&encoder.kept_scales(*layer)?)?,
             Origin::Joined(shares) => writer.tensor(&encoder.joined(shares, tensor)?)?,
             Origin::Unpacked(stored) => writer.tensor(&tensor.unpacked(&stored.weight, control)?)?,
         }

@@ -9,7 +9,7 @@ use super::export_layout::{Manifest, Origin, Planned, lost};
 use super::export_parts::{Place, Share, Source};
 use super::export_pieces::{Piece, classic_scales, coded_bytes, part_metas};
 use super::layer::encoded_layer;
-use super::rebuild::dense_bytes;
+use super::rebuild::{dense_bytes, eight_bits_like};
 use super::{Calibration, Encoded, ExportError, ExportKind, FactorCache, Layout, Plan, measured_error};
 use crate::checkpoint::{Bytes, Checkpoint, Dtype, escaped};
 use crate::control::Control;
@@ -102,13 +102,20 @@ impl<'a> Encoder<'a> {
     /// A layer rebuilt as an ordinary tensor. Its error is that of what is written.
     pub(super) fn rebuilt(&mut self, layer: usize, tensor: &Planned) -> Result<Vec<u8>, ExportError> {
         let control = self.control;
-        let bytes = tensor.unpacked(&self.coded(layer)?.weight, control)?;
+        let original = self.layers.get(layer).and_then(|layer| layer.matrix(self.checkpoint));
+        let original = original.ok_or_else(|| lost("of a layer"))?;
+        let weight = &self.coded(layer)?.weight;
+        let (bytes, written) = if is_eight_bits(tensor.dtype) {
+            let written = eight_bits_like(weight, &original, control)?.ok_or_else(|| lost("of a layer"))?;
+            (codes_of(&written), Some(written))
+        } else {
+            let bytes = tensor.unpacked(weight, control)?;
+            let written = as_stored(&bytes, tensor, &original);
+            (bytes, written)
+        };
         self.ready.remove(&layer);
         self.left.insert(layer, 0);
-        let original = self.layers.get(layer).and_then(|layer| layer.matrix(self.checkpoint));
-        if let Some((original, written)) =
-            original.and_then(|w| as_stored(&bytes, tensor, &w).map(|written| (w, written)))
-        {
+        if let Some(written) = written {
             self.errors.insert(layer, measured_error(&original, &CompressedLinear::dense(written), control)?);
         }
         self.layers.get(layer).into_iter().for_each(|layer| self.release(layer));
@@ -129,6 +136,13 @@ impl<'a> Encoder<'a> {
             place.map_or_else(|| Some(tensor.data.to_vec()), |place| place.cut(&tensor.data, dtype.bitsize() / 8));
         self.release(layer);
         cut.ok_or_else(missing)
+    }
+
+    /// The scales of a layer that stays as it is without the rest of its fused tensor: F32, a line of them a row.
+    pub(super) fn kept_scales(&self, layer: usize) -> Result<Vec<u8>, ExportError> {
+        let matrix = self.layers.get(layer).and_then(|layer| layer.matrix(self.checkpoint));
+        let scales = matrix.and_then(|matrix| matrix.scales_by_row()).ok_or_else(|| lost("of a layer"))?.0;
+        Ok(scales.into_iter().flat_map(f32::to_le_bytes).collect())
     }
 
     /// A fused tensor, put together from its parts.
@@ -207,10 +221,24 @@ impl<'a> Encoder<'a> {
     }
 }
 
+/// Whether a type needs scales beside it.
+pub(super) fn is_eight_bits(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F8_E4M3 | Dtype::F8_E5M2)
+}
+
+/// The codes of a matrix of eight-bit floats.
+fn codes_of(matrix: &Matrix) -> Vec<u8> {
+    match matrix.values() {
+        Values::F8 { codes, .. } => codes.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
 /// Written bytes as a matrix of the original's shape and order.
 fn as_stored(bytes: &[u8], tensor: &Planned, original: &Matrix) -> Option<Matrix> {
     let bytes = Bytes::copied(bytes);
     let values = match tensor.dtype {
+        Dtype::F64 => Values::F64(bytes.view()?),
         Dtype::F32 => Values::F32(bytes.view()?),
         Dtype::F16 => Values::F16(bytes.view()?),
         _ => Values::Bf16(bytes.view()?),

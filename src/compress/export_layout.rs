@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::{NOT_CLASSIC, fits_classic};
+use super::export_encode::is_eight_bits;
 use super::export_parts::{Share, place_parts};
 use super::export_pieces::{Piece, pieces};
 use super::rebuild::dense_bytes;
@@ -24,6 +25,8 @@ pub(super) enum Origin {
     Unpacked(Box<StoredLayer>),
     /// The layer of that index, a part of a fused tensor, as the input has it.
     Cut(usize),
+    /// The scales of such a part in eight-bit floats.
+    CutScales(usize),
     /// A fused tensor, put together.
     Joined(Vec<Share>),
 }
@@ -34,7 +37,7 @@ impl Origin {
         match self {
             Self::Piece(layer, _) | Self::Rebuilt(layer) => vec![*layer],
             Self::Joined(shares) => shares.iter().filter_map(Share::coded).collect(),
-            Self::Copied | Self::Unpacked(_) | Self::Cut(_) => Vec::new(),
+            Self::Copied | Self::Unpacked(_) | Self::Cut(_) | Self::CutScales(_) => Vec::new(),
         }
     }
 }
@@ -117,7 +120,7 @@ impl Manifest {
         changed().try_for_each(|(_, (layer, plan))| admit(layer, plan, kind))?;
         place_parts(checkpoint, (layers, plans), kind, &mut tensors, &stored)?;
         for (index, (layer, plan)) in changed() {
-            change(&mut tensors, index, layer, plan, kind)?;
+            change(checkpoint, &mut tensors, index, layer, plan, kind)?;
         }
         let (mut changed, mut seen) = (Vec::new(), BTreeSet::new());
         for tensor in tensors.values() {
@@ -173,6 +176,10 @@ fn admit(layer: &Layer, plan: &Plan, kind: ExportKind) -> Result<(), ExportError
         let reason = "the file stores it compressed already; pass --original with the model it came from";
         return Err(ExportError::Refused(format!("{name}: {reason}")));
     }
+    if kind == ExportKind::Dense && is_eight_bits(layer.dtype) && layer.transposed {
+        let reason = "it is stored [in, out] in eight-bit floats, which cannot be rebuilt; write a compressed folder";
+        return Err(ExportError::Refused(format!("{name}: {reason}")));
+    }
     let too_high = (plan.rank > layer.max_rank()).then(|| {
         let (m, n, rank) = (layer.rows, layer.cols, plan.rank);
         format!("rank {rank} is above the largest possible, min({m}, {n}) = {}; lower it", layer.max_rank())
@@ -185,8 +192,16 @@ fn admit(layer: &Layer, plan: &Plan, kind: ExportKind) -> Result<(), ExportError
     }
 }
 
+/// Takes the scales of a tensor out.
+pub(super) fn remove_scales(checkpoint: &Checkpoint, name: &str, tensors: &mut BTreeMap<String, Planned>) {
+    if let Some(scale) = checkpoint.tensor(name).and_then(Tensor::scale) {
+        tensors.remove(&scale.tensor.name);
+    }
+}
+
 /// Puts the pieces of a layer, or its rebuilt matrix, in the place of its tensor.
 fn change(
+    checkpoint: &Checkpoint,
     tensors: &mut BTreeMap<String, Planned>,
     index: usize,
     layer: &Layer,
@@ -206,6 +221,7 @@ fn change(
         tensors.insert(layer.name.clone(), rebuilt);
         return Ok(());
     };
+    remove_scales(checkpoint, &layer.tensor, tensors);
     let Some(stem) = layer.stem() else {
         return refused(format!(
             "{name}: its name does not end in .weight, so its parts cannot be named; leave it dense"
@@ -242,7 +258,7 @@ fn unpack(
             tensors.remove(&format!("{stem}.{}", piece.suffix()));
         }
         let dense = tensors.remove(&stored.name).map(|tensor| tensor.dtype);
-        let dtype = dense.unwrap_or_else(|| common_dtype(tensors));
+        let dtype = dense.filter(|dtype| !is_eight_bits(*dtype)).unwrap_or_else(|| common_dtype(tensors));
         let (name, layer) = (stored.name.clone(), layers.iter().find(|layer| layer.name == stored.name));
         let origin = |stored| Origin::Unpacked(Box::new(stored));
         let shape = vec![stored.shape.0, stored.shape.1];

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::export_layout::{Origin, Planned, common_dtype};
+use super::export_encode::is_eight_bits;
+use super::export_layout::{Origin, Planned, common_dtype, remove_scales};
 use super::export_pieces::Piece;
 use super::{ExportError, ExportKind, Plan};
-use crate::checkpoint::{Checkpoint, escaped};
+use crate::checkpoint::{Checkpoint, Dtype, escaped};
 use crate::linalg::RowSelection;
 use crate::model::{Layer, StoredLayer};
 
@@ -125,8 +126,9 @@ pub(super) fn place_parts(
                 join(checkpoint, fused, &parts, &changed, tensors, stored)?;
             }
             ExportKind::Compressed(_) if touched && tensors.remove(fused).is_some() => {
+                remove_scales(checkpoint, fused, tensors);
                 for (index, layer) in parts.iter().filter(|(index, _)| !changed(*index)) {
-                    cut(*index, layer, tensors)?;
+                    cut(checkpoint, *index, layer, tensors)?;
                 }
             }
             _ => {}
@@ -136,9 +138,15 @@ pub(super) fn place_parts(
 }
 
 /// A part that stays dense, as a tensor of its own.
-fn cut(index: usize, layer: &Layer, tensors: &mut Tensors) -> Result<(), ExportError> {
+fn cut(checkpoint: &Checkpoint, index: usize, layer: &Layer, tensors: &mut Tensors) -> Result<(), ExportError> {
     let stem = layer.stem().ok_or_else(|| refused(&layer.name, "its tensor's name does not end in .weight"))?;
     let planned = Planned::new(Origin::Cut(index), layer.dtype, vec![layer.rows, layer.cols]);
+    if is_eight_bits(layer.dtype) {
+        let scales = layer.matrix(checkpoint).and_then(|matrix| matrix.scales_by_row());
+        let (_, across) = scales.ok_or_else(|| refused(&layer.name, &layer.why_no_matrix(checkpoint)))?;
+        let planned = Planned::new(Origin::CutScales(index), Dtype::F32, vec![layer.rows, across]);
+        tensors.insert(format!("{stem}.weight_scale_inv"), planned);
+    }
     match tensors.insert(format!("{stem}.weight"), planned) {
         None => Ok(()),
         Some(_) => Err(refused(&layer.name, "the model has a tensor of that name; leave the layer dense")),
@@ -171,11 +179,14 @@ fn join(
             tensors.remove(&format!("{stem}.{}", piece.suffix()));
         }
         tensors.remove(&format!("{stem}.weight"));
+        remove_scales(checkpoint, &format!("{stem}.weight"), tensors);
     }
     let Some(place) = shares.first().map(|share| share.place).filter(|place| place.total == rows) else {
         return Err(refused(fused, "parts of it are missing, so it cannot be put together"));
     };
     let original = checkpoint.tensor(fused).map(|tensor| tensor.dtype);
+    // Parts with scales of their own have none that fit the whole.
+    let kept = kept.filter(|dtype| !is_eight_bits(*dtype));
     let dtype = original.or(kept).unwrap_or_else(|| common_dtype(tensors));
     let shape = if place.transposed { vec![place.cols, place.total] } else { vec![place.total, place.cols] };
     tensors.insert(fused.to_owned(), Planned::new(Origin::Joined(shares), dtype, shape));

@@ -102,7 +102,7 @@ impl FactorCache {
         keep: Keep,
         control: &Control,
     ) -> Result<Arc<Decomposition>, CompressError> {
-        let Subject { matrix, inputs, .. } = *subject;
+        let Subject { tensor, matrix, inputs } = *subject;
         let statistics = inputs.map(|inputs| inputs.statistics.as_ref());
         let (rows, cols) = (matrix.rows(), matrix.cols());
         let compute = || {
@@ -111,6 +111,8 @@ impl FactorCache {
                 Base::Int8 | Base::Int4 => Some(quantized_base(matrix, plan, statistics)?),
             };
             let rest = residual(matrix, base.as_ref());
+            // What is gone from the file was read as zeros.
+            tensor.data.check()?;
             Ok(match (plan.weighting, statistics) {
                 (Weighting::Plain, _) => decompose(&rest, rows, cols, control)?,
                 (Weighting::Activations, Some(statistics)) => {

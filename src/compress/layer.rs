@@ -35,12 +35,14 @@ pub(super) fn encoded_layer(
     control: &Control,
 ) -> Result<Encoded, CompressError> {
     let found = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint));
-    let (tensor, matrix) = found.ok_or_else(|| CompressError::Plan(unreadable(layer)))?;
+    let (tensor, matrix) = found.ok_or_else(|| CompressError::Plan(layer.why_no_matrix(checkpoint)))?;
     let inputs = needed_inputs(plan, layer, calibration)?;
     let subject = Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() };
     let mut decomposition = || cache.cut_from(&subject, plan, keep, control);
     let statistics = inputs.as_ref().map(|inputs| inputs.statistics.as_ref());
-    encode(&matrix, plan, layout, statistics, &mut decomposition, control)
+    let encoded = encode(&matrix, plan, layout, statistics, &mut decomposition, control)?;
+    tensor.data.check()?;
+    Ok(encoded)
 }
 
 /// The statistics of a layer's inputs where its plan needs them.
@@ -54,13 +56,4 @@ fn needed_inputs(
     }
     let missing = || CompressError::Uncalibrated { layer: escaped(&layer.name, 200) };
     LayerInputs::of(calibration, &layer.name).ok_or_else(missing).map(Some)
-}
-
-/// Why a layer has no matrix.
-fn unreadable(layer: &Layer) -> String {
-    if layer.fixed {
-        "the file stores it compressed already; pass --original with the model it came from".into()
-    } else {
-        format!("it is stored as {}; only F32, F16 and BF16 can be compressed", layer.dtype)
-    }
 }

@@ -113,8 +113,8 @@ fn block_sums(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize) -> (f64, f64
     })
 }
 
-/// The matrix that a weight stands for as the bytes of a tensor: [m, n], or [n, m] where it is stored `transposed`, in F32,
-/// F16 or BF16 (any other type is written as BF16). Values beyond the type's range become its largest.
+/// The matrix that a weight stands for as the bytes of a tensor: [m, n], or [n, m] where it is stored `transposed`, in F64,
+/// F32, F16 or BF16 (any other type is written as BF16). Values beyond the type's range become its largest.
 pub(super) fn dense_bytes(
     weight: &CompressedLinear,
     dtype: Dtype,
@@ -122,6 +122,7 @@ pub(super) fn dense_bytes(
     control: &Control,
 ) -> Result<Vec<u8>, Cancelled> {
     match dtype {
+        Dtype::F64 => typed_bytes(weight, transposed, |x| f64::from(x).to_le_bytes(), control),
         Dtype::F32 => typed_bytes(weight, transposed, f32::to_le_bytes, control),
         Dtype::F16 => {
             let most = f16::MAX.to_f32();
@@ -134,6 +135,18 @@ pub(super) fn dense_bytes(
             typed_bytes(weight, transposed, convert, control)
         }
     }
+}
+
+/// The matrix that a weight stands for in the eight-bit floats of `like`, with its scales; `None` where that is of another
+/// format.
+pub(super) fn eight_bits_like(
+    weight: &CompressedLinear,
+    like: &Matrix,
+    control: &Control,
+) -> Result<Option<Matrix>, Cancelled> {
+    let elements = typed_bytes(weight, false, f32::to_ne_bytes, control)?;
+    let elements: Vec<f32> = elements.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
+    Ok(like.eight_bits_like(&elements))
 }
 
 fn typed_bytes<const SIZE: usize>(

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::fast::{self, Arithmetic};
 use super::kernels::{Family, IntegerFamily};
 use super::product;
-use super::{NumericError, RowSelection};
+use super::{BlockScales, Float8, NumericError, RowSelection};
 use crate::checkpoint::View;
 
 /// How the elements of a matrix follow each other.
@@ -30,6 +30,17 @@ pub enum Values {
     F16(View<f16>),
     /// bfloat16.
     Bf16(View<bf16>),
+    /// IEEE double, each read as the nearest f32.
+    F64(View<f64>),
+    /// Eight-bit floats, x = code * scale as the nearest f32.
+    F8 {
+        /// Codes.
+        codes: View<u8>,
+        /// What they stand for.
+        format: Float8,
+        /// One scale a block of the matrix as it lies in memory.
+        scales: BlockScales,
+    },
     /// Symmetric INT8, x = q * scale.
     I8 {
         /// Quantized elements.
@@ -73,6 +84,8 @@ impl Matrix {
             Values::F32(w) => check_count(rows, cols, w.len())?,
             Values::F16(w) => check_count(rows, cols, w.len())?,
             Values::Bf16(w) => check_count(rows, cols, w.len())?,
+            Values::F64(w) => check_count(rows, cols, w.len())?,
+            Values::F8 { codes, .. } => check_count(rows, cols, codes.len())?,
             Values::I8 { quant, .. } => check_count(rows, cols, quant.len())?,
             Values::I4 { quant, .. } => check_count(rows, cols.div_ceil(2), quant.len())?,
         }
@@ -175,11 +188,14 @@ impl Matrix {
             Values::F32(w) => w.bytes().len(),
             Values::F16(w) => w.bytes().len(),
             Values::Bf16(w) => w.bytes().len(),
+            Values::F64(w) => w.bytes().len(),
+            Values::F8 { codes, scales, .. } => codes.bytes().len() + scales.stored_bytes(),
             Values::I8 { quant, scales, .. } => quant.bytes().len() + scales.bytes().len(),
             Values::I4 { quant, scales, .. } => quant.bytes().len() + scales.bytes().len(),
         };
-        let a_row = bytes.checked_div(self.stored_rows).unwrap_or_default();
-        a_row as u64 * self.rows() as u64
+        // In 128 bits nothing overflows, and scales of blocks need not be a whole number of bytes a row.
+        let of_rows = (bytes as u128 * self.rows() as u128).checked_div(self.stored_rows as u128);
+        of_rows.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default()
     }
 
     /// y = x W^T for `t = x.len() / cols` inputs: x [t, cols], y [t, rows], both row-major.
@@ -232,6 +248,12 @@ impl Matrix {
             Values::F32(w) => widen(self.elements(w, i), out),
             Values::F16(w) => widen(self.elements(w, i), out),
             Values::Bf16(w) => widen(self.elements(w, i), out),
+            Values::F64(_) | Values::F8 { .. } => match self.order {
+                Order::RowMajor => self.widen_line(i, 0, out),
+                Order::ColumnMajor => {
+                    out.chunks_exact_mut(1).enumerate().for_each(|(line, out)| self.widen_line(line, i, out));
+                }
+            },
             Values::I8 { quant, scales, group } => {
                 let group = group.unwrap_or(self.cols).max(1);
                 let scales = scales.iter().skip(i * self.cols.div_ceil(group));
@@ -256,6 +278,27 @@ impl Matrix {
         }
     }
 
+    /// The elements of a stored line (a row, or a column where it is stored column by column) from `from` on, as f32; of those
+    /// formats that kernels do not read themselves.
+    pub(super) fn widen_line(&self, line: usize, from: usize, out: &mut [f32]) {
+        let length = match self.order {
+            Order::RowMajor => self.cols,
+            Order::ColumnMajor => self.stored_rows,
+        };
+        let start = line * length + from;
+        match &self.values {
+            Values::F64(w) => {
+                let line = w.get(start..start + out.len()).unwrap_or_default();
+                out.iter_mut().zip(line).for_each(|(out, x)| *out = *x as f32);
+            }
+            Values::F8 { codes, format, scales } => {
+                let codes = codes.get(start..start + out.len()).unwrap_or_default();
+                scales.widen(*format, codes, (line, from), out);
+            }
+            _ => {}
+        }
+    }
+
     /// The elements of stored row `i`.
     fn elements<'a, E>(&self, w: &'a [E], i: usize) -> impl Iterator<Item = &'a E> {
         let (skip, step) = match self.order {
@@ -274,6 +317,29 @@ impl Matrix {
         all
     }
 
+    /// The numbers `w` [rows, cols] in this matrix's eight-bit floats, with its scales; `None` where it is of another format, or
+    /// stored column by column.
+    pub fn eight_bits_like(&self, w: &[f32]) -> Option<Self> {
+        let Values::F8 { format, scales, .. } = &self.values else { return None };
+        let rows = w.chunks_exact(self.cols.max(1)).enumerate();
+        let codes = rows.flat_map(|(row, w)| scales.narrow(*format, self.selection.stored(row), w));
+        let codes = View::copied(&codes.collect::<Vec<u8>>());
+        let scales = scales.of_lines(&self.scales_by_row()?.0, self.rows());
+        Self::new(self.rows(), self.cols, Order::RowMajor, Values::F8 { codes, format: *format, scales }).ok()
+    }
+
+    /// The scales of eight-bit floats with a line of them for each row, and how many a line has; `None` for other formats,
+    /// and for what is stored column by column.
+    pub fn scales_by_row(&self) -> Option<(Vec<f32>, usize)> {
+        match &self.values {
+            Values::F8 { scales, .. } if self.order == Order::RowMajor => {
+                let of_row = |row| scales.line(self.selection.stored(row)).iter().copied();
+                Some(((0..self.rows()).flat_map(of_row).collect(), scales.line(0).len()))
+            }
+            _ => None,
+        }
+    }
+
     /// The same numbers in memory of their own, column by column; `None` for formats that cannot be so. Products are then
     /// summed in the order in which those of a Conv1D are.
     pub fn in_columns(&self) -> Option<Self> {
@@ -281,7 +347,12 @@ impl Matrix {
             Values::F32(w) => Values::F32(self.turned(w)),
             Values::F16(w) => Values::F16(self.turned(w)),
             Values::Bf16(w) => Values::Bf16(self.turned(w)),
-            Values::I8 { .. } | Values::I4 { .. } => return None,
+            Values::F64(w) => Values::F64(self.turned(w)),
+            Values::F8 { codes, format, scales } if self.selection.is_whole(self.stored_rows) => {
+                let scales = if self.order == Order::RowMajor { scales.turned() } else { scales.clone() };
+                Values::F8 { codes: self.turned(codes), format: *format, scales }
+            }
+            Values::F8 { .. } | Values::I8 { .. } | Values::I4 { .. } => return None,
         };
         Self::new(self.rows(), self.cols, Order::ColumnMajor, values).ok()
     }
@@ -296,13 +367,22 @@ impl Matrix {
         View::copied(&turned)
     }
 
-    /// How many elements are NaN and how many infinite (of the scales for INT8 and INT4).
+    /// How many elements are NaN and how many infinite in f32 (of the scales for INT8 and INT4).
     pub fn non_finite(&self) -> (u64, u64) {
         let groups = |group: usize| self.spans(self.cols.div_ceil(group.max(1)));
         match &self.values {
             Values::F32(w) => count_f32(w, self.spans(self.cols)),
             Values::F16(w) => count_f16(w, self.spans(self.cols)),
             Values::Bf16(w) => count(w, self.spans(self.cols), |x| u32::from(x.to_bits() & 0x7fff), 0x7f80),
+            Values::F64(w) => count(w, self.spans(self.cols), |x| (*x as f32).to_bits() & 0x7fff_ffff, 0x7f80_0000),
+            Values::F8 { .. } => {
+                let of_row = |i| {
+                    let mut row = vec![0.0; self.cols];
+                    self.row(i, &mut row);
+                    count_f32(&row, std::iter::once(0..self.cols).collect())
+                };
+                (0..self.rows()).into_par_iter().map(of_row).reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+            }
             Values::I8 { scales, group, .. } => count_f32(scales, group.map_or_else(|| self.spans(1), groups)),
             Values::I4 { scales, group, .. } => count_f16(scales, groups(*group)),
         }
@@ -376,6 +456,13 @@ mod tests {
         Matrix::new(rows, cols, Order::RowMajor, values)
     }
 
+    /// 2 x 3 in E4M3 with one scale a row.
+    fn eights(codes: &[u8], scales: &[f32]) -> Matrix {
+        let scales = BlockScales::new([2, 3], [1, 3], View::copied(scales), 4 * scales.len()).unwrap();
+        let values = Values::F8 { codes: View::copied(codes), format: Float8::E4m3, scales };
+        Matrix::new(2, 3, Order::RowMajor, values).unwrap()
+    }
+
     #[test]
     fn rows_are_the_same_in_every_format() {
         let w = [1.0_f32, -2.0, 0.5, 4.0, 0.25, -8.0];
@@ -388,6 +475,8 @@ mod tests {
             Matrix::from_i8(2, 3, &[4, -8, 2, 16, 1, -32], &[0.25; 2], None).unwrap(),
             Matrix::from_i8(2, 3, &[4, -8, 1, 8, 1, -64], &[0.25, 0.5, 0.5, 0.125], Some(2)).unwrap(),
             nibbles(2, 3, &[0xe1, 0x02, 0x12, 0x08], &[1.0, 0.25, 2.0, 1.0], 2).unwrap(),
+            Matrix::new(2, 3, Order::RowMajor, Values::F64(View::copied(&w.map(f64::from)))).unwrap(),
+            eights(&[0x38, 0xc0, 0x30, 0x40, 0x20, 0xc8], &[1.0, 2.0]),
         ];
         for matrix in &formats[..4] {
             assert_eq!((row(matrix, 0), row(matrix, 1)), (w[..3].to_vec(), w[3..].to_vec()), "{matrix:?}");
@@ -395,7 +484,9 @@ mod tests {
         }
         assert_eq!(formats[4].to_f32(), [1.0, -2.0, 0.5, 4.0, 0.5, -8.0]);
         assert_eq!(formats[5].to_f32(), [1.0, -2.0, 0.5, 4.0, 2.0, -8.0]);
-        assert_eq!(formats.each_ref().map(Matrix::bytes), [24, 12, 12, 14, 22, 12]);
+        assert_eq!(formats[6].to_f32(), w);
+        assert_eq!(formats[7].to_f32(), [1.0, -2.0, 0.5, 4.0, 0.25, -8.0]);
+        assert_eq!(formats.each_ref().map(Matrix::bytes), [24, 12, 12, 14, 22, 12, 48, 14]);
     }
 
     #[test]
@@ -421,6 +512,10 @@ mod tests {
         assert_eq!(Matrix::from_f16(2, 3, &halves).unwrap().non_finite(), (2, 3));
         let brain = Values::Bf16(View::copied(&w.map(bf16::from_f32)));
         assert_eq!(Matrix::new(2, 3, Order::ColumnMajor, brain).unwrap().non_finite(), (2, 3));
+        let doubles = w.map(f64::from).map(|x| x * 1.0001);
+        let doubles = Matrix::new(3, 2, Order::ColumnMajor, Values::F64(View::copied(&doubles))).unwrap();
+        assert_eq!(doubles.non_finite(), (2, 3));
+        assert_eq!(eights(&[0x7f, 1, 0x7e, 0xff, 0, 0x7e], &[1.0, f32::MAX]).non_finite(), (2, 1));
         let quantized = Matrix::from_i8(2, 1, &[1, 2], &[f32::NAN, 1.0], None).unwrap();
         assert_eq!(quantized.non_finite(), (1, 0));
         assert_eq!(nibbles(2, 1, &[1, 2], &[1.0, f32::INFINITY], 1).unwrap().non_finite(), (0, 1));
@@ -434,12 +529,23 @@ mod tests {
         (bad[1], bad[31], bad[59]) = (f32::NAN, f32::INFINITY, f32::NAN);
         let (quant, scales) = crate::linalg::quantize_groups(&w, 12, 5, 2);
         let of = |order, w: &[f32]| Matrix::new(12, 5, order, Values::F32(View::copied(w))).unwrap();
+        let doubles: Vec<f64> = bad.iter().map(|x| f64::from(*x)).collect();
+        let blocks = |order| {
+            let lines = if order == Order::RowMajor { [12, 5] } else { [5, 12] };
+            let scales = BlockScales::new(lines, [1, 12], View::copied(&w[1..=lines[0]]), 60).unwrap();
+            let codes: Vec<u8> = (40..100).collect();
+            let values = Values::F8 { codes: View::copied(&codes), format: Float8::E5m2, scales };
+            Matrix::new(12, 5, order, values).unwrap()
+        };
         let wholes = [
             of(Order::RowMajor, &bad),
             of(Order::ColumnMajor, &bad),
             Matrix::new(12, 5, Order::ColumnMajor, Values::F16(View::copied(&halves))).unwrap(),
             Matrix::from_i8(12, 5, &quant, &scales, Some(2)).unwrap(),
             crate::linalg::quantize4(&w, 12, 5, 4, None).unwrap(),
+            Matrix::new(12, 5, Order::ColumnMajor, Values::F64(View::copied(&doubles))).unwrap(),
+            blocks(Order::RowMajor),
+            blocks(Order::ColumnMajor),
         ];
         let per_head = RowSelection { rows: 4, offset: 2, block: 2, step: 6 };
         for whole in wholes {

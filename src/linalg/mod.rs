@@ -3,6 +3,7 @@
 mod decompose;
 mod error;
 mod fast;
+mod float8;
 mod gram;
 mod kernels;
 mod matrix;
@@ -19,6 +20,7 @@ mod weighted;
 pub use decompose::{Decomposition, OutputErrors, decompose};
 pub use error::NumericError;
 pub use fast::Arithmetic;
+pub use float8::{BlockScales, Float8};
 pub use kernels::{axpy, kernel_family, row_dots, row_sum};
 pub use matrix::{Matrix, Order, Values};
 pub use metric::DAMPING;

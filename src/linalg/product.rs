@@ -16,6 +16,8 @@ const ALONE_BYTES: usize = 1 << 20;
 const SHARE_BYTES: usize = 64 << 10;
 /// From so many tokens on grouped weights are widened once for all of them.
 const MANY_TOKENS: usize = 8;
+/// About how many elements are widened together: they stay in the second-level cache.
+const PANEL_ELEMENTS: usize = 64 << 10;
 /// Rows that a share is a multiple of: the tallest tile.
 pub(super) const ROW_GRANULE: usize = 8;
 
@@ -31,6 +33,7 @@ pub fn apply(family: Family, matrix: &Matrix, x: &[f32], y: &mut [f32], add: boo
         Values::F32(w) => call.run(w, Scales::None),
         Values::F16(w) => call.run(w, Scales::None),
         Values::Bf16(w) => call.run(w, Scales::None),
+        Values::F64(_) | Values::F8 { .. } => call.run_by_panels(),
         Values::I8 { quant, scales, group: None } => call.run(quant, Scales::Rows(scales)),
         Values::I8 { quant, scales, group: Some(group) } => call.run(quant, Scales::Groups(scales, *group)),
         Values::I4 { quant, scales, group } => call.run(quant, Scales::HalfGroups(scales, *group)),
@@ -63,6 +66,46 @@ impl Call<'_> {
                 }
             }
         });
+    }
+
+    /// For formats that kernels do not read: a panel of rows at a time is widened to f32 before it is multiplied.
+    fn run_by_panels(&self) {
+        let (rows, cols) = (self.matrix.rows(), self.matrix.cols());
+        let work = rows.saturating_mul(cols).saturating_mul(size_of::<f32>()).saturating_mul(self.tokens);
+        let (granule, each) = match self.matrix.order() {
+            Order::RowMajor => (ROW_GRANULE, 4),
+            Order::ColumnMajor => (OUTPUT_GRANULE, 2),
+        };
+        let height = (PANEL_ELEMENTS / cols.max(1)).max(1).next_multiple_of(granule);
+        share_out(rows, (granule, each), work, |rows| {
+            let mut panel = Vec::new();
+            for (first, stored) in self.matrix.runs(rows) {
+                for start in stored.clone().step_by(height) {
+                    let part = start..stored.end.min(start + height);
+                    panel.resize(part.len() * cols, 0.0);
+                    self.run_panel(part, &mut panel, self.y.starting_at(first + start - stored.start));
+                }
+            }
+        });
+    }
+
+    /// The outputs of `stored` rows, widened into `panel` in the order in which they are stored.
+    fn run_panel(&self, stored: Range<usize>, panel: &mut [f32], y: Output<'_>) {
+        let (cols, rows, x, tokens) = (self.matrix.cols(), stored.len(), self.x, self.tokens);
+        match self.matrix.order() {
+            Order::RowMajor => {
+                let lines = panel.chunks_exact_mut(cols.max(1)).zip(stored);
+                lines.for_each(|(out, line)| self.matrix.widen_line(line, 0, out));
+                let product = RowProduct { w: &*panel, scales: Scales::None, cols, x, tokens, y };
+                RowKernel::new(product, 0..rows).into_iter().for_each(|kernel| self.family.run(kernel));
+            }
+            Order::ColumnMajor => {
+                let lines = panel.chunks_exact_mut(rows.max(1)).enumerate();
+                lines.for_each(|(line, out)| self.matrix.widen_line(line, stored.start, out));
+                let product = ColumnProduct { w: &*panel, rows, stride: rows, cols, x, tokens, y };
+                ColumnKernel::new(product, 0..rows).into_iter().for_each(|kernel| self.family.run(kernel));
+            }
+        }
     }
 
     /// The outputs of stored rows that lie side by side, into `y` from its column 0 on.
@@ -143,7 +186,9 @@ mod tests {
     use half::{bf16, f16};
     use proptest::prelude::*;
 
-    use super::super::{RowSelection, axpy, quantize_groups, quantize_rows, quantize4, row_dots, row_sum};
+    use super::super::{
+        BlockScales, Float8, RowSelection, axpy, quantize_groups, quantize_rows, quantize4, row_dots, row_sum,
+    };
     use super::*;
     use crate::checkpoint::View;
 
@@ -161,11 +206,21 @@ mod tests {
         let w = random(rows * cols, 1);
         let halves: Vec<f16> = w.iter().map(|x| f16::from_f32(*x)).collect();
         let brain: Vec<bf16> = w.iter().map(|x| bf16::from_f32(*x)).collect();
+        let doubles: Vec<f64> = w.iter().map(|x| f64::from(*x) * 1.1).collect();
+        // Exponents of at most 8, so that no number is far larger than the others.
+        let codes: Vec<u8> = w.iter().map(|x| (x.to_bits() >> 8).to_le_bytes()[0] & 0xbf).collect();
         let mut all = Vec::new();
         for order in [Order::RowMajor, Order::ColumnMajor] {
             all.push(Matrix::new(rows, cols, order, Values::F32(View::copied(&w))).unwrap());
             all.push(Matrix::new(rows, cols, order, Values::F16(View::copied(&halves))).unwrap());
             all.push(Matrix::new(rows, cols, order, Values::Bf16(View::copied(&brain))).unwrap());
+            all.push(Matrix::new(rows, cols, order, Values::F64(View::copied(&doubles))).unwrap());
+            let lines = if order == Order::RowMajor { [rows, cols] } else { [cols, rows] };
+            let block = [group, 48];
+            let count = lines[0].div_ceil(block[0]) * lines[1].div_ceil(block[1]);
+            let scales = BlockScales::new(lines, block, View::copied(&random(count, 5)), 4 * count).unwrap();
+            let values = Values::F8 { codes: View::copied(&codes), format: Float8::E4m3, scales };
+            all.push(Matrix::new(rows, cols, order, values).unwrap());
         }
         let (quant, scales) = quantize_rows(&w, rows, cols);
         all.push(Matrix::from_i8(rows, cols, &quant, &scales, None).unwrap());

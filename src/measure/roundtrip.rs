@@ -33,7 +33,8 @@ pub fn round_trip(
     calibration: Option<&Calibration>,
     control: &Control,
 ) -> Result<RoundTrip, CompressError> {
-    let (tensor, matrix) = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint)).ok_or_else(unreadable)?;
+    let no_matrix = || CompressError::Plan(layer.why_no_matrix(checkpoint));
+    let (tensor, matrix) = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint)).ok_or_else(no_matrix)?;
     let weight = compressed_weight(checkpoint, layer, plan, layout, cache, calibration, control)?;
     let inputs = LayerInputs::of(calibration, &layer.name);
     let subject = Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() };
@@ -41,18 +42,14 @@ pub fn round_trip(
     // Classic: U, S and Vh as I8; their three scales lie in the header.
     let classic =
         (layout == Layout::Classic && plan.rank > 0).then(|| (plan.rank * (layer.rows + 1 + layer.cols)) as u64);
-    Ok(RoundTrip {
+    let found = RoundTrip {
         predicted: cache.predicted(&subject, plan, control)?,
         measured: Errors {
             weight: measured_error(&matrix, &weight, control)?,
             output: inputs.as_ref().map(output).transpose()?,
         },
         bytes: classic.unwrap_or_else(|| weight.bytes()),
-    })
-}
-
-fn unreadable() -> CompressError {
-    CompressError::Plan(
-        "is no plain matrix (stored compressed, or no float type); name the model that it came from".into(),
-    )
+    };
+    tensor.data.check()?;
+    Ok(found)
 }

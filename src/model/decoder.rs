@@ -8,7 +8,7 @@ use super::load::load;
 use super::norm::Norm;
 use super::rope::Rope;
 use super::{CompressedLinear, Kind, Layer, ModelError};
-use crate::checkpoint::{Checkpoint, Tokenizer};
+use crate::checkpoint::{Bytes, Checkpoint, Tokenizer};
 use crate::linalg::{Arithmetic, Matrix};
 
 /// A model that runs. Cloning is cheap: all weights are shared.
@@ -30,6 +30,8 @@ pub(super) struct Frame {
     pub layers: Vec<Layer>,
     /// Bytes of all tensors but the layers'.
     pub other_bytes: u64,
+    /// The mapped files that the weights lie in.
+    pub files: Vec<Bytes>,
 }
 
 /// What stands before the blocks and after them, but for the head.
@@ -78,6 +80,8 @@ pub(super) struct Parts {
     pub layers: Vec<Layer>,
     pub weights: Vec<Arc<CompressedLinear>>,
     pub total_bytes: u64,
+    /// The mapped files that the weights lie in.
+    pub files: Vec<Bytes>,
 }
 
 /// One block: attention and MLP, added to the stream as `Architecture::residual` says, with norms where the family has them.
@@ -167,15 +171,31 @@ impl Model {
     }
 
     pub(super) fn assemble(architecture: Architecture, parts: Parts) -> Self {
-        let Parts { stem, blocks, head, layers, weights, total_bytes } = parts;
+        let Parts { stem, blocks, head, layers, weights, total_bytes, files } = parts;
         let layer_bytes: u64 = layers.iter().map(|layer| layer.bytes).sum();
         let other_bytes = total_bytes.saturating_sub(layer_bytes);
         let ropes = match &architecture.positions {
             Positions::Rotary(specs) => specs.iter().map(Rope::new).collect(),
             Positions::Learned { .. } | Positions::Alibi(_) => Vec::new(),
         };
-        let frame = Frame { architecture, stem, ropes, blocks, head, layers, other_bytes };
+        let frame = Frame { architecture, stem, ropes, blocks, head, layers, other_bytes, files };
         Self { frame: Arc::new(frame), weights, arithmetic: Arithmetic::Exact }
+    }
+
+    /// Whether the files of its weights are as they were when they were opened, and all that was read of them was there.
+    ///
+    /// # Errors
+    /// Says which is not.
+    pub(super) fn check_files(&self) -> Result<(), ModelError> {
+        Ok(self.frame.files.iter().try_for_each(Bytes::check)?)
+    }
+
+    /// The part of [`Model::check_files`] that costs next to nothing.
+    ///
+    /// # Errors
+    /// Says which file could not be read.
+    pub(super) fn check_read(&self) -> Result<(), ModelError> {
+        Ok(self.frame.files.iter().try_for_each(Bytes::check_read)?)
     }
 
     /// What the config says.

@@ -17,7 +17,8 @@ impl Model {
     /// Continues `cache` by `ids`; returns the logits [vocabulary] of the last one.
     ///
     /// # Errors
-    /// Context exceeded, id out of the vocabulary, no ids, cancelled; the cache is then as before.
+    /// Context exceeded, id out of the vocabulary, no ids, a file that changed while open, cancelled; the cache is then as
+    /// before.
     pub fn forward(&self, ids: &[u32], cache: &mut Cache, control: &Control) -> Result<Vec<f32>, ModelError> {
         self.check(ids, cache.len())?;
         if let Some((all, before)) = self.anew(ids, cache) {
@@ -84,7 +85,7 @@ impl Model {
     /// of `blocks`. Blocks that do not exist do nothing. The observer sees no hidden states, these being `x`.
     ///
     /// # Errors
-    /// Cancelled; `x` is then between two blocks.
+    /// Cancelled, a file that changed while open; `x` is then between two blocks.
     pub fn run_blocks(
         &self,
         blocks: Range<usize>,
@@ -97,8 +98,9 @@ impl Model {
         for index in blocks {
             control.check()?;
             self.block(index, x, &mut BlockCache::default(), &mut pass);
+            self.check_read()?;
         }
-        Ok(())
+        self.check_files()
     }
 
     /// The final norm and the head: the logits [t, vocabulary] of what left the last block [t, hidden].
@@ -128,7 +130,7 @@ impl Model {
         }
         match ids.iter().find(|id| **id as usize >= shape.vocabulary) {
             Some(id) => Err(ModelError::Token { id: *id, vocabulary: shape.vocabulary }),
-            None => Ok(()),
+            None => self.check_files(),
         }
     }
 
@@ -148,6 +150,7 @@ impl Model {
             if let Some(held) = cache.blocks.get_mut(index) {
                 self.block(index, &mut x, held, pass);
             }
+            self.check_read()?;
             if index + 1 < blocks {
                 pass.watch.hidden(index + 1, &x);
             }
@@ -211,6 +214,7 @@ impl Model {
         if let Some(cap) = shape.scales.cap {
             logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
         }
+        self.check_files()?;
         Ok(logits)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rayon::prelude::*;
 
-use super::layers::float_matrix;
+use super::formats::{as_matrix, float_matrix};
 use crate::checkpoint::{Checkpoint, Tensor, escaped};
 
 /// A tensor with values that are NaN or infinite.
@@ -34,7 +34,7 @@ pub fn non_finite(checkpoint: &Checkpoint) -> Vec<NonFinite> {
 }
 
 fn scan(tensor: &Tensor) -> Option<NonFinite> {
-    let elements = tensor.shape.iter().product();
-    let (nan, infinite) = float_matrix(tensor, 1, elements, false)?.non_finite();
+    let [rows, cols] = as_matrix(tensor);
+    let (nan, infinite) = float_matrix(tensor, rows, cols, false)?.non_finite();
     (nan + infinite > 0).then(|| NonFinite { tensor: tensor.name.clone(), nan, infinite })
 }

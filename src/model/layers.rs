@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::architecture::Architecture;
 use super::config::Config;
 use super::family::{Family, family_by_tensors, family_of};
+use super::formats::{float_matrix, why_unreadable};
 use super::fused::{FusedPart, layer_name, part_name, parts_of, split_stem, stem_of};
 use super::stored::{StoredLayer, split_part, stored_layers};
 use crate::checkpoint::{Checkpoint, Dtype, Tensor};
-use crate::linalg::{Matrix, Order, Values};
+use crate::linalg::Matrix;
 
 /// What a layer does in its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -106,6 +107,15 @@ impl Layer {
         }
     }
 
+    /// Why [`Layer::matrix`] has none, after the layer's name.
+    pub fn why_no_matrix(&self, checkpoint: &Checkpoint) -> String {
+        if self.fixed {
+            return "is stored compressed already; pass --original with the model it came from".to_owned();
+        }
+        let reason = checkpoint.tensor(&self.tensor).and_then(why_unreadable);
+        reason.unwrap_or_else(|| "cannot be read as a matrix".to_owned())
+    }
+
     /// Whether it is a part of a fused tensor.
     pub fn is_part(&self) -> bool {
         split_stem(&self.name).is_some()
@@ -132,18 +142,6 @@ impl Layer {
     pub fn stem(&self) -> Option<String> {
         stem_of(&self.name)
     }
-}
-
-/// A floating-point tensor as a matrix [rows, cols] that shares its bytes; `None` for other types and sizes.
-pub(super) fn float_matrix(tensor: &Tensor, rows: usize, cols: usize, transposed: bool) -> Option<Matrix> {
-    let values = match tensor.dtype {
-        Dtype::F32 => Values::F32(tensor.data.view()?),
-        Dtype::F16 => Values::F16(tensor.data.view()?),
-        Dtype::BF16 => Values::Bf16(tensor.data.view()?),
-        _ => return None,
-    };
-    let order = if transposed { Order::ColumnMajor } else { Order::RowMajor };
-    Matrix::new(rows, cols, order, values).ok()
 }
 
 /// Every layer, in the model's order: by block, then q k v (qkv) o gate up (`gate_up`) down, `lm_head` last.
@@ -266,7 +264,7 @@ impl Finder {
     fn cut(&self, fused: &Layer, kind: Kind) -> Option<Layer> {
         let name = part_name(&fused.name, kind);
         let part = self.part(&name).filter(|part| part.total == fused.rows && part.rows.rows > 0)?;
-        let bytes = fused.bytes / part.total as u64 * part.rows.rows as u64;
+        let bytes = fused.bytes * part.rows.rows as u64 / part.total as u64;
         Some(Layer { name, kind, rows: part.rows.rows, bytes, part: Some(part), ..fused.clone() })
     }
 
@@ -304,7 +302,7 @@ fn plain_layer(tensor: &Tensor, (block, kind): Place, transposed: bool) -> Optio
         return None;
     }
     let (rows, cols) = if transposed { (second, first) } else { (first, second) };
-    let (name, dtype, bytes) = (tensor.name.clone(), tensor.dtype, tensor.data.len() as u64);
+    let (name, dtype, bytes) = (tensor.name.clone(), tensor.dtype, tensor.stored_bytes());
     let tensor = name.clone();
     Some(Layer { name, tensor, part: None, block, kind, rows, cols, dtype, bytes, fixed: false, transposed })
 }

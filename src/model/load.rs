@@ -6,13 +6,14 @@ use super::architecture::{Architecture, HeadNorm, NormKind, Place, Positions};
 use super::config::Config;
 use super::decoder::{Block, Feed, Head, Linear, Mlp, Model, NormsAt, Parts, Stem};
 use super::family::{Family, family_of};
+use super::formats::{float_matrix, why_unreadable};
 use super::fused::{fused_of, part_name};
-use super::layers::{float_matrix, is_tied, layers_with};
+use super::layers::{is_tied, layers_with};
 use super::norm::Norm;
 use super::resemble::resembled;
 use super::stored::{StoredLayer, stored_layers};
 use super::{CompressedLinear, Kind, Layer, ModelError};
-use crate::checkpoint::{Checkpoint, Dtype, Tensor, escaped};
+use crate::checkpoint::{Checkpoint, Tensor, escaped};
 use crate::linalg::{Matrix, RowSelection};
 
 /// Builds the decoder of a checkpoint.
@@ -33,6 +34,8 @@ pub(super) fn load(checkpoint: &Checkpoint) -> Result<Model, ModelError> {
     let loader =
         Loader { checkpoint, config, family, prefix, tied, architecture: &architecture, stored: &stored, layers };
     let parts = loader.parts()?;
+    // Vectors are copied by now.
+    checkpoint.check()?;
     Ok(Model::assemble(architecture, parts))
 }
 
@@ -68,7 +71,8 @@ impl Loader<'_> {
             weights.into_iter().zip(&self.layers).map(|(weight, layer)| weight.map_or_else(|| self.unused(layer), Ok));
         let weights = filled.collect::<Result<Vec<_>, _>>()?;
         let total_bytes = self.checkpoint.total_bytes();
-        Ok(Parts { stem, blocks, head, layers: self.layers, weights, total_bytes })
+        let files = self.checkpoint.maps();
+        Ok(Parts { stem, blocks, head, layers: self.layers, weights, total_bytes, files })
     }
 
     /// The weight of a layer that the config does not use (blocks beyond its count, a head that is tied all the same): kept,
@@ -77,7 +81,10 @@ impl Loader<'_> {
         let stored = self.stored.iter().find(|stored| stored.name == layer.name);
         let weight = stored.map(|stored| stored.weight.clone());
         let weight = weight.or_else(|| layer.matrix(self.checkpoint).map(CompressedLinear::dense));
-        weight.map(Arc::new).ok_or_else(|| self.missing(&layer.name))
+        weight.map(Arc::new).ok_or_else(|| {
+            let (name, reason) = (escaped(&layer.name, 120), layer.why_no_matrix(self.checkpoint));
+            ModelError::Tensor(format!("layer {name} {reason}"))
+        })
     }
 
     /// What stands before the blocks and after them.
@@ -305,16 +312,9 @@ impl Loader<'_> {
     /// A tensor that can be run.
     fn float(&self, name: &str) -> Result<&Tensor, ModelError> {
         let tensor = self.checkpoint.tensor(name).ok_or_else(|| self.missing(name))?;
-        let shown = escaped(name, 120);
-        match tensor.dtype {
-            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(tensor),
-            Dtype::I8 | Dtype::U8 => Err(ModelError::Tensor(format!(
-                "tensor {shown} is stored as {:?} without scales; only floating-point weights can be run",
-                tensor.dtype
-            ))),
-            other => Err(ModelError::Tensor(format!(
-                "tensor {shown} is stored as {other:?}, which is not supported (supported: F32, F16, BF16)"
-            ))),
+        match why_unreadable(tensor) {
+            None => Ok(tensor),
+            Some(reason) => Err(ModelError::Tensor(format!("tensor {} {reason}", escaped(name, 120)))),
         }
     }
 

@@ -11,6 +11,7 @@ mod error;
 mod experts;
 mod families;
 mod family;
+mod formats;
 mod forward;
 mod fused;
 mod generate;

@@ -285,7 +285,7 @@ impl Reader<'_> {
         let [rows, cols] = *tensor.shape.as_slice() else {
             return Err(trouble(&tensor.name, "it is not two-dimensional"));
         };
-        super::layers::float_matrix(tensor, rows, cols, false)
+        super::formats::float_matrix(tensor, rows, cols, false)
             .ok_or_else(|| trouble(&tensor.name, "factors must be F32, F16, BF16, or I8 with scales"))
     }
 

@@ -98,9 +98,8 @@ impl Decompose {
         let unreadable = || CompressError::Plan("its tensor cannot be read as a matrix".into());
         let layer = self.layers.get(index).ok_or_else(unreadable)?;
         let tensor = self.checkpoint.tensor(&layer.tensor).ok_or_else(unreadable)?;
-        let matrix = layer.matrix(&self.checkpoint).ok_or_else(|| {
-            CompressError::Plan(format!("it is stored as {}; only F32, F16 and BF16 can be compressed", layer.dtype))
-        })?;
+        let no_matrix = || CompressError::Plan(layer.why_no_matrix(&self.checkpoint));
+        let matrix = layer.matrix(&self.checkpoint).ok_or_else(no_matrix)?;
         let found = self.cache.get(tensor, &matrix, &task.control)?;
         Ok(Arc::new(Spectrum::new(found.s.clone(), layer.rows, layer.cols)))
     }

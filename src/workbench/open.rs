@@ -125,7 +125,7 @@ impl Loaded {
             family,
             cannot_generate,
             cannot_chat: runnable.as_ref().and_then(|runnable| runnable.chat.as_ref().as_ref().err().cloned()),
-            parameters: checkpoint.tensors().iter().map(|tensor| tensor.elements() as u64).sum(),
+            parameters: checkpoint.weights().map(|tensor| tensor.elements() as u64).sum(),
             blocks: layers.iter().filter_map(|layer| layer.block).max().map_or(0, |block| block + 1),
             context: runnable.as_ref().map(|runnable| runnable.model.architecture().context),
             fixed: layers.iter().any(|layer| layer.fixed),

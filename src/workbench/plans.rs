@@ -67,7 +67,7 @@ pub(super) fn stored_plan(weight: &CompressedLinear) -> Plan {
         None => (Base::None, None),
         Some(Values::I8 { group, .. }) => (Base::Int8, *group),
         Some(Values::I4 { group, .. }) => (Base::Int4, Some(*group)),
-        Some(Values::F32(_) | Values::F16(_) | Values::Bf16(_)) => (Base::Dense, None),
+        Some(_) => (Base::Dense, None),
     };
     let factors = match weight.low_rank.as_ref().map(|low| low.u.values()) {
         Some(Values::F32(_)) => Factors::F32,

@@ -14,22 +14,28 @@ use rankscope::control::Control;
 use rankscope::model::{Kind, Layer, Model, layers_of, stored_layers};
 use safetensors::SafeTensors;
 
-const COMPRESSED: ExportKind = ExportKind::Compressed(Layout::Native);
+/// The layout that is usual.
+pub const LAYOUT: Layout = Layout::Native;
+/// An export in it.
+pub const COMPRESSED: ExportKind = ExportKind::Compressed(LAYOUT);
 const CLASSIC: ExportKind = ExportKind::Compressed(Layout::Classic);
 
-struct Opened {
-    checkpoint: Checkpoint,
+/// A model and what becomes of its layers.
+pub struct Opened {
+    /// The model.
+    pub checkpoint: Checkpoint,
     layers: Vec<Layer>,
     plans: Vec<Plan>,
     policy: Policy,
 }
 
-fn golden(name: &str) -> PathBuf {
+/// A golden model's folder.
+pub fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name)
 }
 
 /// A model with the plans of `plan` for each layer, as a policy gives them.
-fn opened(path: &Path, plan: impl Fn(usize, &Layer) -> Plan) -> Opened {
+pub fn opened(path: &Path, plan: impl Fn(usize, &Layer) -> Plan) -> Opened {
     let checkpoint = Checkpoint::open(path).unwrap();
     let layers = layers_of(&checkpoint);
     let wanted: Vec<Plan> = layers.iter().enumerate().map(|(index, layer)| plan(index, layer)).collect();
@@ -41,7 +47,7 @@ fn opened(path: &Path, plan: impl Fn(usize, &Layer) -> Plan) -> Opened {
 }
 
 /// Every form of plan in turn.
-fn mixed(index: usize, layer: &Layer) -> Plan {
+pub fn mixed(index: usize, layer: &Layer) -> Plan {
     let rank = layer.max_rank() / 2;
     let int8 = Plan { base: Base::Int8, ..Plan::dense() };
     match index % 9 {
@@ -57,15 +63,18 @@ fn mixed(index: usize, layer: &Layer) -> Plan {
     }
 }
 
-fn halved(index: usize, layer: &Layer) -> Plan {
+/// Every other layer at half its rank.
+pub fn halved(index: usize, layer: &Layer) -> Plan {
     if index.is_multiple_of(2) { Plan::low_rank(layer.max_rank() / 2) } else { Plan::dense() }
 }
 
-fn options(kind: ExportKind, out: &Path) -> ExportOptions {
+/// An export to `out`.
+pub fn options(kind: ExportKind, out: &Path) -> ExportOptions {
     ExportOptions { kind, out: out.to_owned(), shard_bytes: u64::MAX, force: false }
 }
 
-fn exported(model: &Opened, options: &ExportOptions) -> Result<Exported, ExportError> {
+/// Writes an export, which is as it was planned.
+pub fn exported(model: &Opened, options: &ExportOptions) -> Result<Exported, ExportError> {
     let planned = plan_export(&model.checkpoint, &model.layers, &model.plans, options)?;
     let (cache, control) = (FactorCache::new(None), Control::new());
     let written =
@@ -83,7 +92,7 @@ fn exported(model: &Opened, options: &ExportOptions) -> Result<Exported, ExportE
 }
 
 /// The model with its layers replaced by what the plans make of them.
-fn live(model: &Opened, layout: Layout) -> Model {
+pub fn live(model: &Opened, layout: Layout) -> Model {
     let (cache, control) = (FactorCache::new(None), Control::new());
     let mut live = Model::load(&model.checkpoint).unwrap();
     for (index, (layer, plan)) in model.layers.iter().zip(&model.plans).enumerate() {
@@ -96,7 +105,8 @@ fn live(model: &Opened, layout: Layout) -> Model {
     live
 }
 
-fn logits(model: &Model) -> Vec<f32> {
+/// Logits of some ids.
+pub fn logits(model: &Model) -> Vec<f32> {
     let ids: Vec<u32> = (0..24).map(|i| i * 7 % 50).collect();
     model.forward_all(&ids, &mut model.cache(), None, &Control::new()).unwrap()
 }

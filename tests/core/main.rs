@@ -4,8 +4,11 @@
 mod architecture;
 mod chat_templates;
 mod checkpoint_bad_files;
+#[cfg(unix)]
+mod checkpoint_changed;
 mod checkpoint_write;
 mod compress_export;
 mod compress_golden;
+mod model_formats;
 mod model_golden;
 mod model_stored;

@@ -155,8 +155,23 @@ fn a_text_longer_than_the_context_is_refused_and_the_cache_kept() {
     assert!(model.forward(&[], &mut cache, &control).is_err());
 }
 
+/// A model and the folder that it lies in, which must stay.
+#[derive(Debug)]
+struct Held {
+    model: Model,
+    _folder: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Held {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
 /// A copy of `gpt2_original`, whose head is tied by default, with another tensor and no embedding if `moved`.
-fn with_head(values: Option<&[u8]>, moved: bool) -> Model {
+fn with_head(values: Option<&[u8]>, moved: bool) -> Held {
     let (source, target) = (folder("gpt2_original"), tempfile::tempdir().unwrap());
     let bytes = std::fs::read(source.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -168,7 +183,7 @@ fn with_head(values: Option<&[u8]>, moved: bool) -> Model {
     tensors.push(("lm_head.weight".to_owned(), head));
     safetensors::serialize_to_file(tensors, None, &target.path().join("model.safetensors")).unwrap();
     std::fs::copy(source.join("config.json"), target.path().join("config.json")).unwrap();
-    Model::load(&Checkpoint::open(target.path()).unwrap()).unwrap()
+    Held { model: Model::load(&Checkpoint::open(target.path()).unwrap()).unwrap(), _folder: target }
 }
 
 #[test]
@@ -197,7 +212,7 @@ fn remade(
     config: impl Fn(serde_json::Value) -> serde_json::Value,
     rename: impl Fn(&str) -> String,
     alias: &[(&str, &str)],
-) -> Result<Model, String> {
+) -> Result<Held, String> {
     let (source, target) = (folder(name), tempfile::tempdir().unwrap());
     let bytes = std::fs::read(source.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -207,7 +222,8 @@ fn remade(
     let text = std::fs::read_to_string(source.join("config.json")).unwrap();
     let text = config(serde_json::from_str(&text).unwrap()).to_string();
     std::fs::write(target.path().join("config.json"), text).unwrap();
-    Model::load(&Checkpoint::open(target.path()).unwrap()).map_err(|e| e.to_string())
+    let model = Model::load(&Checkpoint::open(target.path()).unwrap()).map_err(|e| e.to_string())?;
+    Ok(Held { model, _folder: target })
 }
 
 fn is_golden(model: &Model, name: &str) {
@@ -248,7 +264,13 @@ fn an_unknown_family_is_told_which_one_it_resembles() {
         config
     };
     let error = remade("llama", foo, str::to_owned, &[]).unwrap_err();
-    assert!(error.contains("its tensors are those of llama"), "{error}");
+    assert!(error.contains("its tensors are those of llama, and with --as llama it runs as such"), "{error}");
+    let nameless = |mut config: serde_json::Value| {
+        config.as_object_mut().unwrap().remove("model_type");
+        config
+    };
+    let error = remade("llama", nameless, str::to_owned, &[]).unwrap_err();
+    assert!(error.contains("no model_type") && error.contains("--as llama"), "{error}");
     let renamed = |name: &str| name.replace("q_proj", "asking");
     let error = remade("llama", foo, renamed, &[]).unwrap_err();
     assert!(!error.contains("its tensors are"), "{error}");

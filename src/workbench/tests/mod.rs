@@ -1,6 +1,8 @@
 //! The workbench as a face drives it, without a screen.
 
 mod calibrating;
+#[cfg(unix)]
+mod changing;
 mod comparing;
 mod exports;
 mod probing;
