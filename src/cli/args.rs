@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -9,7 +10,7 @@ pub use super::arg_values::{BaseArg, FactorsArg, LayoutArg, ModeArg, SchemaFile,
 use super::arg_values::{at_least_one, non_negative, share, size};
 use crate::compress::{Budget, Plan};
 use crate::linalg::Arithmetic;
-use crate::model::Sampling;
+use crate::model::{Sampling, supported_families};
 use crate::workbench::PLAN_TOKENS;
 
 /// Decide how to compress a language model, layer by layer.
@@ -45,6 +46,10 @@ pub struct Common {
     /// Fetch a MODEL that is named owner/name from the Hugging Face hub into its local cache, as far as it is not there
     #[arg(long, global = true)]
     pub download: bool,
+    /// Read models whose config.json names no family that runs as those of this one
+    #[arg(long = "as", global = true, value_name = "FAMILY", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(supported_families()))]
+    pub family: Option<String>,
 }
 
 /// Options of the workbench.

@@ -54,7 +54,7 @@ struct Row<'a> {
 pub fn run(args: &CompressArgs, session: &Session) -> anyhow::Result<()> {
     refuse_inputs(&args.out, &[&args.policy, Path::new(&args.model.model)])?;
     let opened = session.open(args.original.as_ref().unwrap_or(&args.model.model))?;
-    let planned = session.plan(&args.policy, &opened)?;
+    let planned = session.sound_plan(&args.policy, &opened)?;
     let options = ExportOptions {
         kind: if args.dense { ExportKind::Dense } else { ExportKind::Compressed(args.layout.into()) },
         out: args.out.clone(),

@@ -120,7 +120,7 @@ fn layer_row(layer: &Layer, figures: Option<Figures>) -> LayerRow<'_> {
     }
 }
 
-/// Elements of all tensors; of a layer that is stored compressed, those of the matrix that it stands for.
+/// Elements of all tensors that are no scales of others; of a layer that is stored compressed, those of the matrix that it stands for.
 fn parameters(opened: &Opened) -> u64 {
     let fixed: Vec<&Layer> = opened.layers.iter().filter(|layer| layer.fixed).collect();
     let stems: Vec<String> = fixed.iter().map(|layer| layer.stem().unwrap_or_else(|| layer.name.clone())).collect();
@@ -131,7 +131,7 @@ fn parameters(opened: &Opened) -> u64 {
         };
         stems.iter().any(of)
     };
-    let tensors = opened.checkpoint.tensors().iter().filter(|tensor| !is_part(&tensor.name));
+    let tensors = opened.checkpoint.weights().filter(|tensor| !is_part(&tensor.name));
     let plain: u64 = tensors.map(|tensor| tensor.elements() as u64).sum();
     plain + fixed.iter().map(|layer| layer.parameters()).sum::<u64>()
 }

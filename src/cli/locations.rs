@@ -14,7 +14,7 @@ const ENDPOINT: &str = "https://huggingface.co";
 pub fn locations() -> Locations {
     let own = own_folders();
     let state = own.as_ref().map(|own| own.state_dir().unwrap_or_else(|| own.data_local_dir()).to_path_buf());
-    Locations { cache: own.as_ref().map(|own| own.cache_dir().join("factors")), state, hub: hub() }
+    Locations { cache: own.as_ref().map(|own| own.cache_dir().join("factors")), state, hub: hub(), family: None }
 }
 
 /// The folder of `config.toml` and `themes`.

@@ -42,7 +42,7 @@ use self::interrupt::Interrupt;
 use self::session::Session;
 use crate::compress::FactorCache;
 use crate::tui;
-use crate::workbench::Source;
+use crate::workbench::{Locations, Source};
 
 /// Runs the program; its exit status is 0 when done, 1 when the work failed, 2 for wrong use, 130 when interrupted.
 pub fn main() -> ExitCode {
@@ -80,7 +80,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         return Err(Usage("options and MODEL of the workbench stand before a command; put them after it".into()).into());
     }
     let _listening = interrupt.listen()?;
-    let locations = locations::locations();
+    let locations = Locations { family: cli.common.family.clone(), ..locations::locations() };
     let cache = FactorCache::new(locations.cache.clone());
     let session = Session { common: cli.common, locations, interrupt: interrupt.clone(), cache };
     match &command {
@@ -126,7 +126,7 @@ fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> any
         original: args.original.as_deref().map(Source::parse),
         theme: args.theme,
         calibration: args.statistics.calibration,
-        locations: locations::locations(),
+        locations: Locations { family: common.family.clone(), ..locations::locations() },
         config_dir: locations::config_dir(),
     })
 }

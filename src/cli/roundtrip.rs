@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::RoundtripArgs;
 use super::output::{self, Table};
-use super::session::Session;
+use super::session::{Session, any_of};
 use crate::compress::{Base, Factors, Plan, Weighting};
 use crate::measure::{RoundTrip, round_trip};
 use crate::model::Layer;
@@ -26,17 +26,18 @@ struct Row {
     weighting: Weighting,
     layout: &'static str,
     predicted_error: Option<f64>,
-    error: f64,
+    /// Null where the layer cannot be compressed so.
+    error: Option<f64>,
     predicted_output_error: Option<f64>,
     output_error: Option<f64>,
-    bytes: u64,
+    bytes: Option<u64>,
     original_bytes: u64,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with model, layers or plan.
+/// What is wrong with the model, with all of the layers, or with the plan.
 pub fn run(args: &RoundtripArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(&args.model.model)?;
     let layers = opened.matching(&args.layer)?;
@@ -54,9 +55,13 @@ pub fn run(args: &RoundtripArgs, session: &Session) -> anyhow::Result<()> {
     };
     let rows = work.par_iter().map(|(layer, rank)| {
         let plan = plan(args, *rank);
-        anyhow::Ok(row(args, layer, &plan, &measured(layer, &plan)?))
+        measured(layer, &plan)
     });
-    let document = Document { results: rows.collect::<anyhow::Result<_>>()? };
+    let found: Vec<_> = rows.collect();
+    control.check()?;
+    let rows =
+        work.iter().zip(any_of(found)?).map(|((layer, rank), found)| row(args, layer, &plan(args, *rank), found));
+    let document = Document { results: rows.collect() };
     drop(progress);
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
 }
@@ -67,7 +72,9 @@ fn plan(args: &RoundtripArgs, rank: usize) -> Plan {
     Plan { base: args.base.into(), rank, factors: args.factors.into(), weighting, ..Plan::dense() }
 }
 
-fn row(args: &RoundtripArgs, layer: &Layer, plan: &Plan, result: &RoundTrip) -> Row {
+fn row(args: &RoundtripArgs, layer: &Layer, plan: &Plan, result: Option<RoundTrip>) -> Row {
+    let predicted = result.as_ref().and_then(|result| result.predicted);
+    let measured = result.as_ref().map(|result| result.measured);
     Row {
         layer: layer.name.clone(),
         shape: [layer.rows, layer.cols],
@@ -76,11 +83,11 @@ fn row(args: &RoundtripArgs, layer: &Layer, plan: &Plan, result: &RoundTrip) -> 
         factors: (plan.rank > 0).then_some(plan.factors),
         weighting: plan.weighting,
         layout: args.layout.name(),
-        predicted_error: result.predicted.map(|errors| errors.weight),
-        error: result.measured.weight,
-        predicted_output_error: result.predicted.and_then(|errors| errors.output),
-        output_error: result.measured.output,
-        bytes: result.bytes,
+        predicted_error: predicted.map(|errors| errors.weight),
+        error: measured.map(|errors| errors.weight),
+        predicted_output_error: predicted.and_then(|errors| errors.output),
+        output_error: measured.and_then(|errors| errors.output),
+        bytes: result.map(|result| result.bytes),
         original_bytes: layer.bytes,
     }
 }
@@ -97,10 +104,10 @@ fn text(document: &Document) -> String {
             output::shape(&row.shape),
             row.rank.to_string(),
             output::maybe(row.predicted_error),
-            output::figure(row.error),
-            output::bytes(row.bytes),
+            output::maybe(row.error),
+            row.bytes.map_or_else(|| "-".to_owned(), output::bytes),
             output::bytes(row.original_bytes),
-            output::percent(row.bytes as f64 / row.original_bytes as f64),
+            row.bytes.map_or_else(|| "-".to_owned(), |bytes| output::percent(bytes as f64 / row.original_bytes as f64)),
         ];
         cells.extend(output.into_iter().filter(|_| outputs));
         table.row(cells);

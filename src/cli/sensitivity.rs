@@ -156,7 +156,7 @@ fn plans(
     wanted: &[usize],
     session: &Session,
 ) -> anyhow::Result<(Plans, Option<Calibration>)> {
-    let planned = args.policy.policy.as_ref().map(|path| session.plan(path, opened)).transpose()?;
+    let planned = args.policy.policy.as_ref().map(|path| session.sound_plan(path, opened)).transpose()?;
     let plans: Plans = match &planned {
         Some(planned) => planned.plans().into_iter().enumerate().filter(|(_, plan)| !plan.is_dense()).collect(),
         None => wanted

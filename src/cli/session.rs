@@ -61,6 +61,23 @@ impl Planned {
     }
 }
 
+/// What was found, with a warning for each failure; where all failed, the first failure alone.
+///
+/// # Errors
+/// That failure.
+pub fn any_of<T>(found: Vec<anyhow::Result<T>>) -> anyhow::Result<Vec<Option<T>>> {
+    let any = found.iter().any(Result::is_ok);
+    let each = found.into_iter().map(|found| match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if !any => Err(error),
+        Err(error) => {
+            warn(format!("{error:#}"));
+            Ok(None)
+        }
+    });
+    each.collect()
+}
+
 impl Session {
     /// A control that signals cancel, with a progress bar called `name` as long as the second is kept.
     pub fn phase(&self, name: &'static str) -> (Control, Progress) {
@@ -108,20 +125,20 @@ impl Session {
         control: &Control,
     ) -> anyhow::Result<Arc<Decomposition>> {
         let parts = opened.checkpoint.tensor(&layer.tensor).zip(layer.matrix(&opened.checkpoint));
-        let (tensor, matrix) = parts.with_context(|| {
-            format!(
-                "{} is stored compressed; its spectrum is that of the model it came from",
-                output::name(&layer.name)
-            )
-        })?;
+        let no_matrix = || format!("{} {}", output::name(&layer.name), layer.why_no_matrix(&opened.checkpoint));
+        let (tensor, matrix) = parts.with_context(no_matrix)?;
         self.cache.get(tensor, &matrix, control).with_context(|| output::name(&layer.name))
     }
 
-    /// Decomposes these layers side by side, in their order.
+    /// Decomposes these layers side by side, in their order; `None` for one that cannot be, of which a warning tells.
     ///
     /// # Errors
-    /// As [`Session::decomposition`].
-    pub fn decompositions(&self, opened: &Opened, layers: &[&Layer]) -> anyhow::Result<Vec<Arc<Decomposition>>> {
+    /// Where none can be: as [`Session::decomposition`]. Interrupted.
+    pub fn decompositions(
+        &self,
+        opened: &Opened,
+        layers: &[&Layer],
+    ) -> anyhow::Result<Vec<Option<Arc<Decomposition>>>> {
         let (control, _progress) = self.phase("decomposing");
         control.set_total(layers.len() as u64);
         let decompose = |layer: &&Layer| {
@@ -129,7 +146,9 @@ impl Session {
             control.advance(1);
             decomposition
         };
-        layers.par_iter().map(decompose).collect()
+        let found: Vec<_> = layers.par_iter().map(decompose).collect();
+        control.check()?;
+        any_of(found)
     }
 
     /// Reads a policy and resolves it against a model; warnings go to stderr.
@@ -141,6 +160,28 @@ impl Session {
         let (resolved, warnings) = self.resolve(&policy, opened).map_err(|error| refused(path, &error))?;
         warnings.iter().for_each(|issue| warn(format!("{}: {}", path.display(), located(issue))));
         Ok(Planned { policy, resolved })
+    }
+
+    /// As [`Session::plan`] for what is then computed: a layer with values that are no numbers stays dense, of which a warning
+    /// tells.
+    ///
+    /// # Errors
+    /// As [`Session::plan`].
+    pub fn sound_plan(&self, path: &Path, opened: &Opened) -> anyhow::Result<Planned> {
+        let mut planned = self.plan(path, opened)?;
+        let bad = opened.layers.par_iter().zip(&planned.resolved).map(|(layer, resolved)| {
+            let matrix = layer.matrix(&opened.checkpoint).filter(|_| !resolved.plan.is_dense());
+            matrix.map_or(0, |matrix| matrix.non_finite().0 + matrix.non_finite().1)
+        });
+        let bad: Vec<u64> = bad.collect();
+        for ((layer, resolved), bad) in opened.layers.iter().zip(&mut planned.resolved).zip(bad) {
+            if bad > 0 {
+                resolved.plan = Plan::dense();
+                let name = output::name(&layer.name);
+                warn(format!("{name} holds {bad} values that are NaN or infinite; it stays dense"));
+            }
+        }
+        Ok(planned)
     }
 
     /// Resolves a policy, decomposing layers where it asks for a share of energy.
@@ -193,7 +234,7 @@ impl Session {
         policy: &Path,
         statistics: &CalibrationArg,
     ) -> anyhow::Result<Model> {
-        let planned = self.plan(policy, opened)?;
+        let planned = self.sound_plan(policy, opened)?;
         let plans = planned.plans();
         let calibration = self.calibration(opened, statistics, &plans, Some(&planned.policy))?;
         self.compressed(model, opened, &plans, calibration.as_ref())

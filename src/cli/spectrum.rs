@@ -1,6 +1,7 @@
 //! `spectrum`: singular values and what they say.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,7 +11,9 @@ use super::output::{self, Table};
 use super::session::Session;
 use super::svg;
 use crate::checkpoint::replace_file;
+use crate::linalg::Decomposition;
 use crate::measure::Spectrum;
+use crate::model::Layer;
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {
@@ -30,23 +33,25 @@ struct Row<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with model or layers; a file that cannot be written.
+/// What is wrong with the model, or with all of the layers; a file that cannot be written.
 pub fn run(args: &SpectrumArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(&args.model.model)?;
     let layers = opened.matching(&args.layer)?;
     let decompositions = session.decompositions(&opened, &layers)?;
-    let pairs = layers.iter().zip(decompositions);
-    let spectra: Vec<(&str, Spectrum)> =
-        pairs.map(|(layer, of)| (layer.name.as_str(), Spectrum::new(of.s.clone(), layer.rows, layer.cols))).collect();
+    let spectrum = |(layer, of): (&&Layer, Option<Arc<Decomposition>>)| {
+        of.map(|of| Spectrum::new(of.s.clone(), layer.rows, layer.cols))
+    };
+    let spectra: Vec<Option<Spectrum>> = layers.iter().zip(decompositions).map(spectrum).collect();
     if let Some(path) = &args.svg {
-        let drawing = svg::spectra(&spectra);
+        let named = layers.iter().zip(&spectra).filter_map(|(layer, of)| Some((layer.name.as_str(), of.as_ref()?)));
+        let drawing = svg::spectra(&named.collect::<Vec<_>>());
         replace_file(path, args.force, &opened.inputs(), |out| out.write_all(drawing.as_bytes()))?;
     }
-    let rows = layers.iter().zip(&spectra).map(|(layer, (name, spectrum))| Row {
-        name,
+    let rows = layers.iter().zip(&spectra).map(|(layer, spectrum)| Row {
+        name: &layer.name,
         shape: [layer.rows, layer.cols],
-        figures: Figures::from(spectrum),
-        values: args.values.then_some(spectrum.values.as_slice()),
+        figures: spectrum.as_ref().map(Figures::from).unwrap_or_default(),
+        values: spectrum.as_ref().filter(|_| args.values).map(|spectrum| spectrum.values.as_slice()),
     });
     let document = Document { layers: rows.collect() };
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }

@@ -57,16 +57,14 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// Says of an unknown family what it resembles.
+    /// Says of a config that names no family that runs which one it resembles.
     pub(super) fn resembling(self, alike: impl FnOnce() -> Option<&'static str>) -> Self {
-        match (self, alike()) {
-            (Self::Family { found, supported, .. }, Some(known)) => {
-                let says = "its tensors are those of";
-                let alike =
-                    format!("; {says} {known}, and with \"model_type\": \"{known}\" in config.json it runs as such");
-                Self::Family { found, supported, alike }
-            }
-            (other, _) => other,
+        let Some(known) = alike() else { return self };
+        let says = format!("; its tensors are those of {known}, and with --as {known} it runs as such");
+        match self {
+            Self::Family { found, supported, .. } => Self::Family { found, supported, alike: says },
+            Self::Config(reason) => Self::Config(reason + &says),
+            other => other,
         }
     }
 }

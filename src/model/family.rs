@@ -46,9 +46,12 @@ pub fn supported_families() -> Vec<&'static str> {
     FAMILIES.iter().map(|family| family.model_type).collect()
 }
 
+/// The key of a config that names the family.
+pub(super) const MODEL_TYPE: &str = "model_type";
+
 /// The family that `config.json` names.
 pub(super) fn family_of(config: &Config) -> Result<&'static Family, ModelError> {
-    let found = config.word_or("model_type", "")?;
+    let found = config.word_or(MODEL_TYPE, "")?;
     let family = FAMILIES.iter().find(|family| family.model_type == found);
     family.copied().ok_or_else(|| match found {
         "" => wrong("no model_type, so the architecture is unknown".to_owned()),

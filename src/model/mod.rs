@@ -41,6 +41,7 @@ pub use generate::{Generation, Stop};
 pub use health::{NonFinite, non_finite};
 pub use layers::{Kind, Layer, layers_of};
 pub use observe::Observer;
+pub use resemble::read_as;
 pub use rope::{Pairs, RopeSpec};
 pub use sample::{Sampler, Sampling, argmax};
 pub use stored::{CLASSIC_META_KEY, Part, PartMeta, StoredLayer, parse_compression_meta, stored_layers};

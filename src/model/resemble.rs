@@ -1,10 +1,12 @@
-//! Which family a model of an unknown one resembles.
+//! Which family a model of an unknown one resembles, and reading it as one.
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::config::Config;
 use super::families::FAMILIES;
-use super::family::Family;
+use super::family::{Family, MODEL_TYPE, family_of};
 use super::{Architecture, HeadNorm, Kind, Place};
 use crate::checkpoint::Checkpoint;
 
@@ -25,6 +27,23 @@ pub(super) fn resembled(checkpoint: &Checkpoint, config: &Config) -> Option<&'st
     };
     let all: Vec<&str> = FAMILIES.iter().filter(fits).map(|family| family.model_type).collect();
     all.iter().find(|name| **name == "llama").or(all.first()).copied()
+}
+
+/// The model, read as one of `family` where its config.json names none that runs; the family's description judges the rest.
+#[must_use]
+pub fn read_as(checkpoint: Checkpoint, family: &str) -> Checkpoint {
+    let Ok(config) = checkpoint.config() else { return checkpoint };
+    if family_of(&Config::new(config).text()).is_ok() {
+        return checkpoint;
+    }
+    let mut config = config.clone();
+    let is_nested = config.get("text_config").and_then(|text| text.get(MODEL_TYPE)).is_some();
+    let nested = config.get_mut("text_config").and_then(Value::as_object_mut).filter(|_| is_nested);
+    match nested {
+        Some(text) => text.insert(MODEL_TYPE.to_owned(), family.into()),
+        None => config.insert(MODEL_TYPE.to_owned(), family.into()),
+    };
+    checkpoint.with_config(config)
 }
 
 /// Whether `held` is what the first block of such a model holds; of experts it is enough that there are some.
@@ -59,7 +78,7 @@ fn is_whole(shape: &Architecture, family: &Family, held: &BTreeSet<&str>) -> boo
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value};
+    use serde_json::Map;
 
     use super::*;
 

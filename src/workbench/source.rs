@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::DEMO;
 use crate::checkpoint::{Checkpoint, CheckpointError, locate};
+use crate::model::read_as;
 
 /// What `MODEL` names: `demo`, a path, or a repository in the Hugging Face cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Source {
     Repository(String),
 }
 
-/// Folders that the faces found out; the library reads no environment. `None`: not kept.
+/// Folders that the faces found out, and how models are read; the library reads no environment. `None`: not kept.
 #[derive(Debug, Clone, Default)]
 pub struct Locations {
     /// Factor cache.
@@ -25,6 +26,8 @@ pub struct Locations {
     pub state: Option<PathBuf>,
     /// Hugging Face hub cache (`.../huggingface/hub`).
     pub hub: Option<PathBuf>,
+    /// The family that models are read as whose config.json names none that runs.
+    pub family: Option<String>,
 }
 
 impl Locations {
@@ -71,6 +74,10 @@ impl Source {
             },
             Self::Repository(name) => Checkpoint::open(&locate(name, locations.hub.as_deref())?),
         }?;
+        let found = match &locations.family {
+            Some(family) => read_as(found, family),
+            None => found,
+        };
         Ok(match locations.digests() {
             Some(folder) => found.remembering(&folder),
             None => found,

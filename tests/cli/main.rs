@@ -3,6 +3,7 @@
 
 mod export_faults;
 mod hub;
+mod strange_models;
 mod support;
 
 use std::path::Path;
