@@ -5,7 +5,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use half::{bf16, f16};
 use rankscope::checkpoint::View;
 use rankscope::control::Control;
-use rankscope::linalg::{Matrix, Order, Values, decompose, quantize_groups, quantize_rows};
+use rankscope::linalg::{Arithmetic, Matrix, Order, Values, decompose, quantize_groups, quantize_rows, quantize4};
 
 const ROWS: usize = 2048;
 const COLS: usize = 8192;
@@ -41,8 +41,10 @@ fn formats() -> Vec<(&'static str, Matrix)> {
         ("conv1d_f32", Order::ColumnMajor, Values::F32(View::copied(&w))),
         ("conv1d_f16", Order::ColumnMajor, Values::F16(View::copied(&halves))),
     ];
+    let int4 = ("int4_g32", quantize4(&w, ROWS, COLS, 32, None).expect("the counts fit"));
     all.into_iter()
         .map(|(name, order, values)| (name, Matrix::new(ROWS, COLS, order, values).expect("the counts fit")))
+        .chain([int4])
         .collect()
 }
 
@@ -53,6 +55,10 @@ fn products(c: &mut Criterion) {
     for (name, matrix) in &formats {
         group.throughput(Throughput::Bytes(matrix.bytes()));
         group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| matrix.apply(&x, &mut y)));
+        if name.starts_with("int") {
+            let fast = |b: &mut criterion::Bencher<'_>| b.iter(|| matrix.apply_in(Arithmetic::Fast, &x, &mut y));
+            group.bench_function(BenchmarkId::new("fast", name), fast);
+        }
     }
     group.finish();
 
@@ -63,6 +69,10 @@ fn products(c: &mut Criterion) {
     for (name, matrix) in &formats {
         group.throughput(Throughput::Elements((2 * ROWS * COLS * tokens) as u64));
         group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| matrix.apply(&x, &mut y)));
+        if name.starts_with("int") {
+            let fast = |b: &mut criterion::Bencher<'_>| b.iter(|| matrix.apply_in(Arithmetic::Fast, &x, &mut y));
+            group.bench_function(BenchmarkId::new("fast", name), fast);
+        }
     }
 }
 
