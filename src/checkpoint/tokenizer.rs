@@ -36,8 +36,11 @@ impl Tokenizer {
     /// As [`Tokenizer::parse`]; messages name `file`.
     pub(super) fn named(file: &str, json: &[u8]) -> Result<Self, CheckpointError> {
         let refuse = |reason: String| CheckpointError::invalid(file, reason);
-        let mut inner =
-            Inner::from_bytes(json).map_err(|error| refuse(diagnosis(json).unwrap_or_else(|| whole(&*error))))?;
+        // The crate panics on some of what is told here.
+        if let Some(reason) = diagnosis(json) {
+            return Err(refuse(reason));
+        }
+        let mut inner = Inner::from_bytes(json).map_err(|error| refuse(whole(&*error)))?;
         inner.with_truncation(None).map_err(|error| refuse(whole(&*error)))?.with_padding(None);
         let id_bound = inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1);
         let mut tokenizer = Self { inner: Arc::new(inner), opening: None, id_bound };
@@ -145,9 +148,12 @@ fn whole(error: &(dyn std::error::Error + Send + Sync)) -> String {
 #[derive(Deserialize)]
 struct Outline {
     model: Option<Value>,
+    /// Its JSON must be sound to the last.
+    #[serde(rename = "decoder")]
+    _decoder: Option<Value>,
 }
 
-/// A better reason than the crate's, where we know one.
+/// What is wrong with the file, where we know it better than the crate.
 fn diagnosis(json: &[u8]) -> Option<String> {
     let outline: Outline = match serde_json::from_slice(json) {
         Ok(outline) => outline,
@@ -187,12 +193,17 @@ fn unknown_merge(model: &Value) -> Option<String> {
         Value::String(pair) => pair.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())),
         _ => None,
     };
-    for merge in model.get("merges")?.as_array()? {
+    // As the crate does with the first line of an old file.
+    let is_merge = |merge: &&Value| !merge.as_str().is_some_and(|line| line.starts_with("#version"));
+    for merge in model.get("merges")?.as_array()?.iter().filter(is_merge) {
         let Some((left, right)) = halves(merge) else {
             return Some(format!("the merge {} is not two tokens", escaped(&merge.to_string(), SHOWN)));
         };
-        let joined = format!("{left}{}", right.strip_prefix(prefix).unwrap_or(&right));
         let shown = |token: &str| escaped(token, SHOWN);
+        let Some(rest) = right.get(prefix.len()..) else {
+            return Some(format!("the second token of a merge, \"{}\", is shorter than its prefix", shown(&right)));
+        };
+        let joined = format!("{left}{rest}");
         let missing = [&left, &right, &joined].into_iter().find(|token| !vocabulary.contains(token.as_str()));
         if let Some(missing) = missing {
             return Some(format!(

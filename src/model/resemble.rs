@@ -7,12 +7,13 @@ use serde_json::Value;
 use super::config::Config;
 use super::families::FAMILIES;
 use super::family::{Family, MODEL_TYPE, family_of};
-use super::{Architecture, HeadNorm, Kind, Place};
+use super::{Architecture, HeadNorm, Kind, Place, layers_of};
 use crate::checkpoint::Checkpoint;
 
 /// The family whose description, read from this config, asks for just the weights and biases that the first block holds; of
 /// several the plainest, which is LLaMA.
 pub(super) fn resembled(checkpoint: &Checkpoint, config: &Config) -> Option<&'static str> {
+    let blocks = layers_of(checkpoint).iter().filter_map(|layer| layer.block).max().map_or(0, |last| last + 1);
     let fits = |family: &&&Family| {
         let first = format!("{}{}0.", family.names.prefix(checkpoint), family.names.block);
         let held = checkpoint
@@ -22,7 +23,7 @@ pub(super) fn resembled(checkpoint: &Checkpoint, config: &Config) -> Option<&'st
             .filter_map(|tensor| tensor.name.strip_prefix(&first));
         let held: BTreeSet<&str> =
             held.filter(|name| matches!(name.rsplit_once('.'), Some((_, "weight" | "bias")))).collect();
-        let shape = (family.describe)(&config.holding_blocks(usize::MAX)).ok();
+        let shape = (family.describe)(&config.holding_blocks(blocks)).ok();
         !held.is_empty() && shape.is_some_and(|shape| is_whole(&shape, family, &held))
     };
     let all: Vec<&str> = FAMILIES.iter().filter(fits).map(|family| family.model_type).collect();
@@ -98,5 +99,13 @@ mod tests {
         }
         assert_eq!(resembled_by("mixtral"), "mixtral");
         assert_eq!(resembled_by("qwen3_moe"), "qwen3_moe");
+    }
+
+    #[test]
+    fn blocks_that_are_not_there_take_no_memory() {
+        let checkpoint = Checkpoint::open("tests/data/golden/bloom".as_ref()).unwrap();
+        let mut map: Map<String, Value> = checkpoint.config().unwrap().clone();
+        map.insert("n_layer".to_owned(), (1_u64 << 42).into());
+        assert_eq!(resembled(&checkpoint, &Config::new(&map)), None);
     }
 }

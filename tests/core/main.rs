@@ -9,6 +9,7 @@ mod checkpoint_changed;
 mod checkpoint_write;
 mod compress_export;
 mod compress_golden;
+mod dependencies;
 mod model_formats;
 mod model_golden;
 mod model_stored;
