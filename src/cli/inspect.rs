@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::args::InspectArgs;
 use super::failure::warn;
 use super::figures::Figures;
+use super::memory::warn_before_decomposing;
 use super::output::{self, Table};
 use super::session::{Opened, Session};
 use crate::checkpoint::Checkpoint;
@@ -64,6 +65,7 @@ fn figures(session: &Session, opened: &Opened) -> anyhow::Result<BTreeMap<String
     let (control, _progress) = session.phase("decomposing");
     let layers: Vec<&Layer> = opened.layers.iter().filter(|layer| !layer.fixed).collect();
     control.set_total(layers.len() as u64);
+    warn_before_decomposing(layers.iter().copied());
     let figures = |layer: &&Layer| {
         let decomposition = session.decomposition(opened, layer, &control);
         control.advance(1);

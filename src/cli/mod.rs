@@ -19,6 +19,7 @@ mod inspect;
 mod interrupt;
 mod locations;
 mod logits;
+mod memory;
 mod mistyped;
 mod output;
 mod plan;

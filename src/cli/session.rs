@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::args::{CalibrationArg, ChatArg, Common, PolicyArg, PromptArg};
 use super::failure::{Several, Usage, warn};
 use super::interrupt::Interrupt;
+use super::memory::warn_before_decomposing;
 use super::output;
 use super::progress::Progress;
 use crate::checkpoint::{Checkpoint, Message, Tokenizer};
@@ -139,6 +140,7 @@ impl Session {
         opened: &Opened,
         layers: &[&Layer],
     ) -> anyhow::Result<Vec<Option<Arc<Decomposition>>>> {
+        warn_before_decomposing(layers.iter().copied());
         let (control, _progress) = self.phase("decomposing");
         control.set_total(layers.len() as u64);
         let decompose = |layer: &&Layer| {
@@ -212,6 +214,8 @@ impl Session {
         let (control, _progress) = self.phase("compressing");
         let changed: Vec<(usize, &Plan)> = plans.iter().enumerate().filter(|(_, plan)| !plan.is_dense()).collect();
         control.set_total(changed.len() as u64);
+        let decomposed = changed.iter().filter(|(_, plan)| plan.rank > 0);
+        warn_before_decomposing(decomposed.filter_map(|(index, _)| opened.layers.get(*index)));
         let encode = |(index, plan): &(usize, &Plan)| {
             let layer = opened.layers.get(*index).context("the policy names a layer that is not there")?;
             let weight =
