@@ -1,85 +1,101 @@
-//! Jinja as transformers sets it up for chats.
+//! Jinja as transformers sets it up for chats, within bounds.
 
-use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use minijinja::machinery::{CompiledTemplate, TemplateConfig, Token, eval, make_string_output, tokenize};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Serde, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
-use minijinja_contrib::pycompat;
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, escape_formatter};
 use serde_json::Map;
 
 use super::super::escaped;
-use super::{date, json};
+use super::budget::Budget;
+use super::{date, library, operations};
 
 /// Steps that a template may take; the longest of known families take some thousands for a message.
 const FUEL: u64 = 200_000;
-/// Bytes of text that a template may write beyond what was said to it.
-const WRITTEN: usize = 16 << 20;
+/// Size of all values that a template may make beyond some copies of what was said to it.
+const SIZE: usize = 4 << 20;
+/// Copies that a template may make of what was said, for each message and some more.
+const COPIES: usize = 8;
+/// Bytes that a template may write of its own text, however often it repeats it.
+const WRITTEN: u64 = 256 << 20;
 /// How much of the template's own words a message quotes.
 const SHOWN: usize = 200;
 
 /// The text that a template makes of `context`, or why there is none.
 pub(super) fn render(source: &str, context: Map<String, serde_json::Value>, now: SystemTime) -> Result<String, String> {
-    let environment = environment(now).map_err(|error| reason(&error))?;
-    let template = environment.template_from_named_str("chat", source).map_err(|error| reason(&error))?;
-    let mut written = Bounded(Vec::new());
-    match template.render_captured_to(Value::from(Serde(context)), &mut written) {
-        Ok(_) => String::from_utf8(written.0).map_err(|error| error.to_string()),
-        Err(error) => Err(reason(&error)),
-    }
+    rendered(source, context, now).map_err(|error| reason(&error))
 }
 
-fn environment<'a>(now: SystemTime) -> Result<Environment<'a>, Error> {
+fn rendered(source: &str, context: Map<String, serde_json::Value>, now: SystemTime) -> Result<String, Error> {
+    let messages = context.get("messages");
+    let said = messages.map_or(0, |messages| messages.to_string().len());
+    let count = messages.and_then(|messages| messages.as_array()).map_or(0, Vec::len);
+    let budget = Budget::new(SIZE + COPIES * (8 + count) * said);
+    let syntax_config = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+    let source = unfolded(source, syntax_config.clone())?;
+    let config = TemplateConfig { syntax_config, default_auto_escape: Arc::new(|_| AutoEscape::None) };
+    let mut template = CompiledTemplate::new("chat", &source, &config)?;
+    let mut longest = operations::replace(&mut template.instructions)?;
+    for block in template.blocks.values_mut() {
+        longest = longest.max(operations::replace(block)?);
+    }
+    let environment = environment(&budget, longest, now);
+    let mut text = String::new();
+    let root = Value::from(Serde(context));
+    run(&environment, &template, root, &mut text)?;
+    Ok(text)
+}
+
+fn environment<'a>(budget: &Budget, longest: usize, now: SystemTime) -> Environment<'a> {
     let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-    environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(pycompat::unknown_method_callback);
-    environment.add_filter("tojson", tojson);
-    environment.add_function("raise_exception", refusal);
+    environment.set_fuel(Some(FUEL.min(WRITTEN / (1 + longest as u64))));
+    environment.add_filter("unfolded", |value: Value| value);
+    operations::add_to(&mut environment, budget);
+    library::add_to(&mut environment, budget);
     environment.add_function("strftime_now", move |format: &str| date::strftime(format, now));
-    Ok(environment)
+    let paying = budget.clone();
+    environment.set_formatter(move |out, state, value| {
+        paying.weigh(std::slice::from_ref(value))?;
+        escape_formatter(out, state, value)
+    });
+    environment
 }
 
-fn refusal(message: &str) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, format!("the chat template refuses this: {message}")))
+fn run<'a>(
+    environment: &'a Environment<'a>,
+    template: &'a CompiledTemplate<'a>,
+    root: Value,
+    text: &mut String,
+) -> Result<(), Error> {
+    let mut out = make_string_output(text);
+    eval(environment, &template.instructions, root, &template.blocks, &mut out, AutoEscape::None).map(|_| ())
 }
 
-/// As `json.dumps` writes it; transformers puts it in the place of Jinja's own, which escapes for HTML.
-#[expect(clippy::needless_pass_by_value, reason = "the crate passes options so")]
-fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let ascii: Option<bool> = options.get("ensure_ascii")?;
-    let _: (Option<Value>, Option<bool>) = (options.get("separators")?, options.get("sort_keys")?);
-    options.assert_all_used()?;
-    json::dumps(value, indent, ascii.unwrap_or(false))
-        .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
-}
-
-/// What was written, as long as it is no more than any chat has.
-struct Bounded(Vec<u8>);
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > WRITTEN {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too much"));
+/// The source with a filter that does nothing before every `*`, so that the compiler does not repeat what is constant: it
+/// counts neither steps nor sizes.
+fn unfolded(source: &str, syntax: SyntaxConfig) -> Result<String, Error> {
+    let (mut out, mut from, mut unary) = (String::new(), 0, true);
+    for token in tokenize(source, false, syntax) {
+        let (token, span) = token?;
+        let at = span.start_offset as usize;
+        if matches!(token, Token::Mul) && !unary {
+            out += source.get(from..at).unwrap_or_default();
+            out += "|unfolded ";
+            from = at;
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+        // The * of f(*list) is no product.
+        unary = matches!(token, Token::ParenOpen | Token::Comma);
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(out + source.get(from..).unwrap_or_default())
 }
 
 fn reason(error: &Error) -> String {
     let at = error.line().map_or_else(String::new, |line| format!(" (line {line} of the chat template)"));
     let what = match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => format!("the chat template takes more than {FUEL} steps"),
-        (ErrorKind::WriteFailure, _) => format!("the chat template writes more than {} MiB", WRITTEN >> 20),
+        (ErrorKind::OutOfFuel, _) => "the chat template takes more steps than any needs".to_owned(),
         (_, Some(detail)) => detail.to_owned(),
         (kind, None) => kind.to_string(),
     };

@@ -1,8 +1,11 @@
 //! Chat templates: what is said, as the text that a model was trained to continue.
 
+mod budget;
 mod date;
 mod environment;
 mod json;
+mod library;
+mod operations;
 
 use std::path::Path;
 use std::time::SystemTime;
