@@ -127,10 +127,22 @@ fn known() -> Vec<(&'static str, Value)> {
 /// As `json.dumps` writes it; transformers puts it in the place of Jinja's own, which escapes for HTML.
 #[expect(clippy::needless_pass_by_value, reason = "the crate passes options so")]
 fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let ascii: Option<bool> = options.get("ensure_ascii")?;
-    let _: (Option<Value>, Option<bool>) = (options.get("separators")?, options.get("sort_keys")?);
+    let separators: Option<Vec<String>> = options.get("separators")?;
+    let separators = match separators.as_deref() {
+        None => None,
+        Some([item, colon]) => Some((item.clone(), colon.clone())),
+        Some(_) => return Err(refused("tojson takes two separators")),
+    };
+    if separators.as_ref().is_some_and(|(item, colon)| item.len().max(colon.len()) > WIDEST) {
+        return Err(refused("tojson takes short separators"));
+    }
+    let flag = |name: &str| options.get::<Option<bool>>(name).map(Option::unwrap_or_default);
+    let layout = json::Layout {
+        indent: options.get("indent")?,
+        separators,
+        ascii: flag("ensure_ascii")?,
+        sorted: flag("sort_keys")?,
+    };
     options.assert_all_used()?;
-    json::dumps(value, indent, ascii.unwrap_or(false))
-        .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    json::dumps(value, &layout).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
