@@ -6,7 +6,7 @@ use super::ModelError;
 use crate::checkpoint::escaped;
 
 /// Largest count that a model may have of anything.
-const MOST: usize = u32::MAX as usize;
+const MOST: usize = 1 << 40;
 
 /// A model's configuration, read by key with transformers' defaults where a key is missing.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +74,7 @@ impl<'a> Config<'a> {
         let Some((key, value)) = self.value(keys) else { return Ok(None) };
         match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
             Some(0) => Err(wrong(format!("{key} is 0"))),
-            // Sums and products of two such numbers stay numbers.
+            // Sums of such numbers stay numbers.
             Some(n) if n > MOST => Err(wrong(format!("{key} is {n}, more than any model has"))),
             Some(n) => Ok(Some(n)),
             None if value.as_i64().is_some_and(|n| n < 0) => Err(wrong(format!("{key} is negative ({value})"))),
