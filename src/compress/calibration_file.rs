@@ -1,4 +1,4 @@
-//! Input statistics as a safetensors file (README, "The calibration file").
+//! Input statistics as a safetensors file (docs/formats.md, "The calibration file").
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The tensors that stand for a compressed layer (README, "Compressed checkpoints").
+//! The tensors that stand for a compressed layer (docs/formats.md, "Compressed checkpoints").
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Group length of an INT4 base where a rule names none (README, "The policy file").
+/// Group length of an INT4 base where a rule names none (docs/formats.md, "The policy file").
 const INT4_GROUP: usize = 32;
 
 /// The base of a plan.

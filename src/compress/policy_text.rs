@@ -37,7 +37,7 @@ pub struct PolicyError {
 }
 
 impl Policy {
-    /// The file's text: the JSON that README shows, one rule a line, stable key order, trailing newline.
+    /// The file's text: the JSON that the README shows, one rule a line, stable key order, trailing newline.
     pub fn to_text(&self) -> String {
         written(&PolicyFile::from(self), 0) + "\n"
     }

@@ -1,4 +1,4 @@
-//! Figures of a singular-value spectrum (README, "Figures").
+//! Figures of a singular-value spectrum (docs/measuring.md, "Figures").
 
 /// Shares of the energy whose ranks [`Spectrum::energy_ranks`] holds.
 pub const ENERGY_SHARES: [f64; 3] = [0.5, 0.9, 0.99];

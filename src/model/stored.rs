@@ -1,4 +1,4 @@
-//! How a compressed layer lies in a checkpoint (README, "Compressed checkpoints"), native and classic.
+//! How a compressed layer lies in a checkpoint (docs/formats.md, "Compressed checkpoints"), native and classic.
 
 use std::collections::BTreeMap;
 
