@@ -64,7 +64,7 @@ pub fn run(command: &PolicyCommand, session: &Session) -> anyhow::Result<()> {
 
 fn show(model: &str, path: &Path, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(model)?;
-    let planned = session.plan(path, &opened)?;
+    let planned = session.sound_plan(path, &opened)?;
     let size = |(layer, resolved): (&Layer, &Resolved)| resolved.plan.bytes(layer.rows, layer.cols, layer.bytes);
     let sizes: Vec<u64> = opened.layers.iter().zip(&planned.resolved).map(size).collect();
     let before: u64 = opened.layers.iter().map(|layer| layer.bytes).sum();

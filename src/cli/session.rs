@@ -16,10 +16,11 @@ use super::output;
 use super::progress::Progress;
 use crate::checkpoint::{Checkpoint, Message, Tokenizer};
 use crate::compress::{
-    Calibration, FactorCache, Issue, Layout, Plan, Policy, PolicyError, Resolved, compressed_weight, resolve,
+    Calibration, CompressError, FactorCache, Issue, Layout, Plan, Policy, PolicyError, Resolved, compressed_weight,
+    resolve,
 };
 use crate::control::Control;
-use crate::linalg::Decomposition;
+use crate::linalg::{Decomposition, NumericError};
 use crate::measure::KeptPasses;
 use crate::model::{Layer, Model, layers_of};
 use crate::workbench::{Locations, Source};
@@ -194,8 +195,12 @@ impl Session {
         let (control, _progress) = self.phase("decomposing");
         let mut rank_for = |index: usize, share: f64| {
             let layer = opened.layers.get(index).ok_or_else(|| "no such layer".to_owned())?;
-            let decomposition = self.decomposition(opened, layer, &control).map_err(|error| format!("{error:#}"))?;
-            Ok(decomposition.rank_for_energy(share))
+            match self.decomposition(opened, layer, &control) {
+                Ok(decomposition) => Ok(decomposition.rank_for_energy(share)),
+                // Any rank will do: what holds values that are no numbers stays dense.
+                Err(error) if not_finite(&error) => Ok(1),
+                Err(error) => Err(format!("{error:#}")),
+            }
         };
         resolve(policy, &opened.layers, &mut rank_for)
     }
@@ -261,6 +266,11 @@ impl Session {
             Some(path) => self.compressed_by(&model, opened, path, &policy.statistics),
         }
     }
+}
+
+/// Whether a layer cannot be decomposed because of values that are no numbers.
+fn not_finite(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CompressError::Numeric(NumericError::NonFinite(_))))
 }
 
 impl Opened {

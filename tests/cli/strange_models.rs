@@ -129,9 +129,16 @@ fn layers_that_are_no_numbers_are_named_and_the_others_go_on() {
 fn layers_that_are_no_numbers_stay_dense_under_a_policy() {
     let place = Place::new();
     let model = troubled(&place);
-    let policy = place.file("policy.json", r#"{"rankscope_policy": 1, "rules": [{"match": "*", "rank": 4}]}"#);
-    let out = place.path("out").display().to_string();
-    let output = place.run(&["compress", &model, "--policy", &policy, "--out", &out, "--json"]);
+    for (name, rank) in [("count", "4"), ("energy", r#"{"energy": 0.9}"#)] {
+        stays_dense(&place, &model, name, rank);
+    }
+}
+
+fn stays_dense(place: &Place, model: &str, name: &str, rank: &str) {
+    let rules = format!(r#"{{"rankscope_policy": 1, "rules": [{{"match": "*", "rank": {rank}}}]}}"#);
+    let policy = place.file(name, &rules);
+    let out = place.path(&format!("out-{name}")).display().to_string();
+    let output = place.run(&["compress", model, "--policy", &policy, "--out", &out, "--json"]);
     let (said, document): (String, Value) = (stderr(&output), serde_json::from_slice(&output.stdout).unwrap());
     assert!(output.status.success(), "{said}");
     assert!(said.contains(&format!("{UP} holds 2 values that are NaN or infinite; it stays dense")), "{said}");
@@ -140,5 +147,5 @@ fn layers_that_are_no_numbers_stay_dense_under_a_policy() {
     assert!(layers.iter().all(|row| row["error"].as_f64().is_some_and(|error| error < 1.0)), "{layers:?}");
     let (from, to) = (Checkpoint::open(model.as_ref()).unwrap(), Checkpoint::open(out.as_ref()).unwrap());
     assert_eq!(from.tensor(UP).unwrap().digest(), to.tensor(UP).unwrap().digest());
-    place.json(&["generate", &model, "--policy", &policy, "--ids", "1,2", "--max-tokens", "2"]);
+    place.json(&["generate", model, "--policy", &policy, "--ids", "1,2", "--max-tokens", "2"]);
 }
