@@ -6,7 +6,8 @@ use super::kernels::{
     takes_group,
 };
 use super::matrix::{Matrix, Order, Values};
-use super::product::{ROW_GRANULE, share_out};
+use super::product::ROW_GRANULE;
+use super::threads::share_out;
 
 /// How products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,18 +2,13 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::kernels::{
     ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, PANEL_BYTES, RowKernel, RowProduct, Scales,
     WidenRows,
 };
 use super::matrix::{Matrix, Order, Values};
+use super::threads::share_out;
 
-/// Bytes of weights times tokens below which handing work to other threads costs more than it saves.
-const ALONE_BYTES: usize = 1 << 20;
-/// The least share of a thread, in the same unit.
-const SHARE_BYTES: usize = 64 << 10;
 /// From so many tokens on grouped weights are widened once for all of them.
 const MANY_TOKENS: usize = 8;
 /// About how many elements are widened together: they stay in the second-level cache.
@@ -158,27 +153,6 @@ impl Call<'_> {
             self.family.run(kernel);
         }
     }
-}
-
-/// Calls `part` for disjoint ranges that make up 0..units, on the ambient pool where the work is worth it: some `each` for
-/// a thread, so that a slow one does not hold up all. Column by column a share is better wide, since that is how memory
-/// lies.
-pub(super) fn share_out(
-    units: usize,
-    (granule, each): (usize, usize),
-    work: usize,
-    part: impl Fn(Range<usize>) + Sync,
-) {
-    let threads = rayon::current_num_threads();
-    if threads == 1 || work < ALONE_BYTES {
-        part(0..units);
-        return;
-    }
-    let shares = (threads * each).min(work / SHARE_BYTES);
-    let length = units.div_ceil(shares).next_multiple_of(granule);
-    (0..units.div_ceil(length)).into_par_iter().with_max_len(1).for_each(|i| {
-        part(i * length..units.min((i + 1) * length));
-    });
 }
 
 #[cfg(test)]

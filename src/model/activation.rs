@@ -3,6 +3,9 @@
 use super::ModelError;
 use super::config::wrong;
 use crate::checkpoint::escaped;
+use crate::linalg::times_sigmoid;
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 
 /// A nonlinearity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,14 +58,12 @@ impl Activation {
     /// Applies it to every element.
     pub(super) fn apply(self, values: &mut [f32]) {
         let function = match self {
+            // 1 + tanh(y) = 2 / (1 + e^-2y).
+            Self::GeluTanh => return times_sigmoid(values, |x| 2.0 * SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)),
+            Self::QuickGelu => return times_sigmoid(values, |x| 1.702 * x),
+            Self::Silu => return times_sigmoid(values, |x| x),
             Self::Gelu => gelu,
-            Self::GeluTanh => |x: f32| {
-                const SQRT_2_OVER_PI: f32 = 0.797_884_6;
-                0.5 * x * (1.0 + (SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)).tanh())
-            },
-            Self::QuickGelu => |x: f32| x / (1.0 + (-1.702 * x).exp()),
             Self::Relu => |x: f32| x.max(0.0),
-            Self::Silu => |x: f32| x / (1.0 + (-x).exp()),
             Self::ClippedGelu => |x: f32| gelu(x).clamp(-10.0, 10.0),
             Self::SquaredRelu => |x: f32| x.max(0.0) * x.max(0.0),
             Self::Relu6 => |x: f32| x.clamp(0.0, 6.0),

@@ -1,6 +1,7 @@
 //! Which experts work on which tokens.
 
 use super::architecture::Experts;
+use crate::linalg::exp_over;
 
 /// One expert's work on one token.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,12 +32,8 @@ pub(super) fn route(rule: &Experts, logits: &mut [f32]) -> Vec<Route> {
 /// Softmax in place; the sum in f64.
 pub(super) fn softmax(scores: &mut [f32]) {
     let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0_f64;
-    for score in scores.iter_mut() {
-        *score = (*score - top).exp();
-        sum += f64::from(*score);
-    }
-    let scale = sum.recip() as f32;
+    exp_over(scores, top);
+    let scale = scores.iter().map(|score| f64::from(*score)).sum::<f64>().recip() as f32;
     scores.iter_mut().for_each(|score| *score *= scale);
 }
 

@@ -9,6 +9,7 @@ use super::decoder::{Cache, Head, Model};
 use super::observe::Watch;
 use super::{ModelError, Observer};
 use crate::control::Control;
+use crate::linalg::awake;
 
 /// Tokens that go through the blocks at once: enough to reuse each weight many times, few enough to stay in cache.
 const BATCH: usize = 256;
@@ -20,9 +21,13 @@ impl Model {
     /// Context exceeded, id out of the vocabulary, no ids, a file that changed while open, cancelled; the cache is then as
     /// before.
     pub fn forward(&self, ids: &[u32], cache: &mut Cache, control: &Control) -> Result<Vec<f32>, ModelError> {
+        awake(|| self.continued(ids, cache, control))
+    }
+
+    fn continued(&self, ids: &[u32], cache: &mut Cache, control: &Control) -> Result<Vec<f32>, ModelError> {
         self.check(ids, cache.len())?;
         if let Some((all, before)) = self.anew(ids, cache) {
-            return self.forward(&all, cache, control).inspect_err(|_| *cache = before);
+            return self.continued(&all, cache, control).inspect_err(|_| *cache = before);
         }
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
         let mut last = Vec::new();

@@ -11,6 +11,7 @@ mod avx2_integer;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod columns;
+mod exponential;
 mod integer;
 mod output;
 mod portable;
@@ -41,6 +42,7 @@ pub use widen::WidenRows;
 use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use avx512::Avx512;
+use exponential::{ExpOver, TimesSigmoid};
 use portable::Portable;
 use vectors::{Axpy, RowDots, RowSum};
 #[cfg(target_arch = "x86_64")]
@@ -154,6 +156,16 @@ impl IntegerFamily {
 /// Results agree to the bit within a family; between families the last bits may differ.
 pub fn kernel_family() -> &'static str {
     Family::best().name()
+}
+
+/// x -> e^(x - top) in place, to 2e-7 of its size; 0 for x - top below -87.3.
+pub fn exp_over(values: &mut [f32], top: f32) {
+    Family::best().run(ExpOver { values, top });
+}
+
+/// x -> x / (1 + e^(-z)) in place: `SiLU` where z(x) = x, and what else is a number times a logistic function.
+pub fn times_sigmoid(values: &mut [f32], z: impl Fn(f32) -> f32) {
+    Family::best().run(TimesSigmoid { values, argument: z });
 }
 
 /// The dot products of a query with rows that lie `stride` apart, out[i] = query . rows[i * stride..], in f32, always summed in

@@ -1,0 +1,147 @@
+//! Threads that share a product, and that stay awake between the products of a token.
+
+use std::hint::spin_loop;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
+
+/// Bytes of weights times tokens below which handing work to other threads costs more than it saves.
+const ALONE_BYTES: usize = 1 << 20;
+/// The least share of a thread, in the same unit.
+const SHARE_BYTES: usize = 64 << 10;
+/// How often a thread that is done looks whether the others are, before it sleeps: about as long as a share takes.
+const PATIENCE: usize = 20_000;
+/// How often a thread looks for work before it lets another program have its core for once.
+const LOOKS: usize = 64;
+
+/// Calls `part` for disjoint ranges that make up 0..units, on the ambient pool where the work is worth it: some `each` for
+/// a thread, so that a slow one does not hold up all. Column by column a share is better wide, since that is how memory
+/// lies. Ranges depend on the number of threads alone, not on which of them comes first.
+pub(super) fn share_out(
+    units: usize,
+    (granule, each): (usize, usize),
+    work: usize,
+    part: impl Fn(Range<usize>) + Sync,
+) {
+    let threads = rayon::current_num_threads();
+    if threads == 1 || work < ALONE_BYTES {
+        part(0..units);
+        return;
+    }
+    let shares = (threads * each).min(work / SHARE_BYTES);
+    let length = units.div_ceil(shares).next_multiple_of(granule);
+    let count = units.div_ceil(length);
+    let (next, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let take = || {
+        busy.fetch_add(1, Ordering::Relaxed);
+        while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < count) {
+            part(i * length..units.min((i + 1) * length));
+        }
+        busy.fetch_sub(1, Ordering::Relaxed);
+    };
+    rayon::scope(|scope| {
+        (1..threads.min(count)).for_each(|_| scope.spawn(|_| take()));
+        take();
+        // The scope waits for the others in any case, but asleep: to be woken takes longer than the last share.
+        (1..PATIENCE).take_while(|_| busy.load(Ordering::Relaxed) > 0).for_each(pause);
+    });
+}
+
+/// Does `work`, many small products one after another, on threads that look out for the next one instead of falling asleep
+/// after each: to be woken takes as long as a product of a few hundred kilobytes. They are threads of their own, so that
+/// none has a long job of another kind in hand when the work ends. On a thread of a pool it is that pool's business.
+pub fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    if rayon::current_thread_index().is_some() {
+        return work();
+    }
+    let built = || {
+        let threads = rayon::current_num_threads();
+        let named = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("token-{i}"));
+        (threads > 1).then(|| named.build().ok()).flatten()
+    };
+    let Some(pool) = POOL.get_or_init(built) else { return work() };
+    let done = AtomicBool::new(false);
+    pool.scope(|scope| {
+        // Set where `work` panics, too: the others would look out for ever.
+        let _end = End(&done);
+        (1..pool.current_num_threads()).for_each(|_| scope.spawn(|_| look_out(&done)));
+        work()
+    })
+}
+
+/// Takes what other threads of the pool hand out, until `done`.
+fn look_out(done: &AtomicBool) {
+    let mut looks = 0;
+    while !done.load(Ordering::Acquire) {
+        if rayon::yield_now() != Some(Yield::Executed) {
+            looks += 1;
+            pause(looks);
+        }
+    }
+}
+
+/// A moment: nothing, or now and then a turn for another program.
+fn pause(look: usize) {
+    if look.is_multiple_of(LOOKS) {
+        std::thread::yield_now();
+    } else {
+        spin_loop();
+    }
+}
+
+/// Says that the work is done when it goes.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// How often each unit was given out, with so many threads.
+    fn given(threads: usize, units: usize, grain: (usize, usize)) -> Vec<usize> {
+        let counts: Vec<_> = (0..units).map(|_| AtomicUsize::new(0)).collect();
+        let count = |range: Range<usize>| counts[range].iter().for_each(|n| _ = n.fetch_add(1, Ordering::Relaxed));
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| share_out(units, grain, 64 << 20, count));
+        counts.into_iter().map(AtomicUsize::into_inner).collect()
+    }
+
+    #[test]
+    fn each_unit_is_given_out_once() {
+        for (threads, units) in [(1, 7), (2, 1), (2, 1000), (3, 17), (8, 4099)] {
+            assert_eq!(given(threads, units, (8, 4)), vec![1; units], "{units} units, {threads} threads");
+        }
+    }
+
+    #[test]
+    fn many_works_at_once_end_with_their_own_results() {
+        let sum = |seed: usize| {
+            let total = AtomicUsize::new(0);
+            let add = |range: Range<usize>| _ = total.fetch_add(range.map(|i| i * seed).sum(), Ordering::Relaxed);
+            (0..50).for_each(|_| share_out(1000, (8, 4), 64 << 20, add));
+            total.into_inner()
+        };
+        let found = std::thread::scope(|scope| {
+            let all: Vec<_> = (1..5).map(|seed| scope.spawn(move || awake(|| sum(seed)))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(found, [1, 2, 3, 4].map(|seed| 50 * seed * 499_500));
+    }
+
+    #[test]
+    fn work_that_panics_leaves_the_threads_to_others() {
+        let panicking = || awake(|| share_out(1000, (8, 4), 64 << 20, |range| assert!(range.start < 500, "too far")));
+        assert!(catch_unwind(AssertUnwindSafe(panicking)).is_err());
+        assert_eq!(awake(|| awake(|| 7)), 7);
+    }
+}
