@@ -2,101 +2,30 @@
 //!
 //! A run of a few seconds with fixed seeds is part of the tests. A long one:
 //! `RANKSCOPE_FUZZ_SECONDS=3600 cargo test --release --test fuzz -- --nocapture`, which keeps the cases it finds under
-//! `target/fuzz/`; those of `tests/data/fuzz/TARGET/` are run every time.
+//! `target/tmp/fuzz/`; those of `tests/data/fuzz/TARGET/` are run every time. `fuzz/` runs the same targets guided by coverage.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panic")]
 
+mod fault;
 mod mutate;
 mod targets;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use self::fault::{PLACE, SMALL, fault};
 use self::mutate::{Draw, made};
 use self::targets::{Target, all};
 
-/// Most bytes that an input up to [`SMALL`] bytes may have allocated at a time.
-const MOST: usize = 64 << 20;
-const SMALL: usize = 1 << 10;
+/// The folder of the package.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
 /// Longest input.
 const LONGEST: usize = 8 << 10;
 /// Inputs to each target in the short run.
 const CASES: usize = 400;
-
-/// Where the last panic was.
-static PLACE: Mutex<String> = Mutex::new(String::new());
-
-/// Counts what is allocated.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes on to the system's allocator as it came; only sizes are counted beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grew(layout.size());
-        // SAFETY: as promised to this function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        grew(layout.size());
-        // SAFETY: as promised to this function.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as promised to this function.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        grew(size);
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as promised to this function.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn grew(bytes: usize) {
-    let live = LIVE.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-    PEAK.fetch_max(live, Ordering::Relaxed);
-}
-
-/// Why an input is one to be kept.
-fn fault(target: &Target, input: &[u8]) -> Option<String> {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let ended = catch_unwind(AssertUnwindSafe(|| target.run(input)));
-    let taken = PEAK.load(Ordering::Relaxed).saturating_sub(before);
-    match ended {
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            Some(format!("panic at {place}: {}", text.unwrap_or_default()))
-        }
-        Ok(()) => (taken > MOST && input.len() <= SMALL).then(|| format!("{} MB were allocated", taken >> 20)),
-    }
-}
-
-fn kept(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fuzz").join(&target.name);
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
-}
 
 /// Keeps a case for whoever looks at it.
 fn keep(target: &Target, input: &[u8]) -> PathBuf {
@@ -125,7 +54,7 @@ fn no_input_makes_a_parser_panic_or_take_much_memory() {
     }));
     let mut found: BTreeMap<(String, String), PathBuf> = BTreeMap::new();
     for target in &targets {
-        for (path, input) in kept(target) {
+        for (path, input) in target.kept() {
             fault(target, &input)
                 .into_iter()
                 .for_each(|why| drop(found.insert((target.name.clone(), why), path.clone())));

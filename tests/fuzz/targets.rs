@@ -35,6 +35,14 @@ impl Target {
     pub fn run(&self, input: &[u8]) {
         (self.run)(input);
     }
+
+    /// The cases that were found, and where they lie.
+    pub fn kept(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = fs::read_dir(data("tests/data/fuzz").join(&self.name)).into_iter().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    }
 }
 
 /// All of them, with a folder that they write into.
@@ -60,7 +68,7 @@ const FAMILIES: [&str; 10] =
     ["gpt_neo", "gpt2", "llama3_rope", "gemma3_text", "phi3_longrope", "gpt_neox", "falcon", "bloom", "mixtral", "opt"];
 
 fn data(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    Path::new(super::ROOT).join(path)
 }
 
 fn read(path: &str) -> Vec<u8> {
