@@ -8,7 +8,10 @@ use serde::Serialize;
 use super::args::{BenchArgs, CalibrationArg};
 use super::output::{self, Table, fast_line};
 use super::session::Session;
-use crate::measure::{BenchOptions, BenchReport, CompareOptions, FastCost, Timing, bench, bench_prompt, fast_cost};
+use crate::control::Need;
+use crate::measure::{
+    BenchOptions, BenchReport, CompareOptions, FastCost, Timing, bench, bench_prompt, fast_cost, writing_need,
+};
 use crate::model::{CompressedLinear, Model, ModelError};
 use crate::workbench::Source;
 
@@ -40,8 +43,13 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
         let model = Model::load(&Source::parse(name).open(&session.locations)?)?;
         Ok(model.with_arithmetic(args.fast.arithmetic()))
     };
-    let weights =
-        policy.map(|path| weights(session, first, path, &args.policy.statistics)).transpose()?.unwrap_or_default();
+    let need = writing_need(&load(first)?, prompt_tokens.saturating_add(max_tokens));
+    let weights = if let Some(path) = policy {
+        weights(session, first, path, &args.policy.statistics, need)?
+    } else {
+        session.tell_need("measuring", need);
+        Weights::new()
+    };
     let mut original = || load(first);
     // Under a policy the same model with other weights, else the compressed folder itself.
     let mut compressed = || {
@@ -55,7 +63,7 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
     drop(progress);
     let cost = |model: Model| {
         let (control, _progress) = session.phase("comparing with exact arithmetic");
-        let ids = bench_prompt(prompt_tokens, model.architecture().vocabulary);
+        let ids = bench_prompt(prompt_tokens, model.architecture().vocabulary)?;
         fast_cost(&model, &CompareOptions { ids, bos: None, limit: Some(model.architecture().context) }, &control)
     };
     let fast =
@@ -65,10 +73,16 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
 }
 
 /// The layers that a policy changes, encoded once: what is measured is running them, not making them.
-fn weights(session: &Session, model: &str, policy: &Path, statistics: &CalibrationArg) -> anyhow::Result<Weights> {
+fn weights(
+    session: &Session,
+    model: &str,
+    policy: &Path,
+    statistics: &CalibrationArg,
+    need: Need,
+) -> anyhow::Result<Weights> {
     let opened = session.open(model)?;
     let original = Model::load(&opened.checkpoint)?;
-    let model = session.compressed_by(&original, &opened, policy, statistics)?;
+    let model = session.compressed_by(&original, &opened, policy, statistics, ("measuring", need))?;
     let weights = |index| original.weight(index).zip(model.weight(index));
     let changed = (0..opened.layers.len()).filter_map(|index| Some((index, weights(index)?)));
     let changed = changed.filter(|(_, (before, after))| !Arc::ptr_eq(before, after));

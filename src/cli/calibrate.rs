@@ -10,7 +10,7 @@ use super::output::{self, Table};
 use super::session::{Opened, Session, read_text};
 use crate::checkpoint::WriteError;
 use crate::compress::{CalibratedInput, Calibration, CalibrationFile, InputKind, Plan, Policy};
-use crate::measure::{CalibrateOptions, WIDEST_INPUT, calibrate};
+use crate::measure::{CalibrateOptions, WIDEST_INPUT, calibrate, calibrating_need, is_calibrated};
 use crate::model::Model;
 use crate::workbench::CALIBRATION_TEXT;
 
@@ -65,6 +65,9 @@ fn statistics(session: &Session, opened: &Opened, text: &str, limit: Option<usiz
     })?;
     let digests = session.locations.digests();
     let source = opened.checkpoint.fingerprint();
+    if !is_calibrated(&model, &source, &options, &folder) {
+        session.tell_need("calibrating", calibrating_need(&model, options.widest));
+    }
     let (control, _progress) = session.phase("calibrating");
     let found = calibrate(&model, &source, &options, (&folder, digests.as_deref()), &control)?;
     found.notes.iter().for_each(warn);

@@ -10,9 +10,11 @@ use super::failure::{Usage, warn};
 use super::output;
 use super::session::{Opened, Session, bits_per_weight, read_text};
 use crate::checkpoint::Tokenizer;
+use crate::control::Need;
 use crate::measure::{
     AttentionShift, CompareOptions, Comparison, Drift, FastCost, Health, KeptPasses, Kld, LayerError, Perplexity,
-    Probe, ProbeReport, Reference, attention_shift, compare, fast_cost, health, layer_errors, parse_probes, probe,
+    Probe, ProbeReport, Reference, attention_shift, compare, comparing_need, fast_cost, health, layer_errors,
+    parse_probes, probe,
 };
 use crate::model::Model;
 use crate::workbench::{EVALUATION_TEXT, PROBES, PROMPTS};
@@ -86,10 +88,13 @@ pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
     let probes = args.probes.as_deref().map(read_probes).transpose()?;
     let prompts = args.prompts.as_ref().map(|path| read_text(path)).transpose()?;
     let text = args.text.as_ref().map(|path| read_text(path)).transpose()?;
-    let pair = pair(args, session)?;
-    let tokenizer = pair.opened.tokenizer(&pair.original)?;
+    let (opened, other) = opened(args, session)?;
+    let original = Model::load(&opened.checkpoint)?;
+    let tokenizer = opened.tokenizer(&original)?;
     let ids = tokenizer.encode_plain(text.as_deref().unwrap_or(EVALUATION_TEXT))?;
     let options = CompareOptions { ids, bos: tokenizer.opening(), limit: args.tokens };
+    let need = comparing_need(&original, &options);
+    let pair = pair(args, session, (opened, original, other), need)?;
     let passes = session.passes(&pair.opened, &pair.original);
     let reference = Reference { model: &pair.original, passes: passes.as_ref() };
     let (control, progress) = session.phase("comparing");
@@ -148,22 +153,32 @@ fn asked(
     Ok(asked)
 }
 
-/// MODEL under a policy; MODEL and another; or what MODEL came from and MODEL.
-fn pair(args: &CompareArgs, session: &Session) -> anyhow::Result<Pair> {
+/// MODEL under a policy; MODEL and another; or what MODEL came from and MODEL: the first, and the other's name.
+fn opened<'a>(args: &'a CompareArgs, session: &Session) -> anyhow::Result<(Opened, Option<&'a str>)> {
     let model = &args.model.model;
-    let (opened, other) = match (&args.policy.policy, &args.policy.original, &args.with) {
+    Ok(match (&args.policy.policy, &args.policy.original, &args.with) {
         (None, None, None) => {
             return Err(Usage("compare needs --policy FILE, --with MODEL2, or --original MODEL".into()).into());
         }
         (Some(_), original, _) => (session.open(original.as_ref().unwrap_or(model))?, None),
         (None, Some(original), _) => (session.open(original)?, Some(model)),
         (None, None, Some(with)) => (session.open(model)?, Some(with)),
-    };
-    let original = Model::load(&opened.checkpoint)?;
-    let compressed = match (other, &args.policy.policy) {
-        (Some(other), _) => Model::load(&session.open(other)?.checkpoint)?,
-        (None, Some(path)) => session.compressed_by(&original, &opened, path, &args.policy.statistics)?,
-        (None, None) => original.clone(),
+    })
+}
+
+/// Both models; `need` is what comparing them needs.
+fn pair(
+    args: &CompareArgs,
+    session: &Session,
+    (opened, original, other): (Opened, Model, Option<&str>),
+    need: Need,
+) -> anyhow::Result<Pair> {
+    let compressed = match other {
+        Some(other) => {
+            session.tell_need("comparing", need);
+            Model::load(&session.open(other)?.checkpoint)?
+        }
+        None => session.under(&args.policy, original.clone(), &opened, ("comparing", need))?,
     };
     let compressed = compressed.with_arithmetic(args.fast.arithmetic());
     Ok(Pair { opened, original, compressed })

@@ -10,8 +10,8 @@ use super::output::{self, Table};
 use super::plan_json::PlanJson;
 use super::session::{Opened, Planned, Session};
 use crate::checkpoint::{Checkpoint, WriteError};
-use crate::compress::{Calibration, ExportKind, ExportOptions, Plan, Policy, export, plan_export};
-use crate::measure::{CompareOptions, compare};
+use crate::compress::{Calibration, ExportKind, ExportOptions, Plan, Policy, export, export_need, plan_export};
+use crate::measure::{CompareOptions, compare, comparing_need};
 use crate::model::Model;
 use crate::workbench::EVALUATION_TEXT;
 
@@ -101,6 +101,7 @@ fn written<'a>(
     let calibration = session.calibration(opened, &args.statistics, &plans, Some(&planned.policy))?;
     let used = calibration.as_ref().filter(|_| plans.iter().any(Plan::needs_statistics));
     let policy = Policy { calibration: used.map(|used| used.fingerprint().to_owned()), ..planned.policy.clone() };
+    session.tell_need("compressing", export_need(checkpoint, opened.work(&plans), rayon::current_num_threads()));
     let (control, progress) = session.phase("compressing");
     let source = (&session.cache, calibration.as_ref());
     let exported = export(checkpoint, &opened.layers, &plans, &policy, source, options, &control)?;
@@ -132,11 +133,12 @@ fn rounding(
     let measured = || -> anyhow::Result<f64> {
         let original = Model::load(&opened.checkpoint)?;
         let tokenizer = opened.tokenizer(&original)?;
-        let live = session.compressed(&original, opened, plans, calibration)?;
-        let read = Model::load(&Checkpoint::open(out)?)?;
         let (ids, bos) = (tokenizer.encode_plain(EVALUATION_TEXT)?, tokenizer.opening());
-        let (control, _progress) = session.phase("comparing");
         let options = CompareOptions { ids, bos, limit: Some(ROUNDING_TOKENS) };
+        let need = comparing_need(&original, &options);
+        let live = session.compressed(&original, opened, plans, calibration, ("comparing", need))?;
+        let read = Model::load(&Checkpoint::open(out)?)?;
+        let (control, _progress) = session.phase("comparing");
         Ok(compare(&live, &read, &options, &control)?.kld.mean)
     };
     match measured() {

@@ -11,7 +11,7 @@ use super::output::{self, fast_line};
 use super::session::Session;
 use crate::checkpoint::TextStream;
 use crate::control::Control;
-use crate::measure::{CompareOptions, FastCost, Repetition, fast_cost, repetition};
+use crate::measure::{CompareOptions, FastCost, Repetition, fast_cost, repetition, writing_need};
 use crate::model::{Generation, Model, Stop, non_finite};
 
 #[derive(Debug, Serialize)]
@@ -44,8 +44,11 @@ struct Written {
 /// What is wrong with model, policy or prompt.
 pub fn run(args: &GenerateArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open_for(&args.model.model, &args.policy)?;
-    let model = session.load(&opened, &args.policy)?.with_arithmetic(args.fast.arithmetic());
+    let model = Model::load(&opened.checkpoint)?;
     let (prompt_ids, tokenizer) = opened.prompt(&model, &args.prompt, &args.chat)?;
+    let need = writing_need(&model, prompt_ids.len().saturating_add(args.max_tokens));
+    let model = session.under(&args.policy, model, &opened, ("writing", need))?;
+    let model = model.with_arithmetic(args.fast.arithmetic());
     non_finite(&opened.checkpoint).iter().for_each(warn);
     let control = session.interrupt.control();
     let stream = tokenizer.as_ref().map(|tokenizer| tokenizer.stream_after(&prompt_ids));

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::InspectArgs;
 use super::failure::warn;
 use super::figures::Figures;
-use super::memory::warn_before_decomposing;
 use super::output::{self, Table};
 use super::session::{Opened, Session};
 use crate::checkpoint::Checkpoint;
-use crate::measure::Spectrum;
 use crate::model::Layer;
 
 #[derive(Debug, Serialize)]
@@ -62,19 +59,10 @@ pub fn run(args: &InspectArgs, session: &Session) -> anyhow::Result<()> {
 /// Figures by layer name. Those of a layer that is stored compressed are empty, and of one that cannot be decomposed: a warning
 /// says why.
 fn figures(session: &Session, opened: &Opened) -> anyhow::Result<BTreeMap<String, Figures>> {
-    let (control, _progress) = session.phase("decomposing");
     let layers: Vec<&Layer> = opened.layers.iter().filter(|layer| !layer.fixed).collect();
-    control.set_total(layers.len() as u64);
-    warn_before_decomposing(layers.iter().copied());
-    let figures = |layer: &&Layer| {
-        let decomposition = session.decomposition(opened, layer, &control);
-        control.advance(1);
-        decomposition.map(|of| Figures::from(&Spectrum::new(of.s.clone(), layer.rows, layer.cols)))
-    };
-    let all: Vec<_> = layers.par_iter().map(figures).collect();
-    control.check()?;
-    let known = layers.iter().zip(all).filter_map(|(layer, figures)| match figures {
-        Ok(figures) => Some((layer.name.clone(), figures)),
+    let all = session.spectra(opened, &layers)?;
+    let known = layers.iter().zip(all).filter_map(|(layer, spectrum)| match spectrum {
+        Ok(spectrum) => Some((layer.name.clone(), Figures::from(&spectrum))),
         Err(error) => {
             warn(format!("{error:#}"));
             None

@@ -9,7 +9,9 @@ use super::args::LogitsArgs;
 use super::output;
 use super::session::Session;
 use crate::checkpoint::{Dtype, replace_file};
-use crate::model::Observer;
+use crate::control::{Need, Share};
+use crate::measure::pass_need;
+use crate::model::{Model, Observer};
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {
@@ -37,8 +39,12 @@ type Named = (&'static str, Vec<usize>, Vec<f32>);
 /// What is wrong with model, policy or prompt; a file that cannot be written.
 pub fn run(args: &LogitsArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open_for(&args.model.model, &args.policy)?;
-    let model = session.load(&opened, &args.policy)?;
+    let model = Model::load(&opened.checkpoint)?;
     let (ids, _) = opened.prompt(&model, &args.prompt, &args.chat)?;
+    let pass = pass_need(&model, ids.len(), args.hidden);
+    // Once more as what is written, and as the file.
+    let need = pass.and(Need::of(Share::Passes, pass.bytes().saturating_mul(2)));
+    let model = session.under(&args.policy, model, &opened, ("computing logits", need))?;
     let control = session.interrupt.control();
     let mut states = States::default();
     let sink: Option<&mut dyn Observer> = if args.hidden { Some(&mut states) } else { None };

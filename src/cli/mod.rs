@@ -42,6 +42,7 @@ use self::failure::Usage;
 use self::interrupt::Interrupt;
 use self::session::Session;
 use crate::compress::FactorCache;
+use crate::control::Told;
 use crate::tui;
 use crate::workbench::{Locations, Source};
 
@@ -83,7 +84,8 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
     let _listening = interrupt.listen()?;
     let locations = Locations { family: cli.common.family.clone(), ..locations::locations() };
     let cache = FactorCache::new(locations.cache.clone());
-    let session = Session { common: cli.common, locations, interrupt: interrupt.clone(), cache };
+    let (interrupt, told) = (interrupt.clone(), Told::default());
+    let session = Session { common: cli.common, locations, interrupt, cache, told };
     match &command {
         Command::Inspect(args) => inspect::run(args, &session),
         Command::Spectrum(args) => spectrum::run(args, &session),
@@ -121,7 +123,12 @@ fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> any
         let _listening = interrupt.listen()?;
         args.model.iter().chain(&args.original).try_for_each(|model| download::fetch(model, interrupt))?;
     }
-    tui::run(tui::Options {
+    tui::run(options(args, common))
+}
+
+/// What the workbench is opened with.
+fn options(args: WorkbenchArgs, common: &Common) -> tui::Options {
+    tui::Options {
         source: Source::parse(args.model.as_deref().unwrap_or("demo")),
         policy: args.policy,
         original: args.original.as_deref().map(Source::parse),
@@ -129,5 +136,19 @@ fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> any
         calibration: args.statistics.calibration,
         locations: Locations { family: common.family.clone(), ..locations::locations() },
         config_dir: locations::config_dir(),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workbench_reads_models_as_the_family_that_is_told() {
+        for (line, family) in [(&["rankscope", "x"][..], None), (&["rankscope", "--as", "llama", "x"], Some("llama"))] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            let options = options(cli.workbench, &cli.common);
+            assert_eq!((options.source, options.locations.family.as_deref()), (Source::parse("x"), family));
+        }
+    }
 }

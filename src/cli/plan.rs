@@ -124,6 +124,7 @@ pub(super) fn measured<T>(
         text: &text,
         passes: passes.as_ref(),
     };
+    session.tell_need("planning", meter.planning_need());
     let (control, progress) = session.phase("planning");
     let found = work(&meter, &control)?;
     drop(progress);

@@ -5,7 +5,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::RoundtripArgs;
-use super::memory::warn_before_decomposing;
 use super::output::{self, Table};
 use super::session::{Session, any_of};
 use crate::compress::{Base, Factors, Plan, Weighting};
@@ -48,7 +47,8 @@ pub fn run(args: &RoundtripArgs, session: &Session) -> anyhow::Result<()> {
     let calibration = session.calibration(&opened, &args.statistics, &plans, None)?;
     let (control, progress) = session.phase("compressing");
     control.set_total(work.len() as u64);
-    warn_before_decomposing(layers.iter().copied());
+    let each: Vec<_> = plans.iter().flat_map(|plan| layers.iter().map(move |layer| (*layer, plan))).collect();
+    session.tell_need("compressing", session.coding_need(&opened, calibration.as_ref(), &each));
     let measured = |layer: &Layer, plan: &Plan| {
         let layout = args.layout.into();
         let found = round_trip(&opened.checkpoint, layer, plan, layout, &session.cache, calibration.as_ref(), &control);

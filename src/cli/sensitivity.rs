@@ -9,6 +9,7 @@ use super::output::{self, Table, figure, percent};
 use super::plan_json::PlanJson;
 use super::session::{Opened, Session, read_text};
 use crate::compress::{Calibration, Plan};
+use crate::control::free_memory;
 use crate::measure::{
     CompareOptions, Comparison, KeptPasses, LayerDamage, Mode, ModelMeter, PILLAR, SensitivityOptions, compare,
     sensitivity,
@@ -102,6 +103,8 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     if tried.is_empty() {
         anyhow::bail!("no layer to try: the policy, or --layer, leaves none that is compressed");
     }
+    let free = free_memory();
+    session.tell_need("trying layers", meter.compressed_need(&plans, meter.trying_need(&plans, free), free));
     let (control, progress) = session.phase("compressing");
     let alone = |(layer, _): &&(usize, Plan)| mode == Mode::Without || tried.contains(layer);
     let counted: Vec<(usize, Plan)> = plans.iter().filter(alone).copied().collect();

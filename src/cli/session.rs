@@ -11,17 +11,16 @@ use rayon::prelude::*;
 use super::args::{CalibrationArg, ChatArg, Common, PolicyArg, PromptArg};
 use super::failure::{Several, Usage, warn};
 use super::interrupt::Interrupt;
-use super::memory::warn_before_decomposing;
 use super::output;
 use super::progress::Progress;
 use crate::checkpoint::{Checkpoint, Message, Tokenizer};
 use crate::compress::{
     Calibration, CompressError, FactorCache, Issue, Layout, Plan, Policy, PolicyError, Resolved, compressed_weight,
-    resolve,
+    resolve, weights_need,
 };
-use crate::control::Control;
+use crate::control::{Control, Need, Told};
 use crate::linalg::{Decomposition, NumericError};
-use crate::measure::KeptPasses;
+use crate::measure::{KeptPasses, Spectrum};
 use crate::model::{Layer, Model, layers_of};
 use crate::workbench::{Locations, Source};
 
@@ -36,6 +35,8 @@ pub struct Session {
     pub interrupt: Interrupt,
     /// Decompositions.
     pub cache: FactorCache,
+    /// What was said of memory.
+    pub told: Told,
 }
 
 /// An opened checkpoint with its layers.
@@ -60,6 +61,24 @@ impl Planned {
     /// The plans alone.
     pub fn plans(&self) -> Vec<Plan> {
         self.resolved.iter().map(|resolved| resolved.plan).collect()
+    }
+
+    /// Leaves layers with values that are no numbers dense; a line for each, in their order.
+    pub fn keep_sound(&mut self, opened: &Opened) -> Vec<String> {
+        let bad = opened.layers.par_iter().zip(&self.resolved).map(|(layer, resolved)| {
+            let matrix = layer.matrix(&opened.checkpoint).filter(|_| !resolved.plan.is_dense());
+            matrix.map_or(0, |matrix| matrix.non_finite().0 + matrix.non_finite().1)
+        });
+        let bad: Vec<u64> = bad.collect();
+        let mut lines = Vec::new();
+        for ((layer, resolved), bad) in opened.layers.iter().zip(&mut self.resolved).zip(bad) {
+            if bad > 0 {
+                resolved.plan = Plan::dense();
+                let name = output::name(&layer.name);
+                lines.push(format!("{name} holds {bad} values that are NaN or infinite; it stays dense"));
+            }
+        }
+        lines
     }
 }
 
@@ -132,26 +151,22 @@ impl Session {
         self.cache.get(tensor, &matrix, control).with_context(|| output::name(&layer.name))
     }
 
-    /// Decomposes these layers side by side, in their order; `None` for one that cannot be, of which a warning tells.
+    /// The spectra of these layers, decomposed side by side, in their order: each, or why it cannot be had.
     ///
     /// # Errors
-    /// Where none can be: as [`Session::decomposition`]. Interrupted.
-    pub fn decompositions(
-        &self,
-        opened: &Opened,
-        layers: &[&Layer],
-    ) -> anyhow::Result<Vec<Option<Arc<Decomposition>>>> {
-        warn_before_decomposing(layers.iter().copied());
+    /// Interrupted.
+    pub fn spectra(&self, opened: &Opened, layers: &[&Layer]) -> anyhow::Result<Vec<anyhow::Result<Spectrum>>> {
+        self.tell_need("decomposing", self.decomposing_need(opened, layers.iter().copied()));
         let (control, _progress) = self.phase("decomposing");
         control.set_total(layers.len() as u64);
-        let decompose = |layer: &&Layer| {
+        let spectrum = |layer: &&Layer| {
             let decomposition = self.decomposition(opened, layer, &control);
             control.advance(1);
-            decomposition
+            decomposition.map(|of| Spectrum::new(of.s.clone(), layer.rows, layer.cols))
         };
-        let found: Vec<_> = layers.par_iter().map(decompose).collect();
+        let found = layers.par_iter().map(spectrum).collect();
         control.check()?;
-        any_of(found)
+        Ok(found)
     }
 
     /// Reads a policy and resolves it against a model; warnings go to stderr.
@@ -172,18 +187,7 @@ impl Session {
     /// As [`Session::plan`].
     pub fn sound_plan(&self, path: &Path, opened: &Opened) -> anyhow::Result<Planned> {
         let mut planned = self.plan(path, opened)?;
-        let bad = opened.layers.par_iter().zip(&planned.resolved).map(|(layer, resolved)| {
-            let matrix = layer.matrix(&opened.checkpoint).filter(|_| !resolved.plan.is_dense());
-            matrix.map_or(0, |matrix| matrix.non_finite().0 + matrix.non_finite().1)
-        });
-        let bad: Vec<u64> = bad.collect();
-        for ((layer, resolved), bad) in opened.layers.iter().zip(&mut planned.resolved).zip(bad) {
-            if bad > 0 {
-                resolved.plan = Plan::dense();
-                let name = output::name(&layer.name);
-                warn(format!("{name} holds {bad} values that are NaN or infinite; it stays dense"));
-            }
-        }
+        planned.keep_sound(opened).iter().for_each(warn);
         Ok(planned)
     }
 
@@ -195,6 +199,7 @@ impl Session {
         let (control, _progress) = self.phase("decomposing");
         let mut rank_for = |index: usize, share: f64| {
             let layer = opened.layers.get(index).ok_or_else(|| "no such layer".to_owned())?;
+            self.tell_need("decomposing", self.decomposing_need(opened, [layer]));
             match self.decomposition(opened, layer, &control) {
                 Ok(decomposition) => Ok(decomposition.rank_for_energy(share)),
                 // Any rank will do: what holds values that are no numbers stays dense.
@@ -205,7 +210,7 @@ impl Session {
         resolve(policy, &opened.layers, &mut rank_for)
     }
 
-    /// The model with every layer as planned, sharing all else with `model`.
+    /// The model with every layer as planned, sharing all else with `model`. `then` is what `job`, which runs it, needs besides.
     ///
     /// # Errors
     /// A layer that cannot be stored so.
@@ -215,12 +220,14 @@ impl Session {
         opened: &Opened,
         plans: &[Plan],
         calibration: Option<&Calibration>,
+        (job, then): (&str, Need),
     ) -> anyhow::Result<Model> {
+        let work = opened.work(plans);
+        let coding = self.coding_need(opened, calibration, &work);
+        self.tell_need(job, weights_need(work).and(coding.or(then)));
         let (control, _progress) = self.phase("compressing");
         let changed: Vec<(usize, &Plan)> = plans.iter().enumerate().filter(|(_, plan)| !plan.is_dense()).collect();
         control.set_total(changed.len() as u64);
-        let decomposed = changed.iter().filter(|(_, plan)| plan.rank > 0);
-        warn_before_decomposing(decomposed.filter_map(|(index, _)| opened.layers.get(*index)));
         let encode = |(index, plan): &(usize, &Plan)| {
             let layer = opened.layers.get(*index).context("the policy names a layer that is not there")?;
             let weight =
@@ -232,7 +239,7 @@ impl Session {
         Ok(weights.into_iter().fold(model.clone(), |model, (index, weight)| model.with_weight(index, weight)))
     }
 
-    /// The model under the policy in a file, with the statistics that it needs.
+    /// The model under the policy in a file, with the statistics that it needs. `then` is what `job`, which runs it, needs besides.
     ///
     /// # Errors
     /// What is wrong with policy or statistics; a layer that cannot be stored so.
@@ -242,11 +249,12 @@ impl Session {
         opened: &Opened,
         policy: &Path,
         statistics: &CalibrationArg,
+        then: (&str, Need),
     ) -> anyhow::Result<Model> {
         let planned = self.sound_plan(policy, opened)?;
         let plans = planned.plans();
         let calibration = self.calibration(opened, statistics, &plans, Some(&planned.policy))?;
-        self.compressed(model, opened, &plans, calibration.as_ref())
+        self.compressed(model, opened, &plans, calibration.as_ref(), then)
     }
 
     /// Where passes of a model as opened are kept, where anything is.
@@ -255,16 +263,22 @@ impl Session {
         Some(KeptPasses::new(folder, model, &opened.checkpoint.fingerprint()))
     }
 
-    /// The model that a command runs: as it is, or compressed by a policy.
+    /// The model that a command runs: as it is, or compressed by a policy. `need` is what `job` needs besides its weights.
     ///
     /// # Errors
-    /// What is wrong with model or policy.
-    pub fn load(&self, opened: &Opened, policy: &PolicyArg) -> anyhow::Result<Model> {
-        let model = Model::load(&opened.checkpoint)?;
-        match &policy.policy {
-            None => Ok(model),
-            Some(path) => self.compressed_by(&model, opened, path, &policy.statistics),
+    /// What is wrong with the policy.
+    pub fn under(
+        &self,
+        policy: &PolicyArg,
+        model: Model,
+        opened: &Opened,
+        (job, need): (&str, Need),
+    ) -> anyhow::Result<Model> {
+        if let Some(path) = &policy.policy {
+            return self.compressed_by(&model, opened, path, &policy.statistics, (job, need));
         }
+        self.tell_need(job, need);
+        Ok(model)
     }
 }
 

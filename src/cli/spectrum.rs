@@ -1,19 +1,15 @@
 //! `spectrum`: singular values and what they say.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::args::SpectrumArgs;
 use super::figures::Figures;
 use super::output::{self, Table};
-use super::session::Session;
+use super::session::{Session, any_of};
 use super::svg;
 use crate::checkpoint::replace_file;
-use crate::linalg::Decomposition;
-use crate::measure::Spectrum;
-use crate::model::Layer;
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {
@@ -37,11 +33,7 @@ struct Row<'a> {
 pub fn run(args: &SpectrumArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(&args.model.model)?;
     let layers = opened.matching(&args.layer)?;
-    let decompositions = session.decompositions(&opened, &layers)?;
-    let spectrum = |(layer, of): (&&Layer, Option<Arc<Decomposition>>)| {
-        of.map(|of| Spectrum::new(of.s.clone(), layer.rows, layer.cols))
-    };
-    let spectra: Vec<Option<Spectrum>> = layers.iter().zip(decompositions).map(spectrum).collect();
+    let spectra = any_of(session.spectra(&opened, &layers)?)?;
     if let Some(path) = &args.svg {
         let named = layers.iter().zip(&spectra).filter_map(|(layer, of)| Some((layer.name.as_str(), of.as_ref()?)));
         let drawing = svg::spectra(&named.collect::<Vec<_>>());

@@ -92,6 +92,16 @@ impl FactorCache {
         Self(Arc::new(Shared { folder, memory_limit: memory, state, ended }))
     }
 
+    /// Whether something lies under a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.state().held.contains_key(key) || self.0.folder.as_ref().is_some_and(|folder| folder.has(key))
+    }
+
+    /// Most bytes of decompositions that stay in memory.
+    pub(super) fn memory_limit(&self) -> u64 {
+        self.0.memory_limit
+    }
+
     /// The decomposition of a layer's matrix, from memory, disk, or computed now (and stored). Two callers that ask for the
     /// same one at once compute it once. `matrix` is that of `tensor`.
     ///

@@ -31,6 +31,11 @@ impl CacheFolder {
         Self(KeptFolder::new(folder, "safetensors", limit))
     }
 
+    /// Whether there is a file for a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.path(key).is_file()
+    }
+
     /// The decomposition of a matrix of `shape`, if a sound one is there.
     pub(super) fn read(&self, key: &str, shape: (usize, usize)) -> Option<Decomposition> {
         let path = self.0.path(key);

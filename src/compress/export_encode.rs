@@ -9,17 +9,13 @@ use super::export_layout::{Manifest, Origin, Planned, lost};
 use super::export_parts::{Place, Share, Source};
 use super::export_pieces::{Piece, classic_scales, coded_bytes, part_metas};
 use super::layer::encoded_layer;
+use super::memory::{coding_budget, coding_bytes};
 use super::rebuild::{dense_bytes, eight_bits_like};
 use super::{Calibration, Encoded, ExportError, ExportKind, FactorCache, Layout, Plan, measured_error};
 use crate::checkpoint::{Bytes, Checkpoint, Dtype, escaped};
 use crate::control::Control;
 use crate::linalg::{Matrix, Order, Values};
 use crate::model::{CompressedLinear, Layer, PartMeta, parse_compression_meta};
-
-/// About what a decomposition takes in memory for each element of its matrix: three copies in f64.
-const BYTES_PER_ELEMENT: u64 = 24;
-/// What may be taken beyond three times the largest tensor.
-const SPARE: u64 = 100 << 20;
 
 /// Codes the layers of an export.
 pub(super) struct Encoder<'a> {
@@ -53,8 +49,7 @@ impl<'a> Encoder<'a> {
         for (_, tensor) in &manifest.tensors {
             tensor.origin.coded().into_iter().for_each(|layer| *left.entry(layer).or_insert(0) += 1);
         }
-        let largest = checkpoint.tensors().iter().map(|tensor| tensor.data.len() as u64).max().unwrap_or(0);
-        let budget = 3 * largest + SPARE;
+        let budget = coding_budget(checkpoint);
         let (ready, errors) = (BTreeMap::new(), BTreeMap::new());
         Self { checkpoint, layers, plans, manifest, cache, calibration, control, budget, ready, left, errors }
     }
@@ -189,7 +184,7 @@ impl<'a> Encoder<'a> {
         let open = after.filter(|index| !self.ready.contains_key(index));
         let mut taken = 0;
         let fits = |index: &usize| {
-            taken += self.layers.get(*index).map_or(0, Layer::parameters) * BYTES_PER_ELEMENT;
+            taken += self.layers.get(*index).zip(self.plans.get(*index)).map_or(0, coding_bytes);
             *index == layer || taken <= self.budget
         };
         open.take(rayon::current_num_threads()).take_while(fits).collect()

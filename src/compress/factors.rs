@@ -37,6 +37,11 @@ impl FactorCache {
         self.cut_from(subject, plan, Keep::Memory, control)
     }
 
+    /// Whether the decomposition that `plan` is cut from lies in memory or on disk.
+    pub(super) fn keeps(&self, subject: &Subject<'_>, plan: &Plan) -> bool {
+        self.name(subject, plan).is_ok_and(|name| self.has(&name))
+    }
+
     /// The weight and output errors that follow from the decomposition alone, before factors are quantized; the latter where
     /// statistics are known. `None` where a quantized base carries the layer by itself.
     ///

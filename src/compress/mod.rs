@@ -18,6 +18,7 @@ mod glob;
 mod inputs;
 mod json_lines;
 mod layer;
+mod memory;
 mod plan;
 mod plan_text;
 mod policy;
@@ -44,6 +45,7 @@ pub use export::{ExportError, ExportKind, ExportOptions, ExportPlan, Exported, E
 pub use factors::Subject;
 pub use inputs::LayerInputs;
 pub use layer::compressed_weight;
+pub use memory::{Work, export_need, weights_need};
 pub use plan::{Base, Factors, Plan, Weighting};
 pub use plan_text::PlanError;
 pub use policy::{Policy, RankSpec, Rule};

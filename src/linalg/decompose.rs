@@ -6,7 +6,8 @@ use super::InputStatistics;
 use super::NumericError;
 use super::gram::{Tall, eigen};
 use super::metric::{Metric, widened};
-use crate::control::Control;
+use super::working::decomposing_bytes;
+use crate::control::{Control, afford};
 
 /// Below this share of the largest singular value the long side's vectors are rounding noise of f64, and are zeroed.
 const NOISE: f64 = 1e-12;
@@ -109,6 +110,7 @@ fn square(s: f32) -> f64 {
 /// [`NumericError`].
 pub fn decompose(w: &[f32], rows: usize, cols: usize, control: &Control) -> Result<Decomposition, NumericError> {
     check_matrix(w, rows, cols)?;
+    afford(decomposing_bytes(rows, cols, false))?;
     let energy = w.iter().fold(0.0, |sum, x| sum + square(*x));
     let unit = power_of_two_above(w);
     let tall = Tall::new(w, rows, cols, unit.recip());

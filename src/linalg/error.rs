@@ -1,6 +1,6 @@
 //! What a numeric routine refuses.
 
-use crate::control::Cancelled;
+use crate::control::{Cancelled, OutOfMemory};
 
 /// What a numeric routine refuses.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum NumericError {
     /// The iteration did not converge.
     #[error("the eigendecomposition did not converge")]
     NoConvergence,
+    /// Beyond the machine.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// Cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -17,6 +17,7 @@ mod selection;
 mod statistics;
 mod threads;
 mod weighted;
+mod working;
 
 pub use decompose::{Decomposition, OutputErrors, decompose};
 pub use error::NumericError;
@@ -33,3 +34,4 @@ pub use selection::RowSelection;
 pub use statistics::{InputStatistics, Moments};
 pub use threads::awake;
 pub use weighted::decompose_weighted;
+pub use working::{decomposing_bytes, decomposition_bytes};

@@ -39,6 +39,13 @@ impl MomentSum {
         Self { width, tokens: 0, sums }
     }
 
+    /// Bytes of the sums over inputs of length `width`, and of the means that are made of them at the end.
+    pub fn bytes(width: usize, gram: bool) -> (u64, u64) {
+        let width = width as u64;
+        let numbers = if gram { width.saturating_mul(width.saturating_add(1)) / 2 } else { width };
+        (numbers.saturating_mul(8), numbers.saturating_mul(4))
+    }
+
     /// Adds inputs `x` [t, n]; a last row that is not whole is left out.
     pub fn add(&mut self, x: &[f32]) {
         let width = self.width;

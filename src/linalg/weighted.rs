@@ -7,8 +7,9 @@ use faer::{Accum, Mat, MatRef, Par};
 use super::decompose::{Decomposition, OutputErrors, check_matrix, fix_sign, singular_values};
 use super::gram::eigen;
 use super::metric::{Metric, widened};
+use super::working::decomposing_bytes;
 use super::{InputStatistics, NumericError};
-use crate::control::Control;
+use crate::control::{Control, afford};
 
 /// Directions below this share of the largest carry nothing: they are left out, and rows of Q^T E are zero.
 const NOTHING: f64 = 1e-7;
@@ -37,6 +38,7 @@ pub fn decompose_weighted(
 ) -> Result<Decomposition, NumericError> {
     check_matrix(e, rows, cols)?;
     statistics.check(cols)?;
+    afford(decomposing_bytes(rows, cols, true))?;
     let metric = Metric::damped(statistics);
     let transposed = widened(e, rows, cols);
     let energy = transposed.squared_norm_l2();

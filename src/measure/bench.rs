@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::read_bandwidth;
-use crate::control::Control;
+use crate::control::{Control, OutOfMemory, afford};
 use crate::model::{Model, ModelError, argmax};
 
 /// How long to measure.
@@ -93,8 +93,12 @@ pub fn bench(
 }
 
 /// The prompt that is timed. Any ids do: how long a token takes does not depend on which it is.
-pub fn bench_prompt(tokens: usize, vocabulary: usize) -> Vec<u32> {
-    (0..tokens).map(|i| ((i * 7919 + 17) % vocabulary.max(1)) as u32).collect()
+///
+/// # Errors
+/// More than the machine holds.
+pub fn bench_prompt(tokens: usize, vocabulary: usize) -> Result<Vec<u32>, OutOfMemory> {
+    afford((tokens as u64).saturating_mul(size_of::<u32>() as u64))?;
+    Ok((0..tokens).map(|i| ((i * 7919 + 17) % vocabulary.max(1)) as u32).collect())
 }
 
 fn run(load: Loader<'_>, options: BenchOptions, control: &Control) -> Result<Run, ModelError> {
@@ -104,7 +108,7 @@ fn run(load: Loader<'_>, options: BenchOptions, control: &Control) -> Result<Run
     let (vocabulary, context) = (model.architecture().vocabulary, model.architecture().context);
     let prompt_tokens = options.prompt_tokens.clamp(1, context.saturating_sub(1).max(1));
     let new_tokens = options.max_tokens.clamp(1, context.saturating_sub(prompt_tokens).max(1));
-    let prompt = bench_prompt(prompt_tokens, vocabulary);
+    let prompt = bench_prompt(prompt_tokens, vocabulary)?;
     let mut cache = model.cache();
     let (logits, prefill_s) = timed(|| model.forward(&prompt, &mut cache, control));
     let mut logits = logits?;

@@ -71,11 +71,8 @@ pub fn calibrate(
     control: &Control,
 ) -> Result<Calibrated, MeasureError> {
     let windows = options.windows(model.architecture().context)?;
-    let text = digest(windows.iter().map(|window| bytemuck::cast_slice(window)));
-    let widest = options.widest.to_string();
-    let parts = [VERSION, &model_key(model, source), &text, &widest];
-    let key = digest(parts.iter().map(|part| part.as_bytes()));
-    let kept_in = KeptFolder::new(folder.to_owned(), "safetensors", KEPT);
+    let (key, text) = keys(model, source, options, &windows);
+    let kept_in = kept_in(folder);
     let path = kept_in.path(&key);
     let mut notes = Vec::new();
     fs::create_dir_all(folder).map_err(|source| WriteError::Io { path: folder.to_owned(), source })?;
@@ -101,6 +98,24 @@ pub fn calibrate(
     notes.extend(rough(model, &file.about));
     notes.extend(file.about.notes());
     Ok(Calibrated { file, notes })
+}
+
+/// Whether [`calibrate`] would find what it computes already there, so that it needs no memory for it.
+pub fn is_calibrated(model: &Model, source: &str, options: &CalibrateOptions, folder: &Path) -> bool {
+    let windows = options.windows(model.architecture().context).unwrap_or_default();
+    kept_in(folder).path(&keys(model, source, options, &windows).0).is_file()
+}
+
+fn kept_in(folder: &Path) -> KeptFolder {
+    KeptFolder::new(folder.to_owned(), "safetensors", KEPT)
+}
+
+/// What names the statistics, and their text.
+fn keys(model: &Model, source: &str, options: &CalibrateOptions, windows: &[Vec<u32>]) -> (String, String) {
+    let text = digest(windows.iter().map(|window| bytemuck::cast_slice(window)));
+    let widest = options.widest.to_string();
+    let parts = [VERSION, &model_key(model, source), &text, &widest];
+    (digest(parts.iter().map(|part| part.as_bytes())), text)
 }
 
 /// What is kept already, if it is sound; if not, it goes.

@@ -94,6 +94,8 @@ fn a_second_time_nothing_is_computed() {
     let control = Control::new();
     control.cancel();
     let again = calibrate(&model, "source", &options(40), (folder.path(), None), &control).unwrap();
+    assert!(is_calibrated(&model, "source", &options(40), folder.path()));
+    assert!(!is_calibrated(&model, "other source", &options(40), folder.path()));
     assert_eq!(again.file.calibration.fingerprint(), first.file.calibration.fingerprint());
     let other = calibrate(&model, "other source", &options(40), (folder.path(), None), &control);
     assert!(matches!(other, Err(MeasureError::Cancelled(_) | MeasureError::Model(_))), "{other:?}");

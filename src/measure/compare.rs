@@ -12,7 +12,7 @@ use crate::control::Control;
 use crate::model::{Model, ModelError, Observer};
 
 /// Longest window, in tokens.
-const WINDOW: usize = 512;
+pub(super) const WINDOW: usize = 512;
 /// Shortest window that scores a position: one token to read, one to predict.
 const SHORTEST: usize = 2;
 

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::WriteError;
 use crate::compress::{BudgetError, CalibrationError, CompressError};
-use crate::control::Cancelled;
+use crate::control::{Cancelled, OutOfMemory};
 use crate::model::ModelError;
 
 /// Why something could not be measured. Each message says what, where and what to do.
@@ -50,6 +50,9 @@ pub enum MeasureError {
     /// No policy fits.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// Beyond the machine.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// Cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::compare::text_windows;
 use super::propose::{Compressible, DamageMeter};
-use super::{CompareOptions, Effect, KeptPasses, MeasureError, Reference, Trial, compare, run_trials};
+use super::trial::{parts, try_on};
+use super::{CompareOptions, Effect, KeptPasses, MeasureError, Reference, Trial, compare};
 use crate::checkpoint::{Checkpoint, escaped};
 use crate::compress::{
     Calibration, CompressError, FactorCache, LayerInputs, Layout, Plan, Subject, compressed_weight, measured_error,
@@ -116,12 +118,22 @@ impl DamageMeter for ModelMeter<'_> {
     }
 
     fn alone(&self, asked: &[(usize, Plan)], control: &Control) -> Result<Vec<f64>, MeasureError> {
-        let trials = asked.par_iter().map(|(layer, plan)| {
-            Ok(Trial { layer: *layer, weight: self.weight(*layer, plan, control)?, effect: Effect::Change })
-        });
-        let trials: Vec<Trial> = trials.collect::<Result<_, MeasureError>>()?;
-        let results = run_trials((self.reference(), self.model), &trials, self.text, &|_, _| {}, control)?;
-        Ok(results.into_iter().map(|result| result.kld.0).collect())
+        let windows = text_windows(self.model.architecture().context, self.text)?;
+        control.set_total((asked.len() * windows.len()) as u64);
+        let bytes = |(layer, plan): &(usize, Plan)| {
+            self.model.layers().get(*layer).map_or(0, |of| plan.bytes(of.rows, of.cols, of.bytes))
+        };
+        let mut damages = Vec::with_capacity(asked.len());
+        // No more weights at a time than are tried together.
+        for part in parts(asked.iter().map(bytes)) {
+            let trials = asked.get(part).unwrap_or_default().par_iter().map(|(layer, plan)| {
+                Ok(Trial { layer: *layer, weight: self.weight(*layer, plan, control)?, effect: Effect::Change })
+            });
+            let trials: Vec<Trial> = trials.collect::<Result<_, MeasureError>>()?;
+            let results = try_on((self.reference(), self.model), &trials, &windows, &|_, _| {}, control)?;
+            damages.extend(results.into_iter().map(|result| result.kld.0));
+        }
+        Ok(damages)
     }
 
     fn together(&self, plans: &[(usize, Plan)], control: &Control) -> Result<f64, MeasureError> {

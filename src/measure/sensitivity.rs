@@ -25,7 +25,7 @@ const VERSION: &str = "2";
 /// Most bytes of results that are kept.
 const KEPT: u64 = 64 << 20;
 /// Layers between two times that results are kept; every time costs a pass of both models.
-const AT_A_TIME: usize = 8;
+pub(super) const AT_A_TIME: usize = 8;
 /// Tokens written to see whether a text loops.
 const WRITTEN: usize = 96;
 

@@ -1,5 +1,6 @@
 //! A decoder's parts: what the architecture configures, and weights that are shared and replaceable layer by layer.
 
+use std::collections::TryReserveError;
 use std::sync::Arc;
 
 use super::architecture::{Architecture, Place, Positions};
@@ -150,6 +151,16 @@ impl Cache {
         self.ids.is_empty()
     }
 
+    /// Makes room for `more` tokens.
+    pub(super) fn reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
+        let numbers = more.saturating_mul(self.width);
+        for held in self.blocks.iter_mut().flat_map(|block| [&mut block.keys, &mut block.values]) {
+            // Growing by halves again is fast, where there is so much.
+            held.try_reserve(numbers).or_else(|_| held.try_reserve_exact(numbers))?;
+        }
+        Ok(())
+    }
+
     /// Drops all tokens from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.ids.truncate(len);
@@ -234,6 +245,24 @@ impl Model {
         let shape = self.architecture();
         let blocks = vec![BlockCache::default(); shape.blocks];
         Cache { blocks, width: shape.kv_heads * shape.head_dim, ids: Vec::new(), made_for: 0 }
+    }
+
+    /// Bytes of the keys and values of so many tokens, in all blocks.
+    pub fn cache_bytes(&self, tokens: usize) -> u64 {
+        let shape = self.architecture();
+        let numbers = [2, shape.blocks, shape.kv_heads, shape.head_dim, tokens];
+        numbers.iter().fold(size_of::<f32>() as u64, |bytes, count| bytes.saturating_mul(*count as u64))
+    }
+
+    /// About the bytes that a pass of so many tokens at once takes beside its keys and values: what one block computes, and the
+    /// logits of `scored` of them.
+    pub fn pass_bytes(&self, tokens: usize, scored: usize) -> u64 {
+        let shape = self.architecture();
+        let attention = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim;
+        let each = 4 * shape.hidden + attention + 2 * shape.intermediate;
+        let numbers = |tokens: usize, each: usize| (tokens as u64).saturating_mul(each as u64);
+        let sum = numbers(tokens, each).saturating_add(numbers(scored, shape.vocabulary));
+        sum.saturating_mul(size_of::<f32>() as u64)
     }
 
     /// Bytes of weights read for one token of decode (embedding row excluded); of experts, those of as many as work on one.

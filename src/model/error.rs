@@ -1,7 +1,7 @@
 //! Why a checkpoint cannot be run.
 
 use crate::checkpoint::CheckpointError;
-use crate::control::Cancelled;
+use crate::control::{Cancelled, OutOfMemory};
 use crate::linalg::NumericError;
 
 /// Why a model could not be built or run. Each message says what, where and what to do.
@@ -51,6 +51,9 @@ pub enum ModelError {
     /// Numbers.
     #[error(transparent)]
     Numeric(#[from] NumericError),
+    /// Beyond the machine.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// Cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

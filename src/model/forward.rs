@@ -8,7 +8,7 @@ use super::block::Pass;
 use super::decoder::{Cache, Head, Model};
 use super::observe::Watch;
 use super::{ModelError, Observer};
-use crate::control::Control;
+use crate::control::{Control, OutOfMemory, afford};
 use crate::linalg::awake;
 
 /// Tokens that go through the blocks at once: enough to reuse each weight many times, few enough to stay in cache.
@@ -30,6 +30,7 @@ impl Model {
             return self.continued(&all, cache, control).inspect_err(|_| *cache = before);
         }
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
+        self.make_room(cache, ids.len(), (ids.len().min(BATCH), 1))?;
         let mut last = Vec::new();
         for batch in ids.chunks(BATCH) {
             let mut pass = Pass::new(self, cache.len(), tokens, None);
@@ -59,6 +60,7 @@ impl Model {
             return Ok(logits.get(earlier..).unwrap_or_default().to_vec());
         }
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
+        self.make_room(cache, ids.len(), (ids.len(), ids.len()))?;
         let mut pass = Pass::new(self, before, tokens, observer);
         let hidden = self.batch(ids, cache, &mut pass, control).inspect_err(|_| cache.truncate(before))?;
         cache.made_for = tokens;
@@ -137,6 +139,17 @@ impl Model {
             Some(id) => Err(ModelError::Token { id: *id, vocabulary: shape.vocabulary }),
             None => self.check_files(),
         }
+    }
+
+    /// Makes room for the keys and values of `more` tokens, and sees that a pass of so many at once, of which so many are scored,
+    /// finds memory: what is refused in the middle of a pass would end the program.
+    fn make_room(&self, cache: &mut Cache, more: usize, (at_once, scored): (usize, usize)) -> Result<(), ModelError> {
+        let refused = OutOfMemory(self.cache_bytes(cache.len().saturating_add(more)));
+        cache.reserve(more).map_err(|_| refused)?;
+        if at_once > 1 {
+            afford(self.pass_bytes(at_once, scored))?;
+        }
+        Ok(())
     }
 
     /// The blocks over one batch; what the head reads [t, embedding].
@@ -297,6 +310,19 @@ mod tests {
             model.run_blocks(1..model.architecture().blocks, &mut x, None, &control).unwrap();
             assert_eq!(bits(&model.finish(&x, None, &control).unwrap()), bits(&whole), "{name}");
         }
+    }
+
+    #[test]
+    fn a_text_beyond_memory_is_an_error_and_leaves_the_cache_as_it_was() {
+        let model = model("llama");
+        let mut cache = model.cache();
+        model.forward(&[1, 2, 3], &mut cache, &Control::new()).unwrap();
+        let more = 1 << 50;
+        let told = model.make_room(&mut cache, more, (1, 1)).unwrap_err().to_string();
+        assert!(told.starts_with(&OutOfMemory(model.cache_bytes(more + 3)).to_string()), "{told}");
+        assert!(model.make_room(&mut cache, 1, (1 << 50, 1)).is_err());
+        assert_eq!(cache.len(), 3);
+        assert!(model.forward(&[4], &mut cache, &Control::new()).is_ok());
     }
 
     #[test]

@@ -51,6 +51,7 @@ use self::terminal::{PanicGuard, Screen};
 use self::theme::Theme;
 use self::ui::Ui;
 use crate::checkpoint::escaped;
+use crate::control::free_memory;
 use crate::workbench::{Locations, PROMPTS, Severity, Source, Workbench};
 
 /// How long a terminal may take to tell its background: an answer that comes later would be read as keys.
@@ -111,7 +112,8 @@ fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &
     let mut ui = Ui::new(theme, PROMPTS.lines().next().unwrap_or_default());
     ui.mouse = config.mouse.unwrap_or(true);
     ui.max_tokens = config.max_tokens.unwrap_or(ui.max_tokens);
-    let workbench = Workbench::new(options.locations.clone(), inbox.waker());
+    let mut workbench = Workbench::new(options.locations.clone(), inbox.waker());
+    workbench.watch_memory(free_memory);
     let mut app = App::new(workbench, ui, depth, options.locations.clone());
     if let Some(draft) = Workbench::last_draft(&options.locations) {
         app.arrange_as(&draft.layout, !theme_asked);

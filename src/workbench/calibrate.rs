@@ -9,7 +9,7 @@ use super::open::Runnable;
 use super::{CALIBRATION_TEXT, JobId, JobKind, JobState, Locations, Measured, Severity, Workbench};
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Calibration, CalibrationFile};
-use crate::measure::{CalibrateOptions, WIDEST_INPUT, calibrate};
+use crate::measure::{CalibrateOptions, WIDEST_INPUT, calibrate, calibrating_need, is_calibrated};
 
 /// What the job works on.
 #[derive(Debug)]
@@ -47,6 +47,9 @@ impl Calibrate {
         let ids = runnable.tokenizer.encode_plain(CALIBRATION_TEXT).map_err(failed)?;
         let (bos, limit) = (runnable.tokenizer.opening(), None);
         let options = CalibrateOptions { ids, bos, limit, widest: WIDEST_INPUT };
+        if !is_calibrated(&runnable.model, source, &options, &folder) {
+            task.tell_need("calibrating", calibrating_need(&runnable.model, options.widest));
+        }
         let found = calibrate(&runnable.model, source, &options, (&folder, digests), &task.control);
         task.control.check()?;
         let found = found.map_err(failed)?;

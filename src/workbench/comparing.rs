@@ -13,7 +13,7 @@ use crate::compress::Plan;
 use crate::linalg::Arithmetic;
 use crate::measure::{
     AttentionShift, Comparison, FastCost, Health, LayerError, MeasureError, ModelMeter, Reference, attention_shift,
-    compare, fast_cost, health, layer_errors,
+    compare, comparing_need, fast_cost, health, layer_errors,
 };
 
 /// Most tokens written after each prompt, as in `compare --health`.
@@ -122,6 +122,7 @@ fn check(path: &PathBuf) -> Result<(), String> {
 
 /// Finds the parts, telling all that is known after each.
 fn parts(metered: &Metered, text: Option<PathBuf>, meter: &ModelMeter<'_>, task: &Task) -> Result<(), MeasureError> {
+    task.tell_need("comparing", metered.compressed_need(meter, comparing_need(meter.model, meter.text), task));
     task.control.set_total(SHARES.iter().sum());
     let [first, second, third, fourth] = SHARES.map(|share| task.control.part(share));
     let compressed = metered.compressed(meter, &first)?;

@@ -2,22 +2,18 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::available_parallelism;
 
 use super::Severity;
 use super::events::Event;
 use super::jobs::{End, Task, side_by_side};
 use crate::checkpoint::Checkpoint;
-use crate::compress::{CompressError, FactorCache};
-use crate::linalg::NumericError;
+use crate::compress::{CompressError, FactorCache, Plan};
+use crate::linalg::{NumericError, decomposing_bytes};
 use crate::measure::Spectrum;
 use crate::model::{Layer, non_finite};
 
 /// Memory that decompositions under way may take together, in bytes.
 const MEMORY: u64 = 4 << 30;
-
-/// About what one takes for each element of its matrix: three copies in f64.
-const BYTES_PER_ELEMENT: u64 = 24;
 
 /// What the job works on.
 #[derive(Debug)]
@@ -35,9 +31,10 @@ pub(super) struct Decompose {
 
 /// How many threads work on these layers side by side.
 pub(super) fn threads(layers: &[Layer]) -> usize {
-    let largest = layers.iter().map(Layer::parameters).max().unwrap_or(0) * BYTES_PER_ELEMENT;
+    let bytes = |layer: &Layer| decomposing_bytes(layer.rows, layer.cols, false);
+    let largest = layers.iter().map(bytes).max().unwrap_or(0);
     let fit = usize::try_from(MEMORY / largest.max(1)).unwrap_or(usize::MAX);
-    available_parallelism().map_or(1, std::num::NonZero::get).min(fit.max(1)).min(layers.len().max(1))
+    rayon::current_num_threads().min(fit.max(1)).min(layers.len().max(1))
 }
 
 /// Layers still to do.
@@ -69,6 +66,10 @@ impl<'a> Queue<'a> {
 impl Decompose {
     pub(super) fn run(&self, task: &Task) -> Result<(), End> {
         let queue = Queue::new(&self.layers, &self.first, &self.focus);
+        let plan = Plan::low_rank(1);
+        let work: Vec<_> = self.layers.iter().filter(|layer| !layer.fixed).map(|layer| (layer, &plan)).collect();
+        let need = self.cache.fresh_need((&self.checkpoint, None), &work, threads(&self.layers), (task.free)());
+        task.tell_need("decomposing", need);
         task.control.set_total(self.layers.iter().filter(|layer| !layer.fixed).count() as u64);
         side_by_side(threads(&self.layers), "rankscope decompose", &task.control, &|| {
             while let Some(index) = queue.next().filter(|_| !task.control.is_cancelled()) {

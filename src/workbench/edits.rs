@@ -162,6 +162,7 @@ impl Workbench {
             cache: self.cache.clone(),
             calibration: project.calibration.clone(),
             parts,
+            told: Arc::clone(&project.told),
         };
         let job = self.jobs.spawn(JobKind::Encode, name, controls.clone(), move |task| work.run(task));
         for (layer, control) in layers.into_iter().zip(controls) {

@@ -12,7 +12,7 @@ use crate::compress::{
     Calibration, CompressError, FactorCache, LayerInputs, Layout, Plan, Subject, compressed_weight, measured_error,
     measured_output_error,
 };
-use crate::control::Control;
+use crate::control::{Control, Told};
 use crate::linalg::{InputStatistics, NumericError};
 use crate::model::{CompressedLinear, Layer};
 
@@ -36,6 +36,8 @@ pub(super) struct Encode {
     /// Input statistics, once known.
     pub(super) calibration: Option<Calibration>,
     pub(super) parts: Vec<Part>,
+    /// What was said of memory by those before.
+    pub(super) told: Arc<Told>,
 }
 
 impl Encode {
@@ -43,6 +45,7 @@ impl Encode {
         task.control.set_total(self.parts.len() as u64);
         let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let workers = threads(&self.layers).min(self.parts.len());
+        self.tell_need(task, workers);
         side_by_side(workers, "rankscope encode", &task.control, &|| {
             while let Some(part) = self.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if task.control.is_cancelled() {
@@ -66,6 +69,15 @@ impl Encode {
         let name = self.layers.get(*layer).map_or(String::new(), |layer| escaped(&layer.name, 200));
         let more = if failed.len() > 1 { format!(" (and {} more layers)", failed.len() - 1) } else { String::new() };
         Err(End::Failed(format!("{name}{more}: {reason}")))
+    }
+
+    /// A slider begins many of these: it is said once.
+    fn tell_need(&self, task: &Task, workers: usize) {
+        let open = self.parts.iter().filter(|part| part.given.is_none());
+        let work: Vec<_> = open.filter_map(|part| Some((self.layers.get(part.layer)?, &part.plan))).collect();
+        let source = (&*self.checkpoint, self.calibration.as_ref());
+        let need = self.cache.fresh_need(source, &work, workers, (task.free)());
+        task.tell_need_once("encoding", need, &self.told);
     }
 
     fn layer(&self, part: &Part) -> Result<EncodedLayer, CompressError> {

@@ -10,7 +10,7 @@ use super::open::Runnable;
 use crate::checkpoint::{Checkpoint, WriteError};
 use crate::compress::{
     Calibration, CompressError, ExportError, ExportKind, ExportOptions, FactorCache, Layout, Plan, Policy,
-    compressed_weight, export,
+    compressed_weight, export, export_need,
 };
 use crate::linalg::NumericError;
 use crate::measure::{CompareOptions, compare};
@@ -36,6 +36,8 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn run(&self, task: &Task) -> Result<(), End> {
+        let work = self.layers.iter().zip(&self.plans);
+        task.tell_need("exporting", export_need(&self.checkpoint, work, rayon::current_num_threads()));
         let written = export(
             &self.checkpoint,
             &self.layers,

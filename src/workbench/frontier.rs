@@ -66,7 +66,10 @@ impl Workbench {
             let tell = |point: &FrontierPoint| {
                 task.outbox.send(Event::Frontier { job: task.id, point: point.clone() });
             };
-            metered.measure(task, |meter| meter.frontier(&metered.plans, &tell, &task.control))?;
+            metered.measure(task, |meter| {
+                task.tell_need("planning", meter.planning_need());
+                meter.frontier(&metered.plans, &tell, &task.control)
+            })?;
             Ok(())
         });
         self.frontier = FrontierView { points: Vec::new(), job: Some(job) };

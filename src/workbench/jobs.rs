@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Severity;
 use super::events::{Event, Outbox};
 use crate::checkpoint::escaped;
-use crate::control::{Cancelled, Control};
+use crate::control::{Cancelled, Control, Need, Told};
 
 /// Ended jobs that stay in the list.
 const KEPT: usize = 8;
@@ -86,12 +87,32 @@ impl From<Cancelled> for End {
     }
 }
 
+/// Reads how many bytes of memory are free; `None` where that is not known.
+pub(super) type FreeMemory = fn() -> Option<u64>;
+
 /// What a job's body is given.
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub(super) id: JobId,
     pub(super) control: Control,
     pub(super) outbox: Outbox,
+    pub(super) free: FreeMemory,
+}
+
+impl Task {
+    /// Says where this work needs more memory than is free.
+    pub(super) fn tell_need(&self, doing: &str, need: Need) {
+        self.say(need.told(doing, (self.free)()));
+    }
+
+    /// The same, unless as much was said before.
+    pub(super) fn tell_need_once(&self, doing: &str, need: Need, told: &Told) {
+        self.say(told.once(doing, need, (self.free)()));
+    }
+
+    fn say(&self, line: Option<String>) {
+        line.into_iter().for_each(|line| self.outbox.send(Event::Say(Severity::Warning, line)));
+    }
 }
 
 #[derive(Debug)]
@@ -140,11 +161,12 @@ pub(super) struct Jobs {
     next: u64,
     records: Vec<Record>,
     outbox: Outbox,
+    pub(super) free: FreeMemory,
 }
 
 impl Jobs {
     pub(super) fn new(outbox: Outbox) -> Self {
-        Self { next: 0, records: Vec::new(), outbox }
+        Self { next: 0, records: Vec::new(), outbox, free: || None }
     }
 
     /// Starts a job on a thread of its own. Its end, be it a panic, arrives as [`Event::Ended`].
@@ -155,7 +177,7 @@ impl Jobs {
         self.next += 1;
         let id = JobId(self.next);
         let control = Control::new();
-        let task = Task { id, control: control.clone(), outbox: self.outbox.clone() };
+        let task = Task { id, control: control.clone(), outbox: self.outbox.clone(), free: self.free };
         let thread = thread::Builder::new().name(format!("rankscope {}", word(kind)));
         let started = thread.spawn(move || {
             let state = catch_unwind(AssertUnwindSafe(|| body(&task)))

@@ -12,9 +12,9 @@ use super::state::Project;
 use super::{EVALUATION_TEXT, JobId, JobState, Locations, PROMPTS, Severity, Workbench};
 use crate::checkpoint::{Checkpoint, Tokenizer};
 use crate::compress::{Budget, Calibration, FactorCache, Plan};
-use crate::control::Control;
+use crate::control::{Control, Need};
 use crate::linalg::Arithmetic;
-use crate::measure::{CompareOptions, KeptPasses, MeasureError, Mode, ModelMeter, Probe};
+use crate::measure::{CompareOptions, KeptPasses, MeasureError, Mode, ModelMeter};
 use crate::model::{CompressedLinear, Model};
 
 /// Tokens of the evaluation text that damages of plans are measured on, unless told otherwise.
@@ -29,8 +29,8 @@ pub(super) enum Wanted {
     Frontier,
     /// A scan of single layers.
     Scan(Mode),
-    /// Answers to probes, and where these lie.
-    Probes(Vec<Probe>, String),
+    /// Answers to the probes of a file, or of the demo by its name.
+    Probes(String),
     /// Both models over a text of one's own, or over the one in the program.
     Comparison(Option<PathBuf>),
 }
@@ -62,10 +62,20 @@ impl Metered {
         &self.runnable.tokenizer
     }
 
+    /// The plans of layers that are not in their stored form yet.
+    fn unknown(&self) -> Vec<(usize, Plan)> {
+        let stored = |layer: usize| self.stored.iter().any(|(other, _)| *other == layer);
+        self.plans.iter().copied().enumerate().filter(|(layer, _)| !stored(*layer)).collect()
+    }
+
+    /// What the model of these plans needs beyond what is there, and what is done with it besides.
+    pub(super) fn compressed_need(&self, meter: &ModelMeter<'_>, then: Need, task: &Task) -> Need {
+        meter.compressed_need(&self.unknown(), then, (task.free)())
+    }
+
     /// The model of the plans as they were, in the arithmetic that is switched on.
     pub(super) fn compressed(&self, meter: &ModelMeter<'_>, control: &Control) -> Result<Model, MeasureError> {
-        let stored = |layer: usize| self.stored.iter().any(|(other, _)| *other == layer);
-        let unknown: Vec<_> = self.plans.iter().copied().enumerate().filter(|(layer, _)| !stored(*layer)).collect();
+        let unknown = self.unknown();
         let known = self.stored.iter().map(|(layer, weight)| (*layer, Arc::clone(weight)));
         let compressed = meter.compressed(&unknown, control)?;
         let compressed = known.fold(compressed, |model, (layer, weight)| model.with_weight(layer, weight));
@@ -161,7 +171,7 @@ impl Workbench {
             Wanted::Plan(budget, label) => self.begin_plan(budget, label),
             Wanted::Frontier => self.begin_frontier(),
             Wanted::Scan(mode) => self.begin_scan(mode),
-            Wanted::Probes(probes, label) => self.begin_probes(probes, label),
+            Wanted::Probes(file) => self.begin_probes(file),
             Wanted::Comparison(text) => self.begin_comparison(text),
         }
     }

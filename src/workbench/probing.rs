@@ -4,14 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use super::events::Event;
+use super::jobs::End;
 use super::metering::Wanted;
 use super::rules::plans;
 use super::{DEMO, JobId, JobKind, LayerRow, PROBES, Severity, Workbench};
 use crate::checkpoint::escaped;
 use crate::compress::Plan;
-use crate::measure::{ModelMeter, Probe, ProbeReport, parse_probes, probe};
+use crate::control::Need;
+use crate::measure::{ModelMeter, Probe, ProbeReport, parse_probes, probe, writing_need};
+use crate::model::Model;
 
-/// A file of probes is read on the screen's thread: no more than this, in bytes.
+/// A file of probes is no larger than this, in bytes.
 const MOST_BYTES: u64 = 4 << 20;
 
 /// What original and compressed model answered to probes.
@@ -51,10 +54,10 @@ impl Workbench {
     /// the one of the plans as they are now.
     ///
     /// # Errors
-    /// The message for the line: no such file, what is wrong in it, a model that cannot run.
+    /// The message for the line: no such file, a model that cannot run. What is wrong in the file ends the job.
     pub fn ask_probes(&mut self, file: &str) -> Result<(), String> {
-        let probes = read(file)?;
-        let wanted = Wanted::Probes(probes, file.to_owned());
+        check(file)?;
+        let wanted = Wanted::Probes(file.to_owned());
         if self.needs_statistics() { self.begin_calibrated(wanted) } else { self.begin_measured(wanted) }
     }
 
@@ -69,12 +72,14 @@ impl Workbench {
         self.probes = ProbesView { answers: Some(answers), job: None };
     }
 
-    pub(super) fn begin_probes(&mut self, probes: Vec<Probe>, label: String) {
+    pub(super) fn begin_probes(&mut self, label: String) {
         let Some(metered) = self.metered() else { return };
         self.replace_job(self.probes.job);
-        let name = format!("ask {} probes of {}", probes.len(), escaped(&label, 100));
+        let name = format!("ask the probes of {}", escaped(&label, 100));
         let job = self.jobs.spawn(JobKind::Probe, name, Vec::new(), move |task| {
+            let probes = read(&label).map_err(End::Failed)?;
             let report = metered.measure(task, |meter: &ModelMeter<'_>| {
+                task.tell_need("asking probes", metered.compressed_need(meter, need(meter.model, &probes), task));
                 let compressed = metered.compressed(meter, &task.control)?;
                 Ok(probe(meter.model, &compressed, metered.tokenizer(), &probes, &task.control)?)
             })?;
@@ -102,19 +107,37 @@ impl Workbench {
     }
 }
 
-/// The probes of a file; those of the demo by its name.
-fn read(file: &str) -> Result<Vec<Probe>, String> {
-    let path = Path::new(file);
-    if file == DEMO.name && !path.exists() {
-        return parse_probes(PROBES);
+/// Whether a name is that of probes in the program.
+fn is_own(file: &str) -> bool {
+    file == DEMO.name && !Path::new(file).exists()
+}
+
+/// Whether there is a file that may be read.
+fn check(file: &str) -> Result<(), String> {
+    if is_own(file) {
+        return Ok(());
     }
     if file.is_empty() {
         return Err("type the path of a JSON Lines file of \"prompt\" and \"expected\"".to_owned());
     }
-    let found = fs::metadata(path).map_err(|error| format!("{}: {error}", escaped(file, 200)))?;
-    if !found.is_file() || found.len() > MOST_BYTES {
-        return Err(format!("{} is no file of at most {} MiB", escaped(file, 200), MOST_BYTES >> 20));
+    let found = fs::metadata(file).map_err(|error| format!("{}: {error}", escaped(file, 200)))?;
+    let sound = found.is_file() && found.len() <= MOST_BYTES;
+    let shown = || format!("{} is no file of at most {} MiB", escaped(file, 200), MOST_BYTES >> 20);
+    if sound { Ok(()) } else { Err(shown()) }
+}
+
+/// The probes of a file; those of the demo by its name.
+fn read(file: &str) -> Result<Vec<Probe>, String> {
+    if is_own(file) {
+        return parse_probes(PROBES);
     }
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", escaped(file, 200)))?;
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", escaped(file, 200)))?;
     parse_probes(&text).map_err(|reason| format!("{}: {}", escaped(file, 200), escaped(&reason, 300)))
+}
+
+/// As many answers as there are threads, none of more tokens than bytes.
+fn need(model: &Model, probes: &[Probe]) -> Need {
+    let longest = probes.iter().map(|probe| probe.prompt.len() + probe.expected.len()).max().unwrap_or_default();
+    let each = writing_need(model, longest);
+    (1..rayon::current_num_threads()).fold(each, |sum, _| sum.and(each))
 }

@@ -47,7 +47,10 @@ impl Workbench {
         let Some(metered) = self.metered() else { return };
         self.replace_job(self.planning);
         let job = self.jobs.spawn(JobKind::Plan, format!("plan within {label}"), Vec::new(), move |task| {
-            let seek = |meter: &ModelMeter<'_>| meter.propose_within(&budget, &metered.plans, &task.control);
+            let seek = |meter: &ModelMeter<'_>| {
+                task.tell_need("planning", meter.planning_need());
+                meter.propose_within(&budget, &metered.plans, &task.control)
+            };
             let found = metered.measure(task, seek)?;
             task.outbox.send(Event::Proposed { job: task.id, label, found: Box::new(found) });
             Ok(())

@@ -13,8 +13,9 @@ use super::jobs::{End, StopOthers, Task};
 use super::live::{LiveEvent, LiveToken, Side};
 use super::open::Runnable;
 use crate::checkpoint::{Message, TextStream};
+use crate::control::{Need, Share};
 use crate::linalg::Arithmetic;
-use crate::measure::{Loop, find_loop};
+use crate::measure::{Loop, find_loop, writing_need};
 use crate::model::{CompressedLinear, Model, ModelError, Sampler};
 
 /// Events wait at most this long for others to travel with.
@@ -89,6 +90,7 @@ impl Run {
     /// Writes both texts until both have ended.
     pub(super) fn run(&self, task: &Task) -> Result<(), End> {
         let start = self.start()?;
+        task.tell_need("writing", self.need(&start));
         task.control.set_total(2 * start.limit as u64);
         let (sender, receiver) = sync_channel(start.waiting);
         let (one, other) = thread::scope(|scope| {
@@ -126,6 +128,14 @@ impl Run {
         let limit_reason = if self.options.max_tokens <= fit { "length" } else { "context" };
         let waiting = (WAITING_BYTES / (4 * architecture.vocabulary.max(1))).clamp(8, 4096);
         Ok(Start { prompt, limit: self.options.max_tokens.min(fit), limit_reason, waiting })
+    }
+
+    /// Both texts, and the original's once more in the compressed model where they part.
+    fn need(&self, start: &Start) -> Need {
+        let tokens = start.prompt.len().saturating_add(start.limit);
+        let each = writing_need(&self.original.model, tokens);
+        let waiting = 4 * self.original.model.architecture().vocabulary as u64 * start.waiting.min(start.limit) as u64;
+        each.and(each).and(each).and(Need::of(Share::Passes, 2 * waiting))
     }
 
     /// The ids of the prompt, as text to go on with or as what is said in a chat.

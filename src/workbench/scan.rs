@@ -138,7 +138,10 @@ fn run(
     let prompt = metered.prompt();
     let notes = metered.measure(task, |meter| {
         let plans = sound(meter, tried);
-        let control = &task.control;
+        let (control, free) = (&task.control, (task.free)());
+        let trying = meter.trying_need(&plans, free);
+        let need = if mode == Mode::Only { trying } else { meter.compressed_need(&plans, trying, free) };
+        task.tell_need("trying layers", need);
         let (base, together) = match mode {
             Mode::Only => (meter.model.clone(), 0.0),
             Mode::Without => {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::checkpoint::Checkpoint;
 use crate::compress::{Calibration, FactorCache, Plan};
-use crate::control::Control;
+use crate::control::{Control, Told};
 use crate::linalg::Arithmetic;
 use crate::model::{CompressedLinear, Layer, Sampling};
 
@@ -99,6 +99,8 @@ pub(super) struct Project {
     pub(super) saved_edits: usize,
     pub(super) file: Option<PolicyFile>,
     pub(super) encoding: Vec<Option<Encoding>>,
+    /// What was said of the memory that encoding takes.
+    pub(super) told: Arc<Told>,
     /// Layers in their stored form, and under which plan.
     pub(super) encoded: Vec<Option<(Plan, Arc<CompressedLinear>)>>,
     /// What quantized bases left of the layers that were corrected last.
@@ -183,6 +185,11 @@ impl Workbench {
             comparison: ComparisonView::default(),
             plan_tokens: PLAN_TOKENS,
         }
+    }
+
+    /// Lets every job that begins from now on say where it needs more memory than `free` reads.
+    pub fn watch_memory(&mut self, free: fn() -> Option<u64>) {
+        self.jobs.free = free;
     }
 
     /// Starts opening a model (a job). Replaces what is open once it succeeded; a failure is a message and changes nothing.
@@ -362,6 +369,7 @@ impl Workbench {
             rules: loaded.rules,
             file: loaded.file,
             encoding: loaded.layers.iter().map(|_| None).collect(),
+            told: Arc::default(),
             encoded: vec![None; loaded.layers.len()],
             residuals: vec![None; loaded.layers.len()],
             focus: Arc::new(AtomicUsize::new(usize::MAX)),

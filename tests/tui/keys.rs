@@ -419,7 +419,7 @@ fn probes_of_the_demo_are_asked_at_once_shown_and_cancelled() {
     desk.keys("Q");
     assert_eq!(desk.app.ui.context(), Context::Probes);
     let job = desk.app.workbench.probes().job.unwrap();
-    assert!(desk.screen(80, 24).contains("ask 200 probes of demo") && desk.screen(80, 24).contains("c cancel job"));
+    assert!(desk.screen(80, 24).contains("ask the probes of demo") && desk.screen(80, 24).contains("c cancel job"));
     desk.keys("c");
     desk.settle();
     let state = desk.app.workbench.jobs().into_iter().find(|one| one.id == job).unwrap().state;
@@ -442,20 +442,25 @@ fn probes_of_the_demo_are_asked_at_once_shown_and_cancelled() {
 }
 
 #[test]
-fn other_probes_are_typed_and_what_is_wrong_is_told_on_the_line() {
+fn other_probes_are_typed_and_what_is_wrong_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("probes.jsonl");
-    std::fs::write(&path, "{\"prompt\": \"a\"}\n").unwrap();
     let mut desk = Desk::demo();
     desk.answer();
     desk.keys("Qo");
     desk.app.handle(&Event::Paste(path.display().to_string()), Instant::now());
     desk.keys("<enter>");
     let error = desk.app.ui.field.as_ref().unwrap().error.clone().unwrap();
-    assert!(error.contains("line 1: "), "{error}");
-    std::fs::write(&path, "{\"prompt\": \"a\", \"expected\": \"neither this nor that\"}\n").unwrap();
+    assert!(error.contains("probes.jsonl: "), "{error}");
+    std::fs::write(&path, "{\"prompt\": \"a\"}\n").unwrap();
     desk.keys("<enter>");
     assert_eq!(desk.app.ui.context(), Context::Probes);
+    desk.settle();
+    assert!(desk.app.workbench.messages().iter().any(|message| message.text.contains("line 1: ")));
+    std::fs::write(&path, "{\"prompt\": \"a\", \"expected\": \"neither this nor that\"}\n").unwrap();
+    desk.keys("o");
+    desk.app.handle(&Event::Paste(path.display().to_string()), Instant::now());
+    desk.keys("<enter>");
     desk.settle();
     let answers = desk.app.workbench.probes().answers.as_ref().unwrap();
     assert_eq!((answers.report.count, answers.report.original, answers.report.changed.len()), (1, 0.0, 0));

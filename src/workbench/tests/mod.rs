@@ -5,6 +5,7 @@ mod calibrating;
 mod changing;
 mod comparing;
 mod exports;
+mod memory;
 mod probing;
 mod reviewing;
 mod saving;
@@ -125,6 +126,24 @@ fn models_that_cannot_write_still_open() {
         bench.decomposed();
         bench.workbench.generate(prompt(3));
         assert!(bench.workbench.live().error.is_some() && !bench.workbench.live().running);
+    }
+}
+
+#[test]
+fn a_model_of_an_unknown_family_opens_as_the_one_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = std::fs::read_to_string(golden("llama").join("config.json")).unwrap();
+    let strange = config.replace("\"llama\"", "\"alpaca\"");
+    assert_ne!(strange, config);
+    std::fs::write(folder.path().join("config.json"), strange).unwrap();
+    std::fs::copy(golden("llama").join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    for (told, family, says) in [(None, None, "--as llama"), (Some("llama"), Some("llama"), "no tokenizer")] {
+        let mut bench = Bench::new(Locations { family: told.map(str::to_owned), ..Locations::default() });
+        bench.open(Source::Path(folder.path().to_owned()), None, None);
+        let opened = bench.workbench.opened().unwrap();
+        let reason = opened.cannot_generate.clone().unwrap();
+        assert_eq!(opened.family.as_deref(), family);
+        assert!(reason.contains(says), "{reason}");
     }
 }
 

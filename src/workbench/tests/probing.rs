@@ -17,21 +17,30 @@ fn answered(bench: &mut Bench) -> ProbeAnswers {
 #[test]
 fn probes_that_cannot_be_asked_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (file, wrong) = (three(folder.path()), folder.path().join("wrong.jsonl").display().to_string());
-    std::fs::write(&wrong, "{\"prompt\": \"a\", \"expected\": \"b\"}\n{\"prompt\": 1}\n").unwrap();
+    let file = three(folder.path());
     let mut bench = Bench::new(Locations::default());
     assert_eq!(bench.workbench.ask_probes(&file), Err("no model is open".into()));
     bench.open(Source::Path(golden("llama")), None, None);
     assert!(bench.workbench.ask_probes(&file).unwrap_err().contains("nothing can be measured"));
     bench.open(Source::Demo, None, None);
     let place = folder.path().display().to_string();
-    for (file, reason) in
-        [("", "type the path"), (&wrong, "line 2: "), (&place, "is no file"), ("no/such", "no/such: ")]
-    {
+    for (file, reason) in [("", "type the path"), (&place, "is no file"), ("no/such", "no/such: ")] {
         let error = bench.workbench.ask_probes(file).unwrap_err();
         assert!(error.contains(reason), "{file}: {error}");
     }
     assert!(bench.workbench.jobs().iter().all(|job| job.kind != JobKind::Probe));
+}
+
+#[test]
+fn what_is_wrong_in_a_file_of_probes_ends_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = folder.path().join("wrong.jsonl").display().to_string();
+    std::fs::write(&wrong, "{\"prompt\": \"a\", \"expected\": \"b\"}\n{\"prompt\": 1}\n").unwrap();
+    let mut bench = Bench::demo();
+    bench.workbench.ask_probes(&wrong).unwrap();
+    bench.until("failed", |bench| bench.probes().job.is_none());
+    assert!(bench.said("ask the probes of") && bench.said("wrong.jsonl: line 2: "));
+    assert_eq!(bench.workbench.probes().answers, None);
 }
 
 #[test]

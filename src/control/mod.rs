@@ -1,7 +1,11 @@
-//! What everything long takes along: a cancel that reaches inside, and progress that others can read.
+//! What everything long takes along: a cancel that reaches inside, progress that others can read, and the memory that it needs.
+
+mod memory;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub use memory::{Need, OutOfMemory, Share, Told, afford, free_memory};
 
 /// The work was cancelled by the person or because a newer request replaced it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
