@@ -1,5 +1,6 @@
 //! `policy show`, `check` and `diff`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -120,7 +121,10 @@ fn check(model: Option<&str>, path: &Path, session: &Session) -> anyhow::Result<
 
 fn differ(model: &str, from: &Path, to: &Path, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(model)?;
-    let (before, after) = (session.plan(from, &opened)?, session.plan(to, &opened)?);
+    let (mut before, mut after) = (session.plan(from, &opened)?, session.plan(to, &opened)?);
+    // A layer that both policies compress is named once.
+    let lines: BTreeSet<String> = [&mut before, &mut after].into_iter().flat_map(|of| of.keep_sound(&opened)).collect();
+    lines.iter().for_each(warn);
     let change = |(index, from, to): &(usize, _, _)| {
         let layer = opened.layers.get(*index)?;
         let shown = [from, to].map(|plan: &Plan| plan.to_string());

@@ -134,6 +134,20 @@ fn layers_that_are_no_numbers_stay_dense_under_a_policy() {
     }
 }
 
+#[test]
+fn a_difference_of_policies_names_layers_that_are_no_numbers_once_and_as_dense() {
+    let place = Place::new();
+    let model = troubled(&place);
+    let rule = |rank: &str| format!(r#"{{"rankscope_policy": 1, "rules": [{{"match": "*", "rank": {rank}}}]}}"#);
+    let (one, other) = (place.file("one", &rule("4")), place.file("other", &rule(r#"{"energy": 0.9}"#)));
+    let output = place.run(&["policy", "diff", &one, &other, &model, "--json"]);
+    let (said, document): (String, Value) = (stderr(&output), serde_json::from_slice(&output.stdout).unwrap());
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches(&format!("{UP} holds 2 values that are NaN or infinite; it stays dense")).count(), 1);
+    let changed = document["changed"].as_array().unwrap();
+    assert!(changed.len() > 10 && changed.iter().all(|row| row["name"] != UP), "{changed:?}");
+}
+
 fn stays_dense(place: &Place, model: &str, name: &str, rank: &str) {
     let rules = format!(r#"{{"rankscope_policy": 1, "rules": [{{"match": "*", "rank": {rank}}}]}}"#);
     let policy = place.file(name, &rules);
