@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::write::tidy;
-use super::{WriteError, replace_file};
+use super::WriteError;
+use super::write::{replace_kept, tidy};
 
 /// Length of a key: a BLAKE3 digest in hexadecimal digits.
 const DIGITS: usize = 64;
@@ -17,6 +19,8 @@ pub struct KeptFolder {
     folder: PathBuf,
     ending: &'static str,
     limit: u64,
+    /// Bytes that may be written before the folder is looked through again: that takes as long as it has files.
+    room: Arc<AtomicU64>,
 }
 
 /// A kept result is not what was written, and was removed.
@@ -27,7 +31,7 @@ pub struct Unsound;
 impl KeptFolder {
     /// At most `limit` bytes in `folder` (made when first written), in files called `KEY.ending`.
     pub fn new(folder: PathBuf, ending: &'static str, limit: u64) -> Self {
-        Self { folder, ending, limit }
+        Self { folder, ending, limit, room: Arc::default() }
     }
 
     /// Where the result under a key lies, or would.
@@ -68,9 +72,17 @@ impl KeptFolder {
             parts.iter().try_for_each(|part| out.write_all(part))
         };
         fs::create_dir_all(&self.folder).map_err(|source| WriteError::Io { path: self.folder.clone(), source })?;
-        replace_file(&self.path(key), true, &[], write)?;
-        self.make_room();
+        replace_kept(&self.path(key), write)?;
+        self.grew(parts.iter().map(|part| part.len() as u64).sum::<u64>() + blake3::OUT_LEN as u64);
         Ok(())
+    }
+
+    /// Notes that a file of so many bytes was written: where they may not fit, the files that were not used for longest leave.
+    pub fn grew(&self, bytes: u64) {
+        let left = |room: u64| room.checked_sub(bytes);
+        if self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_err() {
+            self.make_room();
+        }
     }
 
     /// Removes the files that were not used for longest, until the rest fits; the newest stays. What killed programs left
@@ -93,12 +105,14 @@ impl KeptFolder {
         files.pop();
         for (_, bytes, path) in files {
             if total <= self.limit {
-                return;
+                break;
             }
             if fs::remove_file(path).is_ok() {
                 total -= bytes;
             }
         }
+        // Others may write here, too: the limit is passed by no more than they write before each looks again.
+        self.room.store(self.limit.saturating_sub(total) / 2, Ordering::Relaxed);
     }
 
     /// Whether a file's name begins with a digest and ends as those of this folder do.
@@ -169,6 +183,19 @@ mod tests {
         KeptFolder::new(place.path().to_owned(), "kept", 2 * 132).write(&key('c'), &[&[1; 100]]).unwrap();
         assert_eq!(['a', 'b', 'c'].map(|digit| unlimited.path(&key(digit)).exists()), [true, false, true]);
         assert!(others.iter().all(|name| place.path().join(name).exists()));
+    }
+
+    #[test]
+    fn the_folder_is_within_its_limit_after_every_file() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = KeptFolder::new(place.path().to_owned(), "kept", 10_000);
+        for i in 0..120_u32 {
+            let name = format!("{i:064x}");
+            folder.write(&name, &[&vec![1; 17 * i as usize]]).unwrap();
+            assert!(folder.path(&name).exists());
+            let sizes = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+            assert!(sizes.sum::<u64>() <= 10_000, "after file {i}");
+        }
     }
 
     #[test]

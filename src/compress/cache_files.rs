@@ -54,12 +54,12 @@ impl CacheFolder {
     /// Writes a decomposition; older files make room.
     pub(super) fn write(&self, key: &str, decomposition: &Decomposition) {
         match self.try_write(key, decomposition) {
-            Ok(()) => self.0.make_room(),
+            Ok(bytes) => self.0.grew(bytes),
             Err(error) => debug!("{error}"),
         }
     }
 
-    fn try_write(&self, key: &str, decomposition: &Decomposition) -> Result<(), CacheError> {
+    fn try_write(&self, key: &str, decomposition: &Decomposition) -> Result<u64, CacheError> {
         let rank = decomposition.s.len();
         let spec = |name: &str, shape| TensorSpec { name: name.to_owned(), dtype: Dtype::F32, shape };
         let mut tensors = vec![
@@ -77,7 +77,8 @@ impl CacheFolder {
             tensors.insert(0, (spec, bytemuck::cast_slice(&output.terms)));
             metadata.insert("output_rest".to_owned(), output.rest.to_string());
         }
-        Ok(replace_file(&self.0.path(key), true, &[], |out| write_safetensors(out, &tensors, &metadata))?)
+        replace_file(&self.0.path(key), true, &[], |out| write_safetensors(out, &tensors, &metadata))?;
+        Ok(tensors.iter().map(|(_, bytes)| bytes.len() as u64).sum())
     }
 }
 

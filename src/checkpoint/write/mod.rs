@@ -1,6 +1,7 @@
 //! Atomic, streamed writing: what is complete appears at the target, what is not never does.
 //!
-//! Everything is written to a temporary beside the target, every file is synced, then the temporary is renamed. What that
+//! Everything is written to a temporary beside the target, every file is synced (but for kept results, which are checked when
+//! they are read), then the temporary is renamed. What that
 //! does not promise: the rename itself is durable only once the parent folder reaches the disk (synced where the system
 //! lets us, and some disks lie); where a file system cannot let two folders change places, replacing a *folder* takes two
 //! renames, between which a crash leaves the old one under a hidden name beside the target; and a program that is killed leaves
@@ -21,6 +22,7 @@ pub use folder::FolderWriter;
 pub use safetensors::{TensorSpec, write_safetensors};
 pub(super) use scratch::tidy;
 pub use single::replace_file;
+pub(super) use single::replace_kept;
 
 /// Why writing failed; nothing half-written remains at the target.
 #[derive(Debug, thiserror::Error)]

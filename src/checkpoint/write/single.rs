@@ -21,6 +21,29 @@ pub fn replace_file(
     inputs: &[PathBuf],
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
+    let folder = replace(path, force, inputs, |file| {
+        fill(file, write)?;
+        file.as_file().sync_all()
+    })?;
+    sync_folder(&folder).map_err(WriteError::io(folder))
+}
+
+/// As [`replace_file`] with `force`, without waiting for the disk: after a crash of the machine the file may hold anything,
+/// so it must be one whose content is checked when it is read, and that can be made again.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_kept(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), WriteError> {
+    replace(path, true, &[], |file| fill(file, write)).map(drop)
+}
+
+/// Replaces a file by what `make` makes of a new one beside it; the folder that it lies in.
+fn replace(
+    path: &Path,
+    force: bool,
+    inputs: &[PathBuf],
+    make: impl FnOnce(&mut NamedTempFile) -> io::Result<()>,
+) -> Result<PathBuf, WriteError> {
     let target = resolved(path).map_err(WriteError::io(path))?;
     refuse_inputs(&target, inputs)?;
     let before = target.symlink_metadata().ok();
@@ -33,14 +56,14 @@ pub fn replace_file(
     let (folder, name) = prepare(&target)?;
     let fail = || WriteError::io(&target);
     let mut scratch = scratch::file(&folder, &name).map_err(fail())?;
-    fill(&mut scratch.made, write).map_err(fail())?;
+    make(&mut scratch.made).map_err(fail())?;
     let file = scratch.made;
     if let Some(before) = before {
         fs::set_permissions(file.path(), before.permissions()).map_err(fail())?;
     }
     let moved = if force { file.persist(&target) } else { file.persist_noclobber(&target) };
     match moved {
-        Ok(_) => sync_folder(&folder).map_err(WriteError::io(folder)),
+        Ok(_) => Ok(folder),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Exists(target)),
         Err(error) => Err(fail()(error.error)),
     }
@@ -49,9 +72,7 @@ pub fn replace_file(
 fn fill(file: &mut NamedTempFile, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = BufWriter::new(file.as_file_mut());
     write(&mut buffer)?;
-    buffer.flush()?;
-    drop(buffer);
-    file.as_file().sync_all()
+    buffer.flush()
 }
 
 #[cfg(test)]
