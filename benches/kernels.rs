@@ -5,7 +5,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use half::{bf16, f16};
 use rankscope::checkpoint::View;
 use rankscope::control::Control;
-use rankscope::linalg::{Arithmetic, Matrix, Order, Values, decompose, quantize_groups, quantize_rows, quantize4};
+use rankscope::linalg::{
+    Arithmetic, InputStatistics, Matrix, Moments, Order, Values, decompose, decompose_weighted, quantize_groups,
+    quantize_rows, quantize4, singular_values,
+};
 
 const ROWS: usize = 2048;
 const COLS: usize = 8192;
@@ -88,14 +91,19 @@ fn small_products(c: &mut Criterion) {
     }
 }
 
+/// One layer on one thread, by what is wanted of it.
 fn decompositions(c: &mut Criterion) {
-    let mut group = c.benchmark_group("decompose");
-    group.sample_size(10);
-    for size in [128, 512] {
-        let w = numbers(size * size);
-        group.bench_function(BenchmarkId::from_parameter(size), |b| {
-            b.iter(|| decompose(&w, size, size, &Control::new()));
-        });
+    for (rows, cols) in [(512, 512), (2048, 512), (512, 2048), (2048, 2048)] {
+        let mut group = c.benchmark_group(format!("decompose {rows}x{cols}"));
+        group.sample_size(10);
+        let (w, control) = (numbers(rows * cols), Control::new());
+        group.bench_function("values", |b| b.iter(|| singular_values(&w, rows, cols, &control)));
+        group.bench_function("vectors", |b| b.iter(|| decompose(&w, rows, cols, &control)));
+        // Inputs of different sizes that do not go together, but are handled as if they might.
+        let moment = |i: usize, j: usize| if i == j { (i + 1) as f32 } else { 0.0 };
+        let moments = Moments::Gram((0..cols).flat_map(|i| (0..=i).map(move |j| moment(i, j))).collect());
+        let statistics = InputStatistics { width: cols, tokens: 1, moments };
+        group.bench_function("weighted", |b| b.iter(|| decompose_weighted(&w, rows, cols, &statistics, &control)));
     }
 }
 

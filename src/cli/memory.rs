@@ -12,11 +12,9 @@ impl Session {
         self.told.once(job, need, free_memory()).iter().for_each(warn);
     }
 
-    /// What decomposing these layers side by side needs.
-    pub fn decomposing_need<'a>(&self, opened: &Opened, layers: impl IntoIterator<Item = &'a Layer>) -> Need {
-        let plan = Plan::low_rank(1);
-        let work: Vec<Work<'_>> = layers.into_iter().map(|layer| (layer, &plan)).collect();
-        self.coding_need(opened, None, &work)
+    /// What the spectra of these layers need, computed side by side.
+    pub fn spectra_need(&self, opened: &Opened, layers: &[&Layer]) -> Need {
+        self.cache.spectra_need(&opened.checkpoint, layers, rayon::current_num_threads(), free_memory())
     }
 
     /// What coding these layers side by side needs.

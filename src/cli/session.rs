@@ -19,8 +19,8 @@ use crate::compress::{
     resolve, weights_need,
 };
 use crate::control::{Control, Need, Told};
-use crate::linalg::{Decomposition, NumericError};
-use crate::measure::{KeptPasses, Spectrum};
+use crate::linalg::NumericError;
+use crate::measure::{KeptPasses, Spectrum, energy_rank};
 use crate::model::{Layer, Model, layers_of};
 use crate::workbench::{Locations, Source};
 
@@ -135,34 +135,30 @@ impl Session {
         }
     }
 
-    /// Decomposes a layer, or finds its decomposition in the cache.
+    /// A layer's singular values, computed or found in the cache.
     ///
     /// # Errors
     /// A layer stored compressed; numeric trouble.
-    pub fn decomposition(
-        &self,
-        opened: &Opened,
-        layer: &Layer,
-        control: &Control,
-    ) -> anyhow::Result<Arc<Decomposition>> {
+    pub fn spectrum(&self, opened: &Opened, layer: &Layer, control: &Control) -> anyhow::Result<Spectrum> {
         let parts = opened.checkpoint.tensor(&layer.tensor).zip(layer.matrix(&opened.checkpoint));
         let no_matrix = || format!("{} {}", output::name(&layer.name), layer.why_no_matrix(&opened.checkpoint));
         let (tensor, matrix) = parts.with_context(no_matrix)?;
-        self.cache.get(tensor, &matrix, control).with_context(|| output::name(&layer.name))
+        let values = self.cache.values(tensor, &matrix, control).with_context(|| output::name(&layer.name))?;
+        Ok(Spectrum::new(values.to_vec(), layer.rows, layer.cols))
     }
 
-    /// The spectra of these layers, decomposed side by side, in their order: each, or why it cannot be had.
+    /// The spectra of these layers, computed side by side, in their order: each, or why it cannot be had.
     ///
     /// # Errors
     /// Interrupted.
     pub fn spectra(&self, opened: &Opened, layers: &[&Layer]) -> anyhow::Result<Vec<anyhow::Result<Spectrum>>> {
-        self.tell_need("decomposing", self.decomposing_need(opened, layers.iter().copied()));
+        self.tell_need("decomposing", self.spectra_need(opened, layers));
         let (control, _progress) = self.phase("decomposing");
         control.set_total(layers.len() as u64);
         let spectrum = |layer: &&Layer| {
-            let decomposition = self.decomposition(opened, layer, &control);
+            let spectrum = self.spectrum(opened, layer, &control);
             control.advance(1);
-            decomposition.map(|of| Spectrum::new(of.s.clone(), layer.rows, layer.cols))
+            spectrum
         };
         let found = layers.par_iter().map(spectrum).collect();
         control.check()?;
@@ -199,9 +195,9 @@ impl Session {
         let (control, _progress) = self.phase("decomposing");
         let mut rank_for = |index: usize, share: f64| {
             let layer = opened.layers.get(index).ok_or_else(|| "no such layer".to_owned())?;
-            self.tell_need("decomposing", self.decomposing_need(opened, [layer]));
-            match self.decomposition(opened, layer, &control) {
-                Ok(decomposition) => Ok(decomposition.rank_for_energy(share)),
+            self.tell_need("decomposing", self.spectra_need(opened, &[layer]));
+            match self.spectrum(opened, layer, &control) {
+                Ok(spectrum) => Ok(energy_rank(&spectrum.values, share)),
                 // Any rank will do: what holds values that are no numbers stays dense.
                 Err(error) if not_finite(&error) => Ok(1),
                 Err(error) => Err(format!("{error:#}")),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cache_files::CacheFolder;
 use super::{CompressError, Plan, Subject};
-use crate::checkpoint::{Bytes, Tensor};
+use crate::checkpoint::{Bytes, KeptFolder, Tensor};
 use crate::control::Control;
 use crate::linalg::{Decomposition, Matrix, Order, OutputErrors, RowSelection};
 
@@ -15,6 +15,8 @@ use crate::linalg::{Decomposition, Matrix, Order, OutputErrors, RowSelection};
 const MEMORY: u64 = 512 << 20;
 /// Bytes of files kept on disk unless told.
 const DISK: u64 = 8 << 30;
+/// Most bytes of files with singular values alone: some thousand models.
+const VALUES: u64 = 256 << 20;
 /// How often one that waits for another's result looks whether it is cancelled.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Most digests remembered; each keeps its tensor's file mapped.
@@ -31,6 +33,7 @@ pub struct FactorCache(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     folder: Option<CacheFolder>,
+    values: Option<KeptFolder>,
     memory_limit: u64,
     state: Mutex<State>,
     /// Something in `State::running` ended.
@@ -38,7 +41,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     held: HashMap<String, Held>,
     held_bytes: u64,
     clock: u64,
@@ -47,6 +50,8 @@ struct State {
     digests: HashMap<(usize, usize), Digest>,
     /// Errors in outputs, by what they are of.
     errors: HashMap<String, Arc<OutputErrors>>,
+    /// Singular values, by what they are of.
+    pub(super) values: HashMap<String, Arc<[f32]>>,
 }
 
 #[derive(Debug)]
@@ -79,17 +84,23 @@ fn selected(matrix: &Matrix) -> String {
 }
 
 impl FactorCache {
-    /// A cache in `folder` (made when first written), with at most 512 MiB in memory and 8 GiB on disk; `None`: memory
-    /// only.
+    /// A cache in `folder` (made when first written), with at most 512 MiB in memory and 8 GiB on disk (and 256 MiB of
+    /// singular values alone); `None`: memory only.
     pub fn new(folder: Option<PathBuf>) -> Self {
         Self::with_limits(folder, MEMORY, DISK)
     }
 
     /// As [`FactorCache::new`], with at most `memory` bytes of decompositions in memory and `disk` bytes of files.
     pub fn with_limits(folder: Option<PathBuf>, memory: u64, disk: u64) -> Self {
+        let values = folder.clone().map(|folder| KeptFolder::new(folder, "values", VALUES.min(disk)));
         let folder = folder.map(|folder| CacheFolder::new(folder, disk));
         let (state, ended) = (Mutex::default(), Condvar::new());
-        Self(Arc::new(Shared { folder, memory_limit: memory, state, ended }))
+        Self(Arc::new(Shared { folder, values, memory_limit: memory, state, ended }))
+    }
+
+    /// Where singular values are kept, where anything is.
+    pub(super) fn values_folder(&self) -> Option<&KeptFolder> {
+        self.0.values.as_ref()
     }
 
     /// Whether something lies under a key.
@@ -144,7 +155,7 @@ impl FactorCache {
         compute: &dyn Fn() -> Result<Decomposition, CompressError>,
         control: &Control,
     ) -> Result<Arc<Decomposition>, CompressError> {
-        let turn = match self.turn(key, control)? {
+        let turn = match self.turn(key, &|state| state.touch(key), control)? {
             Ok(held) => return Ok(held),
             Err(turn) => turn,
         };
@@ -186,11 +197,16 @@ impl FactorCache {
     }
 
     /// What is held under `key`, or the right to make it, once nobody else does.
-    fn turn(&self, key: &str, control: &Control) -> Result<Result<Arc<Decomposition>, Turn<'_>>, CompressError> {
+    pub(super) fn turn<T>(
+        &self,
+        key: &str,
+        held: &dyn Fn(&mut State) -> Option<T>,
+        control: &Control,
+    ) -> Result<Result<T, Turn<'_>>, CompressError> {
         let mut state = self.state();
         loop {
             control.check()?;
-            if let Some(held) = state.touch(key) {
+            if let Some(held) = held(&mut state) {
                 return Ok(Ok(held));
             }
             if state.running.insert(key.to_owned()) {
@@ -214,7 +230,7 @@ impl FactorCache {
         state.held.insert(key.to_owned(), Held { decomposition: Arc::clone(decomposition), used });
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -248,7 +264,7 @@ fn size(decomposition: &Decomposition) -> u64 {
 }
 
 /// The right to compute what a key names; given back when dropped, however the work ended.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     cache: &'a FactorCache,
     key: String,
 }
@@ -329,10 +345,10 @@ mod tests {
         let one = matrix(1, 1, &[1.0]);
         let fail = || Err(CompressError::Plan("no".into()));
         assert!(cache.fetch("k", &one, Keep::Memory, &fail, &Control::new()).is_err());
-        let turn = cache.turn("k", &Control::new()).unwrap().unwrap_err();
+        let turn = cache.turn("k", &|state| state.touch("k"), &Control::new()).unwrap().unwrap_err();
         let control = Control::new();
         control.cancel();
-        assert!(matches!(cache.turn("k", &control), Err(CompressError::Cancelled(_))));
+        assert!(matches!(cache.turn("k", &|state| state.touch("k"), &control), Err(CompressError::Cancelled(_))));
         drop(turn);
         asked(&cache, "k", Keep::Memory, &AtomicUsize::new(0));
     }

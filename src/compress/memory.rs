@@ -60,6 +60,22 @@ impl FactorCache {
         });
         self.coding_need(fresh, threads)
     }
+
+    /// What the spectra of these layers need, computed side by side by so many threads: vectors too, which some matrices call for.
+    /// Where that is more than is `free`, without the layers whose spectra are kept: to know which are, their tensors are read.
+    pub fn spectra_need(&self, checkpoint: &Checkpoint, layers: &[&Layer], threads: usize, free: Option<u64>) -> Need {
+        let bytes = |layer: &&Layer| decomposing_bytes(layer.rows, layer.cols, false);
+        let need = |sizes| Need::of(Share::Decompositions, side_by_side(sizes, threads));
+        let all = need(layers.iter().map(bytes).collect());
+        if free.is_none_or(|free| all.bytes() <= free) {
+            return all;
+        }
+        let kept = |layer: &&&Layer| {
+            let found = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint));
+            found.is_some_and(|(tensor, matrix)| self.keeps_values(tensor, &matrix))
+        };
+        need(layers.iter().filter(|layer| !kept(layer)).map(bytes).collect())
+    }
 }
 
 /// What an export of these layers needs: it codes side by side what its budget allows, and one layer in any case.
@@ -124,6 +140,25 @@ mod tests {
             cache().get(checkpoint.tensor(&layer.tensor).unwrap(), &matrix, &Control::new()).unwrap();
         }
         assert_eq!((need(Some(0)), need(Some(u64::MAX))), (Need::default(), all));
+    }
+
+    #[test]
+    fn spectra_that_are_kept_are_not_computed_again() {
+        let checkpoint = Checkpoint::open("tests/data/golden/llama".as_ref()).unwrap();
+        let (layers, folder) = (layers_of(&checkpoint), tempfile::tempdir().unwrap());
+        let layers: Vec<&Layer> = layers.iter().collect();
+        let cache = || FactorCache::new(Some(folder.path().to_owned()));
+        let need = |threads, free| cache().spectra_need(&checkpoint, &layers, threads, free);
+        let all = need(1, None);
+        let largest = layers.iter().map(|layer| decomposing_bytes(layer.rows, layer.cols, false)).max().unwrap();
+        assert_eq!((all.bytes(), need(1, Some(0)), need(1, Some(u64::MAX))), (largest, all, all));
+        assert!(need(2, None).bytes() > largest);
+        for layer in &layers {
+            let matrix = layer.matrix(&checkpoint).unwrap();
+            cache().values(checkpoint.tensor(&layer.tensor).unwrap(), &matrix, &Control::new()).unwrap();
+        }
+        assert_eq!((need(1, Some(0)), need(1, Some(u64::MAX))), (need(0, Some(0)), all));
+        assert_eq!(need(1, Some(0)).bytes(), 0);
     }
 
     #[test]

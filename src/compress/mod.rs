@@ -31,6 +31,7 @@ mod rebuild;
 mod resolve;
 #[cfg(test)]
 mod testing;
+mod values;
 mod words;
 
 pub use allocate::{Allocation, BudgetError, Choice, allocate, hull};

@@ -74,21 +74,10 @@ impl Decomposition {
     /// Statistics that do not fit, cancelled.
     pub fn output_errors(&self, statistics: &InputStatistics, control: &Control) -> Result<OutputErrors, NumericError> {
         statistics.check(self.cols)?;
-        let v = widened(&self.vt, self.s.len(), self.cols);
+        let v = widened(&self.vt, self.s.len(), self.cols, control)?;
         let energies = Metric::bare(statistics).energies(v.transpose(), control)?;
         let terms = energies.iter().zip(&self.s).map(|(energy, s)| energy.max(0.0) * square(*s)).collect();
         Ok(OutputErrors { terms, rest: 0.0 })
-    }
-
-    /// The least rank whose energy share `sum_{i<=r} s_i^2 / sum s_i^2` reaches `share`; at least 1.
-    pub fn rank_for_energy(&self, share: f64) -> usize {
-        let wanted = share * self.s.iter().map(|s| square(*s)).sum::<f64>();
-        let mut sum = 0.0;
-        let reached = self.s.iter().position(|s| {
-            sum += square(*s);
-            sum >= wanted
-        });
-        reached.map_or(self.s.len(), |before| before + 1).max(1)
     }
 }
 
@@ -100,7 +89,8 @@ fn square(s: f32) -> f64 {
 /// calling thread alone (deterministic; several layers run side by side). `s_i = ||W v_i||` (or `||u_i^T W||`),
 /// recomputed in f64 from the eigenvectors, so that small values are right too. Signs: the largest |component| of each
 /// right vector is positive.
-/// Checks `control` between its stages and inside the products, but not inside the eigendecomposition of the k x k matrix.
+/// A cancel is seen within some hundredths of a second: the eigendecomposition of a large k x k matrix runs on a thread of its
+/// own, which is left behind.
 ///
 /// The shorter side's vectors are orthogonal to f64's rounding. The longer side's are `W v_i / s_i`: two of them are
 /// orthogonal to about `1e-16 s_1^2 / (s_i s_j)`, so those of values far below `1e-6 s_1` are not; truncation errors, which
@@ -114,16 +104,13 @@ pub fn decompose(w: &[f32], rows: usize, cols: usize, control: &Control) -> Resu
     let energy = w.iter().fold(0.0, |sum, x| sum + square(*x));
     let unit = power_of_two_above(w);
     let tall = Tall::new(w, rows, cols, unit.recip());
-    let gram = tall.gram(control)?;
-    control.check()?;
-    let (_, vectors) = eigen(&gram)?;
-    control.check()?;
+    let (_, vectors) = eigen(tall.gram(control)?, control)?;
     let (long, squares) = tall.times(&vectors, control)?;
     let mut pairs = Pairs { s: squares.iter().map(|s| s.sqrt()).collect(), long, short: rows_of(&vectors) };
     pairs.sort(tall.long, tall.short);
     pairs.normalize(tall.long);
     pairs.fix_signs(tall.long, tall.short, rows < cols);
-    let s = singular_values(&pairs.s, unit)?;
+    let s = in_f32(&pairs.s, unit)?;
     let (ut, vt) = if rows < cols { (pairs.short, pairs.long) } else { (pairs.long, pairs.short) };
     Ok(Decomposition { rows, cols, s, ut, vt, energy, rest: 0.0, output: None })
 }
@@ -139,12 +126,13 @@ pub(super) fn check_matrix(w: &[f32], rows: usize, cols: usize) -> Result<(), Nu
 }
 
 /// A power of two at least max|w| and at most twice that (1 for zeros): division by it is exact and keeps f32 in range.
-fn power_of_two_above(w: &[f32]) -> f64 {
+pub(super) fn power_of_two_above(w: &[f32]) -> f64 {
     let most = w.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     if most > 0.0 { f64::from(most).log2().ceil().exp2() } else { 1.0 }
 }
 
-pub(super) fn singular_values(s: &[f64], unit: f64) -> Result<Vec<f32>, NumericError> {
+/// Singular values of a matrix divided by `unit`, of the matrix itself.
+pub(super) fn in_f32(s: &[f64], unit: f64) -> Result<Vec<f32>, NumericError> {
     match s.iter().copied().reduce(f64::max) {
         Some(first) if first * unit > f64::from(f32::MAX) => Err(NumericError::Range(first * unit)),
         _ => Ok(s.iter().map(|s| (s * unit) as f32).collect()),
@@ -305,11 +293,6 @@ mod tests {
         }
         assert!((d.error_at(0) - 1.0).abs() < 1e-12);
         assert_eq!(d.error_at(99).to_bits(), 0);
-        for rank in 1..=12 {
-            let share = 1.0 - d.error_at(rank).powi(2);
-            assert_eq!(d.rank_for_energy(share - 1e-9), rank);
-        }
-        assert_eq!((d.rank_for_energy(0.0), d.rank_for_energy(1.0), d.rank_for_energy(7.0)), (1, 12, 12));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub enum NumericError {
     /// Beyond the machine.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
+    /// The system starts no more threads.
+    #[error("no thread could be started for a decomposition: {0}; try fewer --threads")]
+    Thread(String),
     /// Cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -1,8 +1,8 @@
 //! What an error of a weight costs in the layer's output: second moments of its inputs as a quadratic form, in f64.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Mat, MatRef};
 
+use super::gram::add_product;
 use super::{InputStatistics, Moments, NumericError};
 use crate::control::Control;
 
@@ -81,13 +81,12 @@ impl<'a> Metric<'a> {
         }
         let mut product = Mat::zeros(x.nrows(), x.ncols());
         for first in (0..self.width).step_by(PANEL) {
-            control.check()?;
             let half = self.half(first);
             let (count, rest) = (half.nrows(), half.ncols());
             let (here, from_here) = (x.subcols(first, count), x.subcols(first, rest));
             let to = product.as_mut().subcols_mut(first, count);
-            matmul(to, Accum::Add, from_here, half.transpose(), 1.0, Par::Seq);
-            matmul(product.as_mut().subcols_mut(first, rest), Accum::Add, here, half, 1.0, Par::Seq);
+            add_product(to, from_here, half.transpose(), 1.0, control)?;
+            add_product(product.as_mut().subcols_mut(first, rest), here, half.as_ref(), 1.0, control)?;
         }
         Ok(product)
     }
@@ -105,11 +104,9 @@ impl<'a> Metric<'a> {
             return Ok(sums);
         }
         for first in (0..self.width).step_by(PANEL) {
-            control.check()?;
             let half = self.half(first);
             let mut product = Mat::<f64>::zeros(x.nrows(), half.nrows());
-            let from_here = x.subcols(first, half.ncols());
-            matmul(product.as_mut(), Accum::Replace, from_here, half.transpose(), 2.0, Par::Seq);
+            add_product(product.as_mut(), x.subcols(first, half.ncols()), half.transpose(), 2.0, control)?;
             for (product, x) in product.col_iter().zip(x.subcols(first, half.nrows()).col_iter()) {
                 sums.iter_mut().zip(product.iter().zip(x.iter())).for_each(|(sum, (p, x))| *sum += p * x);
             }
@@ -140,7 +137,7 @@ impl InputStatistics {
     pub fn energies(&self, rows: &[f32], control: &Control) -> Result<Vec<f64>, NumericError> {
         let mut energies = Vec::with_capacity(rows.len() / self.width.max(1));
         for rows in rows.chunks(PANEL * self.width.max(1)) {
-            let x = widened(rows, rows.len() / self.width.max(1), self.width);
+            let x = widened(rows, rows.len() / self.width.max(1), self.width, control)?;
             energies.extend(Metric::bare(self).energies(x.transpose(), control)?);
         }
         Ok(energies)
@@ -148,8 +145,16 @@ impl InputStatistics {
 }
 
 /// w [rows, cols], row-major, as the matrix [cols, rows], column by column: its transpose.
-pub fn widened(w: &[f32], rows: usize, cols: usize) -> Mat<f64> {
-    Mat::from_fn(cols, rows, |j, i| w.get(i * cols + j).map_or(0.0, |x| f64::from(*x)))
+///
+/// # Errors
+/// Cancelled.
+pub fn widened(w: &[f32], rows: usize, cols: usize, control: &Control) -> Result<Mat<f64>, NumericError> {
+    let mut wide = Mat::zeros(cols, rows);
+    for (column, row) in wide.col_iter_mut().zip(w.chunks_exact(cols.max(1))) {
+        control.check()?;
+        column.iter_mut().zip(row).for_each(|(wide, w)| *wide = f64::from(*w));
+    }
+    Ok(wide)
 }
 
 #[cfg(test)]

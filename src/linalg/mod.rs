@@ -1,11 +1,14 @@
 //! Matrices, kernels and decompositions. This room knows no model.
 
+mod band;
+mod chase;
 mod decompose;
 mod error;
 mod fast;
 mod float8;
 mod gram;
 mod kernels;
+mod leave;
 mod matrix;
 mod metric;
 mod moment_sum;
@@ -16,6 +19,8 @@ mod refit;
 mod selection;
 mod statistics;
 mod threads;
+mod tridiagonal;
+mod values;
 mod weighted;
 mod working;
 
@@ -33,5 +38,6 @@ pub use refit::refit;
 pub use selection::RowSelection;
 pub use statistics::{InputStatistics, Moments};
 pub use threads::awake;
+pub use values::singular_values;
 pub use weighted::decompose_weighted;
 pub use working::{decomposing_bytes, decomposition_bytes};

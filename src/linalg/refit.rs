@@ -1,10 +1,7 @@
 //! The best U for a Vh that is given.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par};
-
 use super::decompose::check_matrix;
-use super::gram::eigen;
+use super::gram::{eigen, product};
 use super::metric::{Metric, widened};
 use super::{InputStatistics, NumericError};
 use crate::control::Control;
@@ -29,31 +26,27 @@ pub fn refit(
     check_matrix(vh, rank, cols)?;
     statistics.map(|statistics| statistics.check(cols)).transpose()?;
     let metric = statistics.map_or(Metric::identity(cols), Metric::damped);
-    let vh = widened(vh, rank, cols);
+    let vh = widened(vh, rank, cols, control)?;
     let weighted = metric.times(vh.transpose(), control)?;
-    control.check()?;
-    let mut form = Mat::<f64>::zeros(rank, rank);
-    matmul(form.as_mut(), Accum::Replace, weighted.as_ref(), vh.as_ref(), 1.0, Par::Seq);
-    let (values, vectors) = eigen(&form)?;
-    control.check()?;
+    let form = product(weighted.as_ref(), vh.as_ref(), control)?;
+    let (values, vectors) = eigen(form, control)?;
     let floor = values.first().map_or(0.0, |first| first * NOISE);
     let inverse = |value: f64| if value > floor { value.recip() } else { 0.0 };
     // U^T = Z diag(1 / values) Z^T (Vh G' E^T)
-    let mut with_e = Mat::<f64>::zeros(rank, rows);
-    matmul(with_e.as_mut(), Accum::Replace, weighted.as_ref(), widened(e, rows, cols).as_ref(), 1.0, Par::Seq);
-    let mut turned = Mat::<f64>::zeros(rank, rows);
-    matmul(turned.as_mut(), Accum::Replace, vectors.transpose(), with_e.as_ref(), 1.0, Par::Seq);
+    let with_e = product(weighted.as_ref(), widened(e, rows, cols, control)?.as_ref(), control)?;
+    let mut turned = product(vectors.transpose(), with_e.as_ref(), control)?;
     for column in turned.col_iter_mut() {
         column.iter_mut().zip(&values).for_each(|(x, value)| *x *= inverse(*value));
     }
-    matmul(with_e.as_mut(), Accum::Replace, vectors.as_ref(), turned.as_ref(), 1.0, Par::Seq);
-    Ok(with_e.col_iter().flat_map(|column| column.iter().map(|x| *x as f32)).collect())
+    let ut = product(vectors.as_ref(), turned.as_ref(), control)?;
+    Ok(ut.col_iter().flat_map(|column| column.iter().map(|x| *x as f32)).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use faer::Mat;
     use proptest::prelude::*;
 
     use super::super::Moments;

@@ -1,11 +1,12 @@
 //! A matrix decomposed so that a rank errs least in the layer's output, over inputs with given second moments.
 
-use faer::linalg::matmul::matmul;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, MatRef, Par};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::{Mat, MatRef, Par, Spec};
 
-use super::decompose::{Decomposition, OutputErrors, check_matrix, fix_sign, singular_values};
-use super::gram::eigen;
+use super::decompose::{Decomposition, OutputErrors, check_matrix, fix_sign, in_f32};
+use super::gram::{STRIPE, add_product, eigen, product, symmetric_product};
 use super::metric::{Metric, widened};
 use super::working::decomposing_bytes;
 use super::{InputStatistics, NumericError};
@@ -23,12 +24,12 @@ const BLOCK: usize = 32;
 /// result U are the `q_i`, s are `||q_i^T E||` (in the order of their use, not descending), V^T the unit rows `q_i^T E / s_i`;
 /// [`Decomposition::output`] holds `q_i^T E G E^T q_i`.
 ///
-/// No inverse of G: for m <= n Q are the eigenvectors of E G' E^T; else, with G' = V D V^T, M = E V D^(1/2) and
-/// M^T M = Z S^2 Z^T, they are M Z / S. In f64 on the calling thread; checks `control` between the stages and within the
-/// products with G.
+/// No inverse of G: for m <= n Q are the eigenvectors of E G' E^T; else, with G' = L L^T (Cholesky; from its eigenvectors where
+/// rounding forbids that), M = E L and M^T M = Z S^2 Z^T, they are M Z / S. In f64, on one thread; a cancel is seen within some
+/// hundredths of a second.
 ///
 /// # Errors
-/// [`NumericError`]: sizes, NaN, statistics that do not fit or hold NaN, no convergence, cancelled.
+/// [`NumericError`]: sizes, NaN, statistics that do not fit or hold NaN, no convergence, no thread, cancelled.
 pub fn decompose_weighted(
     e: &[f32],
     rows: usize,
@@ -37,15 +38,14 @@ pub fn decompose_weighted(
     control: &Control,
 ) -> Result<Decomposition, NumericError> {
     check_matrix(e, rows, cols)?;
+    control.check()?;
     statistics.check(cols)?;
     afford(decomposing_bytes(rows, cols, true))?;
     let metric = Metric::damped(statistics);
-    let transposed = widened(e, rows, cols);
+    let transposed = widened(e, rows, cols, control)?;
     let energy = transposed.squared_norm_l2();
     let basis = if rows <= cols { wide(&transposed, metric, control)? } else { tall(&transposed, metric, control)? };
-    control.check()?;
-    let mut product = Mat::<f64>::zeros(cols, basis.q.ncols());
-    matmul(product.as_mut(), Accum::Replace, transposed.as_ref(), basis.q.as_ref(), 1.0, Par::Seq);
+    let product = product(transposed.as_ref(), basis.q.as_ref(), control)?;
     let seen = statistics.mean_squares().iter().any(|square| *square > 0.0);
     let squares: Vec<f64> = product.col_iter().map(|column| column.squared_norm_l2()).collect();
     let term = |(all, square): (&f64, &f64)| (all - metric.damping() * square).max(0.0);
@@ -71,10 +71,7 @@ struct Basis {
 fn wide(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<Basis, NumericError> {
     let e = transposed.transpose();
     let weighted = metric.times(e, control)?;
-    control.check()?;
-    let mut c = Mat::zeros(e.nrows(), e.nrows());
-    lower_product(&mut c, weighted.as_ref(), transposed.as_ref());
-    let (values, q) = eigen(&c)?;
+    let (values, q) = eigen(symmetric_product(weighted.as_ref(), transposed.as_ref(), control)?, control)?;
     let squares: Vec<f64> = values.iter().map(|value| value.max(0.0)).collect();
     Ok(Basis { total: squares.iter().sum(), q, squares })
 }
@@ -82,14 +79,9 @@ fn wide(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<
 /// For m > n: M Z / S.
 fn tall(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<Basis, NumericError> {
     let m = rooted(transposed, metric, control)?;
-    control.check()?;
-    let mut gram = Mat::zeros(m.ncols(), m.ncols());
-    lower_product(&mut gram, m.transpose(), m.as_ref());
-    control.check()?;
-    let (_, z) = eigen(&gram)?;
-    control.check()?;
-    let mut q = Mat::<f64>::zeros(m.nrows(), m.ncols());
-    matmul(q.as_mut(), Accum::Replace, m.as_ref(), z.as_ref(), 1.0, Par::Seq);
+    let (_, z) = eigen(symmetric_product(m.transpose(), m.as_ref(), control)?, control)?;
+    let mut q = product(m.as_ref(), z.as_ref(), control)?;
+    drop(z);
     let mut squares: Vec<f64> = q.col_iter().map(|column| column.squared_norm_l2()).collect();
     let first = squares.iter().copied().fold(0.0, f64::max);
     let kept = squares.iter().take_while(|square| **square > NOTHING.powi(2) * first).count();
@@ -100,33 +92,62 @@ fn tall(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<
     }
     if squares.last().is_some_and(|last| *last < CRITICAL.powi(2) * first) {
         orthonormalize(&mut q, control)?;
-        let mut product = Mat::<f64>::zeros(m.ncols(), kept);
-        matmul(product.as_mut(), Accum::Replace, m.transpose(), q.as_ref(), 1.0, Par::Seq);
-        squares = product.col_iter().map(|column| column.squared_norm_l2()).collect();
+        squares =
+            product(m.transpose(), q.as_ref(), control)?.col_iter().map(|column| column.squared_norm_l2()).collect();
     }
     Ok(Basis { q, squares, total: m.squared_norm_l2() })
 }
 
-/// M = E V D^(1/2) [m, n], from E^T.
+/// M = E R [m, n] of G' = R R^T, from E^T. Any root R will do: M M^T, and with it Q, is the same.
 fn rooted(transposed: &Mat<f64>, metric: Metric<'_>, control: &Control) -> Result<Mat<f64>, NumericError> {
     if let Some(diagonal) = metric.diagonal() {
         let root: Vec<f64> = diagonal.iter().map(|g| g.sqrt()).collect();
         return Ok(Mat::from_fn(transposed.ncols(), transposed.nrows(), |i, j| transposed[(j, i)] * root[j]));
     }
-    let (values, vectors) = eigen(&metric.lower())?;
-    control.check()?;
-    let mut m = Mat::<f64>::zeros(transposed.ncols(), transposed.nrows());
-    matmul(m.as_mut(), Accum::Replace, transposed.transpose(), vectors.as_ref(), 1.0, Par::Seq);
+    let e = transposed.transpose();
+    if let Some(root) = cholesky(metric.lower(), control)? {
+        return times_lower(e, &root, control);
+    }
+    let (values, vectors) = eigen(metric.lower(), control)?;
+    let mut m = product(e, vectors.as_ref(), control)?;
     for (column, value) in m.col_iter_mut().zip(values) {
         column.iter_mut().for_each(|x| *x *= value.max(0.0).sqrt());
     }
     Ok(m)
 }
 
-/// The lower triangle of A B.
-fn lower_product(to: &mut Mat<f64>, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
-    let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
-    triangular::matmul(to.as_mut(), lower, Accum::Replace, a, whole, b, whole, 1.0, Par::Seq);
+/// L of G' = L L^T, of which the lower triangle is given; `None` where rounding left G' an eigenvalue that is not above 0.
+fn cholesky(mut g: Mat<f64>, control: &Control) -> Result<Option<Mat<f64>>, NumericError> {
+    let n = g.ncols();
+    for first in (0..n).step_by(STRIPE) {
+        let count = STRIPE.min(n - first);
+        let (done, mut rest) = g.as_mut().split_at_col_mut(first);
+        let (left, mut stripe) =
+            (done.as_ref().subrows(first, n - first), rest.as_mut().submatrix_mut(first, 0, n - first, count));
+        add_product(stripe.as_mut(), left, left.subrows(0, count).transpose(), -1.0, control)?;
+        let (mut head, tail) = stripe.split_at_row_mut(count);
+        let scratch = cholesky_in_place_scratch::<f64>(count, Par::Seq, Spec::default());
+        let mut memory = MemBuffer::new(scratch);
+        let (own, stack) = (LltRegularization::default(), MemStack::new(&mut memory));
+        if cholesky_in_place(head.as_mut(), own, Par::Seq, stack, Spec::default()).is_err() {
+            return Ok(None);
+        }
+        solve_lower_triangular_in_place(head.as_ref(), tail.transpose_mut(), Par::Seq);
+    }
+    Ok(Some(g))
+}
+
+/// E L for a lower triangle L, of which nothing above the diagonal is read.
+fn times_lower(e: MatRef<'_, f64>, l: &Mat<f64>, control: &Control) -> Result<Mat<f64>, NumericError> {
+    let n = l.ncols();
+    let mut product = Mat::zeros(e.nrows(), n);
+    for first in (0..n).step_by(STRIPE) {
+        let count = STRIPE.min(n - first);
+        let stripe = Mat::from_fn(n - first, count, |i, j| if i < j { 0.0 } else { l[(first + i, first + j)] });
+        let to = product.as_mut().subcols_mut(first, count);
+        add_product(to, e.subcols(first, n - first), stripe.as_ref(), 1.0, control)?;
+    }
+    Ok(product)
 }
 
 /// Gram and Schmidt's method by blocks, each twice: the spans of the first columns stay. A column that the earlier ones
@@ -139,8 +160,8 @@ fn orthonormalize(q: &mut Mat<f64>, control: &Control) -> Result<(), NumericErro
         let mut block = rest.as_mut().subcols_mut(0, count);
         for _ in 0..2 {
             let mut overlap = Mat::<f64>::zeros(first, count);
-            matmul(overlap.as_mut(), Accum::Replace, done.as_ref().transpose(), block.as_ref(), 1.0, Par::Seq);
-            matmul(block.as_mut(), Accum::Add, done.as_ref(), overlap.as_ref(), -1.0, Par::Seq);
+            add_product(overlap.as_mut(), done.as_ref().transpose(), block.as_ref(), 1.0, control)?;
+            add_product(block.as_mut(), done.as_ref(), overlap.as_ref(), -1.0, control)?;
             for j in 0..count {
                 let (before, mut from_j) = block.as_mut().split_at_col_mut(j);
                 let mut column = from_j.as_mut().col_mut(0);
@@ -181,7 +202,7 @@ impl Parts {
         for (u, v) in ut.chunks_exact_mut(rows.max(1)).zip(vt.chunks_exact_mut(cols.max(1))) {
             fix_sign(u, v);
         }
-        let s = singular_values(&s, 1.0)?;
+        let s = in_f32(&s, 1.0)?;
         Ok(Decomposition { rows, cols, s, ut, vt, energy: self.energy, rest: self.rest, output: Some(output) })
     }
 }
@@ -308,6 +329,20 @@ mod tests {
         assert!(matches!(refused(&[1.0, f32::NAN], 2, 1.0), NumericError::NonFinite(1)));
         assert!(matches!(refused(&[1.0, 2.0], 3, 1.0), NumericError::Statistics(_)));
         assert!(matches!(refused(&[1.0, 2.0], 2, f32::NAN), NumericError::Statistics(_)));
+    }
+
+    #[test]
+    fn any_root_will_do() {
+        // More than one stripe; more inputs than tokens, so that G is singular where nothing is added.
+        let (rows, width) = (5, 300);
+        let statistics = statistics(width, 20, false, 4);
+        let e = widened(&random(rows * width, 6), rows, width, &Control::new()).unwrap();
+        for (metric, regular) in [(Metric::damped(&statistics), true), (Metric::bare(&statistics), false)] {
+            assert_eq!(cholesky(metric.lower(), &Control::new()).unwrap().is_some(), regular);
+            let m = rooted(&e, metric, &Control::new()).unwrap();
+            let (found, wanted) = (&m * m.transpose(), metric.times(e.transpose(), &Control::new()).unwrap() * &e);
+            assert!((&found - &wanted).norm_max() < 1e-6 * wanted.norm_max());
+        }
     }
 
     #[test]

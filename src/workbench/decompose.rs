@@ -7,7 +7,7 @@ use super::Severity;
 use super::events::Event;
 use super::jobs::{End, Task, side_by_side};
 use crate::checkpoint::Checkpoint;
-use crate::compress::{CompressError, FactorCache, Plan};
+use crate::compress::{CompressError, FactorCache};
 use crate::linalg::{NumericError, decomposing_bytes};
 use crate::measure::Spectrum;
 use crate::model::{Layer, non_finite};
@@ -66,11 +66,10 @@ impl<'a> Queue<'a> {
 impl Decompose {
     pub(super) fn run(&self, task: &Task) -> Result<(), End> {
         let queue = Queue::new(&self.layers, &self.first, &self.focus);
-        let plan = Plan::low_rank(1);
-        let work: Vec<_> = self.layers.iter().filter(|layer| !layer.fixed).map(|layer| (layer, &plan)).collect();
-        let need = self.cache.fresh_need((&self.checkpoint, None), &work, threads(&self.layers), (task.free)());
+        let open: Vec<&Layer> = self.layers.iter().filter(|layer| !layer.fixed).collect();
+        let need = self.cache.spectra_need(&self.checkpoint, &open, threads(&self.layers), (task.free)());
         task.tell_need("decomposing", need);
-        task.control.set_total(self.layers.iter().filter(|layer| !layer.fixed).count() as u64);
+        task.control.set_total(open.len() as u64);
         side_by_side(threads(&self.layers), "rankscope decompose", &task.control, &|| {
             while let Some(index) = queue.next().filter(|_| !task.control.is_cancelled()) {
                 let outcome = match self.spectrum(index, task) {
@@ -101,8 +100,8 @@ impl Decompose {
         let tensor = self.checkpoint.tensor(&layer.tensor).ok_or_else(unreadable)?;
         let no_matrix = || CompressError::Plan(layer.why_no_matrix(&self.checkpoint));
         let matrix = layer.matrix(&self.checkpoint).ok_or_else(no_matrix)?;
-        let found = self.cache.get(tensor, &matrix, &task.control)?;
-        Ok(Arc::new(Spectrum::new(found.s.clone(), layer.rows, layer.cols)))
+        let values = self.cache.values(tensor, &matrix, &task.control)?;
+        Ok(Arc::new(Spectrum::new(values.to_vec(), layer.rows, layer.cols)))
     }
 }
 
