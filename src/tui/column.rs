@@ -95,6 +95,11 @@ impl Column {
         }
     }
 
+    /// Whether it sorts by the text that it shows.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Type | Self::Plan)
+    }
+
     /// Whether it holds numbers, which stand on the right.
     pub const fn is_number(self) -> bool {
         matches!(
@@ -169,6 +174,15 @@ impl Column {
             Self::Spectrum => figure(stable_rank(a)).total_cmp(&figure(stable_rank(b))),
             Self::Name => a.layer.name.cmp(&b.layer.name),
         }
+    }
+}
+
+/// A layer's name without what all names end in.
+pub fn tensor(row: &LayerRow) -> String {
+    let name = Column::Name.cell(row);
+    match name.rsplit_once(".weight") {
+        Some((stem, part)) if part.is_empty() || part.starts_with('#') => format!("{stem}{part}"),
+        _ => name,
     }
 }
 

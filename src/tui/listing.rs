@@ -33,7 +33,11 @@ impl Listing {
             (Some(left), Some(right)) => self.sort.order(left, right).then(a.cmp(b)),
             _ => a.cmp(b),
         };
-        self.order.sort_by(compare);
+        if self.sort.is_text() {
+            self.order.sort_by_cached_key(|index| rows.get(*index).map(|row| self.sort.cell(row)));
+        } else {
+            self.order.sort_by(compare);
+        }
         if self.falling {
             self.order.reverse();
         }

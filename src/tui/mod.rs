@@ -33,6 +33,7 @@ mod review;
 mod session;
 mod terminal;
 mod typing;
+mod widths;
 
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -12,6 +12,7 @@ use super::export_form::ExportForm;
 use super::listing::Listing;
 use super::scene::Scene;
 use super::theme::Theme;
+use super::widths::Widths;
 use crate::compress::Plan;
 use crate::model::Sampling;
 use crate::workbench::{JobId, Severity};
@@ -385,6 +386,8 @@ pub struct Facts {
     pub page: usize,
     /// First line of the table.
     pub table_offset: usize,
+    /// How wide the table's columns are.
+    pub widths: Widths,
     /// First line of the map.
     pub map_offset: usize,
     /// Lines of text shown at once.

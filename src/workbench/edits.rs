@@ -241,7 +241,6 @@ impl Workbench {
         if waiting.is_some() {
             self.resolved(layer, plan.unwrap_or_default());
         }
-        self.refresh_totals();
     }
 
     /// The plan of a rule that waited for the spectrum is known.

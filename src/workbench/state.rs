@@ -212,18 +212,22 @@ impl Workbench {
     pub fn drain(&mut self) -> bool {
         self.outbox.heard();
         let clock = Instant::now();
-        for folded in 0..EVENTS_PER_DRAIN {
-            if folded > 0 && clock.elapsed() >= DRAIN_TIME {
-                self.outbox.ring();
-                return true;
+        let mut folded = 0;
+        let more = loop {
+            if folded == EVENTS_PER_DRAIN || (folded > 0 && clock.elapsed() >= DRAIN_TIME) {
+                break true;
             }
-            match self.events.try_recv() {
-                Ok(event) => self.fold(event),
-                Err(_) => return folded > 0,
-            }
+            let Ok(event) = self.events.try_recv() else { break false };
+            self.fold(event);
+            folded += 1;
+        };
+        if more {
+            self.outbox.ring();
         }
-        self.outbox.ring();
-        true
+        if folded > 0 {
+            self.refresh_totals();
+        }
+        folded > 0
     }
 
     /// Whether a model is being opened.

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::paint::{View, damage_role, error_role, fit, fit_end, width};
 use super::spark;
-use crate::tui::column::{Column, error};
+use crate::tui::column::{Column, error, tensor};
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Pane, Target};
@@ -36,8 +36,6 @@ struct Slot {
 
 /// Draws the table under its head.
 pub fn render(view: &mut View<'_>, area: Rect) {
-    let slots = slots(view, area);
-    heads(view, area, &slots);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let listing = &view.ui.listing;
     let height = usize::from(body.height);
@@ -45,6 +43,10 @@ pub fn render(view: &mut View<'_>, area: Rect) {
     view.facts.table_offset = offset;
     view.facts.page = height.max(1);
     let shown: Vec<usize> = listing.order.iter().skip(offset).take(height).copied().collect();
+    let label = view.scene.opened.map_or("", |opened| opened.label.as_str());
+    view.facts.widths.take_in(label, view.scene.rows, &shown);
+    let slots = slots(view, area);
+    heads(view, area, &slots);
     for (y, index) in (body.y..).zip(shown) {
         if let Some(layer) = view.scene.rows.get(index) {
             line(view, Rect { y, height: 1, ..body }, &slots, index, layer);
@@ -80,7 +82,7 @@ fn slots(view: &View<'_>, area: Rect) -> Vec<Slot> {
         chosen.retain(|(kept, _)| *kept != column);
     }
     let mut spare = (room + 1).saturating_sub(total(&chosen));
-    let longest = view.scene.rows.iter().map(|row| width(&tensor(row))).max().unwrap_or_default();
+    let longest = view.facts.widths.of(Column::Name);
     for (column, width) in chosen.iter_mut().rev() {
         let wanted = match column {
             Column::Name => longest,
@@ -111,15 +113,7 @@ fn natural_width(view: &View<'_>, column: Column) -> u16 {
                 _ => 0,
             };
             let head = width(column.title()) + u16::from(view.ui.listing.sort == column);
-            view.scene
-                .rows
-                .iter()
-                .map(|row| width(&column.cell(row)))
-                .max()
-                .unwrap_or_default()
-                .max(head)
-                .max(least)
-                .min(24)
+            view.facts.widths.of(column).max(head).max(least).min(24)
         }
     }
 }
@@ -187,14 +181,6 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
 }
 
 /// A layer's tensor without the ending that all of them have.
-fn tensor(row: &LayerRow) -> String {
-    let name = Column::Name.cell(row);
-    match name.rsplit_once(".weight") {
-        Some((stem, part)) if part.is_empty() || part.starts_with('#') => format!("{stem}{part}"),
-        _ => name,
-    }
-}
-
 fn role(column: Column, row: &LayerRow) -> Role {
     match column {
         Column::Plan | Column::Rank | Column::After if row.plan.is_dense() => Role::Dim,
