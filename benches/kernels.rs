@@ -72,10 +72,8 @@ fn products(c: &mut Criterion) {
     for (name, matrix) in &formats {
         group.throughput(Throughput::Elements((2 * ROWS * COLS * tokens) as u64));
         group.bench_function(BenchmarkId::from_parameter(name), |b| b.iter(|| matrix.apply(&x, &mut y)));
-        if name.starts_with("int") {
-            let fast = |b: &mut criterion::Bencher<'_>| b.iter(|| matrix.apply_in(Arithmetic::Fast, &x, &mut y));
-            group.bench_function(BenchmarkId::new("fast", name), fast);
-        }
+        let fast = |b: &mut criterion::Bencher<'_>| b.iter(|| matrix.apply_in(Arithmetic::Fast, &x, &mut y));
+        group.bench_function(BenchmarkId::new("fast", name), fast);
     }
 }
 

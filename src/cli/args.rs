@@ -236,7 +236,8 @@ pub struct GenerateArgs {
 /// How products are computed.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct FastArg {
-    /// Round inputs to INT8 where weights are INT8 or INT4: faster; its cost in KLD is told
+    /// Round inputs to INT8 where weights are INT8 or INT4, and of long prompts to bfloat16 elsewhere: faster; its cost in
+    /// KLD is told
     #[arg(long)]
     pub fast: bool,
 }

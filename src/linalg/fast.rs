@@ -1,9 +1,10 @@
-//! Products of INT8 and INT4 matrices with inputs rounded to INT8: fewer instructions a weight than widening, at a cost in
-//! accuracy that the faces show.
+//! Which products have a faster way than to widen, at a cost in accuracy that the faces show; that of INT8 and INT4 matrices
+//! with inputs rounded to INT8: fewer instructions a weight.
 
+use super::brain;
 use super::kernels::{
-    INTEGER_COLUMNS, IntegerFamily, IntegerProduct, IntegerRows, IntegerWeights, Output, RoundedInput, Scales,
-    takes_group,
+    BrainFamily, INTEGER_COLUMNS, IntegerFamily, IntegerProduct, IntegerRows, IntegerWeights, Output, RoundedInput,
+    Scales, takes_group,
 };
 use super::matrix::{Matrix, Order, Values};
 use super::product::ROW_GRANULE;
@@ -16,8 +17,18 @@ pub enum Arithmetic {
     #[default]
     Exact,
     /// Where weights are INT8 or INT4, inputs are rounded to INT8 in groups of 32, each with a scale of its own, and products are
-    /// those of integers (as llama.cpp's `q8_0` times `q8_0` and `q4_0`).
+    /// those of integers (as llama.cpp's `q8_0` times `q8_0` and `q4_0`). Where weights are f32, f16 or bfloat16, and the
+    /// processor multiplies bfloat16 (AVX-512 BF16), both are rounded to that where 32 tokens or more come at once, and summed
+    /// in f32, numbers below 1.2e-38 counting as 0; fewer tokens, as in decoding, are exact, since there the time goes into
+    /// reading weights: a prompt and its continuation then differ by these roundings. F64 and FP8 are always exact.
     Fast,
+}
+
+/// y = x W^T or y += x W^T on the best units of this machine; whether `arithmetic` has another way for it than the exact one.
+pub fn apply_in(arithmetic: Arithmetic, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) -> bool {
+    arithmetic == Arithmetic::Fast
+        && (apply(IntegerFamily::best(), matrix, x, y, add)
+            || BrainFamily::best().is_some_and(|family| brain::apply(family, matrix, x, y, add)))
 }
 
 /// y = x W^T or y += x W^T by integers; whether the matrix is of the kind: INT8 by rows, or INT8 or INT4 in

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::fast::{self, Arithmetic};
-use super::kernels::{Family, IntegerFamily};
+use super::kernels::Family;
 use super::product;
 use super::{BlockScales, Float8, NumericError, RowSelection};
 use crate::checkpoint::View;
@@ -213,14 +213,14 @@ impl Matrix {
 
     /// As [`Matrix::apply`] in `arithmetic`.
     pub fn apply_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
-        if arithmetic == Arithmetic::Exact || !fast::apply(IntegerFamily::best(), self, x, y, false) {
+        if !fast::apply_in(arithmetic, self, x, y, false) {
             self.apply(x, y);
         }
     }
 
     /// As [`Matrix::apply_add`] in `arithmetic`.
     pub fn apply_add_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
-        if arithmetic == Arithmetic::Exact || !fast::apply(IntegerFamily::best(), self, x, y, true) {
+        if !fast::apply_in(arithmetic, self, x, y, true) {
             self.apply_add(x, y);
         }
     }

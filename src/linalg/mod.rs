@@ -1,6 +1,7 @@
 //! Matrices, kernels and decompositions. This room knows no model.
 
 mod band;
+mod brain;
 mod chase;
 mod decompose;
 mod error;

@@ -18,7 +18,8 @@ pub struct FastCost {
     pub top1_agreement: f64,
 }
 
-/// Runs the model in both arithmetics over a text, as [`compare`] does.
+/// Runs the model in both arithmetics over a text, as [`compare`] does: each half of a window at once, so that from 64 tokens on
+/// the rounding of many is counted, also for what was written token by token.
 ///
 /// # Errors
 /// Model errors, a text too short to score, cancelled.
@@ -38,11 +39,14 @@ mod tests {
     use crate::model::CompressedLinear;
 
     #[test]
-    fn only_integer_weights_cost_something_and_little() {
+    fn it_costs_something_and_little() {
         let model = Model::load(&Checkpoint::open("assets/demo".as_ref()).unwrap()).unwrap();
         let text = CompareOptions { ids: (0..64).map(|i| 40 + i * 7 % 90).collect(), bos: None, limit: None };
         let plain = fast_cost(&model, &text, &Control::new()).unwrap();
-        assert!(plain.kld.max == 0.0 && (plain.top1_agreement - 1.0).abs() < 1e-12);
+        // Nothing at all where the processor does not multiply bfloat16.
+        assert!(plain.kld.max < 1e-3 && plain.top1_agreement > 0.9, "{plain:?}");
+        let short = CompareOptions { limit: Some(24), ..text.clone() };
+        assert_eq!(fast_cost(&model, &short, &Control::new()).unwrap().kld.max.to_bits(), 0);
         let int8 = (0..model.layers().len()).fold(model.clone(), |model, layer| {
             let weight = model.weight(layer).unwrap();
             let (rows, cols) = weight.shape();

@@ -124,7 +124,7 @@ actions! {
     NextPrompt, 0, "next prompt", "Takes the next sample prompt.", [(PANES, "n")];
     MaxTokens, 0, "length", "Asks for the most tokens to write.", [(PANES, "t")];
     Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];
-    Arithmetic, 0, "fast arithmetic", "Lets the compressed model round inputs to INT8 where weights are INT8 or INT4, or compute exactly again.", [(PANES, "X")];
+    Arithmetic, 0, "fast arithmetic", "Lets the compressed model round inputs to INT8 where weights are INT8 or INT4, and of long prompts to bfloat16 elsewhere, or compute exactly again.", [(PANES, "X")];
     // The work as a whole.
     Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x w ctrl-s")];
     Calibrate, 0, "calibrate", "Computes the input statistics of all layers now; they are computed when a plan first needs them.", [(PANES, "C")];

@@ -37,7 +37,7 @@ impl App {
 
     pub(super) fn switch_arithmetic(&mut self) {
         let (other, told) = match self.workbench.arithmetic() {
-            Arithmetic::Exact => (Arithmetic::Fast, "fast arithmetic for INT8 and INT4; v tells what it costs"),
+            Arithmetic::Exact => (Arithmetic::Fast, "fast arithmetic; v tells what it costs"),
             Arithmetic::Fast => (Arithmetic::Exact, "exact arithmetic"),
         };
         self.workbench.set_arithmetic(other);

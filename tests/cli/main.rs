@@ -383,10 +383,12 @@ fn fast_arithmetic_tells_what_it_costs() {
         let fast = place.json(&[command, &["--policy", &policy, "--fast"]].concat());
         let kld = fast["fast"]["kld"]["mean"].as_f64().unwrap();
         assert!(kld > 0.0 && kld < 0.01, "{command:?}: {kld}");
-        // Weights as they are stored know no other arithmetic.
+        // Weights as they are stored are rounded for long prompts alone, where the processor multiplies bfloat16.
         if command[0] != "compare" {
             let plain = place.json(&[command, &["--fast"]].concat());
-            assert_eq!(plain["fast"]["kld"]["max"], 0.0, "{command:?}");
+            let (kld, most) =
+                (plain["fast"]["kld"]["max"].as_f64().unwrap(), if command[0] == "bench" { 1e-3 } else { 0.0 });
+            assert!(kld <= most, "{command:?}: {kld}");
         }
     }
 }

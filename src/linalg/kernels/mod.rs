@@ -10,11 +10,17 @@ mod avx2;
 mod avx2_integer;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_brain;
+mod brain;
+mod brain_input;
+mod brain_panel;
 mod columns;
 mod exponential;
 mod integer;
 mod output;
 mod portable;
+mod portable_brain;
 mod portable_integer;
 mod rounded;
 mod rows;
@@ -26,6 +32,10 @@ mod widen;
 
 use std::sync::OnceLock;
 
+use brain::BrainSimd;
+pub use brain::{BRAIN_BLOCK, BrainKernel, BrainTiles, Line};
+pub use brain_input::BrainInput;
+pub use brain_panel::{BrainPanel, Layout};
 pub use columns::{ColumnKernel, ColumnProduct, OUTPUT_GRANULE};
 pub use integer::{
     INTEGER_COLUMNS, IntegerKernel, IntegerProduct, IntegerRows, IntegerSimd, IntegerWeights, takes_group,
@@ -42,6 +52,8 @@ pub use widen::WidenRows;
 use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+use avx512_brain::Avx512Brain;
 use exponential::{ExpOver, TimesSigmoid};
 use portable::Portable;
 use vectors::{Axpy, RowDots, RowSum};
@@ -148,6 +160,43 @@ impl IntegerFamily {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(unit) => unit.compute(kernel),
             Self::Portable(unit) => unit.compute(kernel),
+        }
+    }
+}
+
+/// A unit of this machine that multiplies bfloat16.
+#[derive(Debug, Clone, Copy)]
+pub enum BrainFamily {
+    /// AVX-512 with BF16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512Brain),
+    /// Plain Rust, which is slower than to widen.
+    Portable(Portable),
+}
+
+impl BrainFamily {
+    /// The units of this machine, the best first; the last is always the portable one.
+    pub fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let special = Avx512Brain::detect().map(Self::Avx512).into_iter();
+        #[cfg(not(target_arch = "x86_64"))]
+        let special = std::iter::empty();
+        special.chain([Self::Portable(Portable)])
+    }
+
+    /// The best unit of this machine; `None` where it gains nothing over widening.
+    pub fn best() -> Option<Self> {
+        static BEST: OnceLock<Option<BrainFamily>> = OnceLock::new();
+        let gains = |unit: &Self| !matches!(unit, Self::Portable(_));
+        *BEST.get_or_init(|| Self::available().find(gains))
+    }
+
+    /// Runs `kernel` on this unit.
+    pub fn run<K: BrainKernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(unit) => unit.execute(kernel),
+            Self::Portable(unit) => unit.execute(kernel),
         }
     }
 }

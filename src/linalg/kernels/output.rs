@@ -45,4 +45,17 @@ impl<'a> Output<'a> {
         let element = unsafe { &mut *self.start.add(token * self.width + self.first + column) };
         *element = if self.add { *element + value } else { value };
     }
+
+    /// Writes or adds the results of some columns that lie side by side.
+    ///
+    /// # Safety
+    /// [`Output::holds`] is true of (token + 1, column + the number of values), and no other thread touches the elements
+    /// meanwhile.
+    #[inline(always)]
+    pub unsafe fn put_all(&self, token: usize, column: usize, values: &[f32]) {
+        for (i, value) in values.iter().enumerate() {
+            // SAFETY: the caller vouches for all of them.
+            unsafe { self.put(token, column + i, *value) };
+        }
+    }
 }
