@@ -76,17 +76,9 @@ mod tests {
     use half::{bf16, f16};
 
     use super::super::RowSelection;
+    use super::super::testing::random;
     use super::*;
     use crate::checkpoint::View;
-
-    fn random(count: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).map(|_| next()).collect()
-    }
 
     /// The same numbers in every format that is taken, row by row and column by column.
     fn matrices(rows: usize, cols: usize) -> Vec<Matrix> {

@@ -198,6 +198,7 @@ fn permuted(rows: &[f32], width: usize, order: &[usize]) -> Vec<f32> {
 mod tests {
     use safetensors::SafeTensors;
 
+    use super::super::testing::random;
     use super::*;
 
     fn run(w: &[f32], rows: usize, cols: usize) -> Decomposition {
@@ -215,15 +216,6 @@ mod tests {
             }
         }
         (rest.iter().map(|x| x * x).sum::<f64>() / d.energy).sqrt()
-    }
-
-    fn random(count: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).map(|_| next()).collect()
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod quantize4;
 mod refit;
 mod selection;
 mod statistics;
+#[cfg(test)]
+mod testing;
 mod threads;
 mod tridiagonal;
 mod values;

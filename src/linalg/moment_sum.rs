@@ -109,16 +109,8 @@ fn add_panel(panel: &mut [f64], first: usize, x: MatRef<'_, f32>) {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::testing::random;
     use super::*;
-
-    fn random(count: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).map(|_| next()).collect()
-    }
 
     fn summed(width: usize, gram: bool, calls: &[&[f32]]) -> InputStatistics {
         let mut sum = MomentSum::new(width, gram);

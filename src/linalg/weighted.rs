@@ -214,17 +214,9 @@ mod tests {
     use proptest::prelude::*;
     use safetensors::SafeTensors;
 
+    use super::super::testing::random;
     use super::super::{Moments, decompose};
     use super::*;
-
-    fn random(count: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).map(|_| next()).collect()
-    }
 
     /// Statistics of `tokens` correlated inputs, the last of which is always 0.
     fn statistics(width: usize, tokens: usize, diagonal: bool, seed: u64) -> InputStatistics {

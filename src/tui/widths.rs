@@ -43,3 +43,44 @@ impl Widths {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Dtype;
+    use crate::compress::Plan;
+    use crate::model::{Kind, Layer};
+
+    /// So many layers, the last one with a shape of nine columns, the others of three.
+    fn rows(count: usize) -> Vec<LayerRow> {
+        let layer = |index: usize| Layer {
+            name: "w".into(),
+            tensor: "w".into(),
+            block: None,
+            kind: Kind::Other,
+            rows: if index + 1 == count { 4096 } else { 8 },
+            cols: if index + 1 == count { 4096 } else { 4 },
+            dtype: Dtype::F16,
+            bytes: 64,
+            fixed: false,
+            transposed: false,
+            part: None,
+        };
+        (0..count).map(|index| LayerRow::new(layer(index), Plan::dense())).collect()
+    }
+
+    #[test]
+    fn of_few_layers_all_count_and_of_many_those_that_were_shown() {
+        let mut widths = Widths::default();
+        widths.take_in("few", &rows(ALL_COUNT), &[0]);
+        assert_eq!(widths.of(Column::Shape), 9);
+        let many = rows(ALL_COUNT + 1);
+        widths.take_in("many", &many, &[0, 1]);
+        assert_eq!(widths.of(Column::Shape), 3);
+        widths.take_in("many", &many, &[ALL_COUNT]);
+        widths.take_in("many", &many, &[0]);
+        assert_eq!(widths.of(Column::Shape), 9, "a column that was wide once stays so");
+        widths.take_in("another", &many, &[0]);
+        assert_eq!(widths.of(Column::Shape), 3);
+    }
+}

@@ -49,7 +49,7 @@ pub struct LayerRow {
 
 impl LayerRow {
     /// A row as it is before anything was computed.
-    pub(super) fn new(layer: Layer, plan: Plan) -> Self {
+    pub(crate) fn new(layer: Layer, plan: Plan) -> Self {
         let mut row = Self {
             layer,
             plan,
