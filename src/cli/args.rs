@@ -389,6 +389,15 @@ pub struct PlanArgs {
     /// this .svg or .json
     #[arg(long, value_name = "FILE", conflicts_with_all = ["budget", "out"])]
     pub frontier: Option<PathBuf>,
+    /// Change only the layers of these names: * and ? match within a name, {a,b} either
+    #[arg(long, value_name = "GLOB", conflicts_with = "frontier")]
+    pub layer: Option<String>,
+    /// Try this base alone, beside layers that stay as they are: none is a low rank by itself
+    #[arg(long, conflicts_with = "frontier")]
+    pub base: Option<BaseArg>,
+    /// What low ranks minimise the error of
+    #[arg(long, default_value = "activations", conflicts_with = "frontier")]
+    pub weighting: WeightingArg,
     /// The text to measure damages on [default: the evaluation text in the program]
     #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::arg_values::WeightingArg;
 use super::args::PlanArgs;
 use super::failure::{Usage, warn};
 use super::frontier;
@@ -14,7 +15,7 @@ use crate::checkpoint::replace_file;
 use crate::compress::{Budget, Plan, Policy, Sizes, Weighting};
 use crate::control::Control;
 use crate::measure::{
-    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, WithinBudget, check_budget,
+    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, Scope, WithinBudget, check_budget,
 };
 use crate::model::{Layer, Model};
 use crate::workbench::EVALUATION_TEXT;
@@ -82,9 +83,10 @@ pub fn run(args: &PlanArgs, session: &Session) -> anyhow::Result<()> {
 
 fn within(args: &PlanArgs, session: &Session, opened: &Opened, budget: &Budget, out: &Path) -> anyhow::Result<()> {
     let sizes = Sizes::new(opened.checkpoint.total_bytes(), &opened.layers);
-    check_budget(budget, &sizes, &opened.layers)?;
+    let scope = scope(args, opened)?;
+    check_budget(budget, &sizes, &opened.layers, &scope)?;
     let (found, fingerprint) = measured(args, session, opened, |meter, control| {
-        let found = meter.propose_within(budget, &[], control)?;
+        let found = meter.propose_within(budget, &[], &scope, control)?;
         Ok((found, meter.calibration.map(|calibration| calibration.fingerprint().to_owned())))
     })?;
     for name in &found.left {
@@ -94,6 +96,12 @@ fn within(args: &PlanArgs, session: &Session, opened: &Opened, budget: &Budget, 
     replace_file(out, args.force, &inputs(args, opened), |out| out.write_all(policy.to_text().as_bytes()))?;
     let document = document(out, &opened.layers, &found);
     if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
+}
+
+fn scope(args: &PlanArgs, opened: &Opened) -> anyhow::Result<Scope> {
+    let layers = args.layer.as_ref().map(|glob| opened.indices(glob)).transpose()?;
+    let plain = args.weighting == WeightingArg::Plain;
+    Ok(Scope { layers: layers.map(|found| found.into_iter().collect()), base: args.base.map(Into::into), plain })
 }
 
 /// Files that are read, and so never written over.

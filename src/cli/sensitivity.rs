@@ -11,7 +11,7 @@ use super::session::{Opened, Session, read_text};
 use crate::compress::{Calibration, Plan};
 use crate::control::free_memory;
 use crate::measure::{
-    CompareOptions, Comparison, KeptPasses, LayerDamage, Mode, ModelMeter, PILLAR, SensitivityOptions, compare,
+    CompareOptions, Comparison, KeptPasses, LayerDamage, Mode, ModelMeter, PILLAR, Scope, SensitivityOptions, compare,
     sensitivity,
 };
 use crate::model::{Layer, Model};
@@ -146,9 +146,7 @@ fn compared(session: &Session, meter: &ModelMeter<'_>, other: &Model) -> anyhow:
 /// Indexes of the layers that `--layer` names; all without it.
 fn wanted(args: &SensitivityArgs, opened: &Opened) -> anyhow::Result<Vec<usize>> {
     let Some(glob) = &args.layer else { return Ok((0..opened.layers.len()).collect()) };
-    let names: Vec<&str> = opened.matching(glob)?.iter().map(|layer| layer.name.as_str()).collect();
-    let all = opened.layers.iter().enumerate();
-    Ok(all.filter(|(_, layer)| names.contains(&layer.name.as_str())).map(|(index, _)| index).collect())
+    opened.indices(glob)
 }
 
 /// The plans of the layers that change: those of the policy; or the one given, or a quarter of the full rank, for every layer
@@ -186,7 +184,7 @@ fn plan_of(args: &SensitivityArgs, layer: &Layer) -> anyhow::Result<Plan> {
 
 /// Leaves out layers of NaN or infinities that the scan itself would compress, and says so.
 fn sound(meter: &ModelMeter<'_>, plans: Plans, wanted: &[usize]) -> Plans {
-    let (_, left) = meter.compressible(&[]);
+    let (_, left) = meter.compressible(&[], &Scope::default());
     let name = |index: usize| meter.model.layers().get(index).map(|layer| &layer.name);
     let is_left = |index: usize| name(index).is_some_and(|name| left.contains(name));
     let (out, kept): (Vec<_>, Vec<_>) = plans.into_iter().partition(|(index, _)| is_left(*index));

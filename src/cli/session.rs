@@ -284,6 +284,16 @@ fn not_finite(error: &anyhow::Error) -> bool {
 }
 
 impl Opened {
+    /// Indices of the layers whose names match a glob, in the model's order.
+    ///
+    /// # Errors
+    /// As [`Opened::matching`].
+    pub fn indices(&self, glob: &str) -> anyhow::Result<Vec<usize>> {
+        let names: Vec<&str> = self.matching(glob)?.iter().map(|layer| layer.name.as_str()).collect();
+        let all = self.layers.iter().enumerate();
+        Ok(all.filter(|(_, layer)| names.contains(&layer.name.as_str())).map(|(index, _)| index).collect())
+    }
+
     /// The layers whose names match a glob, in the model's order.
     ///
     /// # Errors

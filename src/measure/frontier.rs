@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::propose::{Compressible, DamageMeter, Search};
 use super::within::fixed_bytes;
-use super::{MeasureError, ModelMeter};
+use super::{MeasureError, ModelMeter, Scope};
 use crate::compress::{Base, Budget, Plan, Sizes, Weighting};
 use crate::control::Control;
 
@@ -83,7 +83,7 @@ impl ModelMeter<'_> {
         found: &dyn Fn(&FrontierPoint),
         control: &Control,
     ) -> Result<Vec<FrontierPoint>, MeasureError> {
-        let (layers, _) = self.compressible(now);
+        let (layers, _) = self.compressible(now, &Scope::default());
         Ground { layers: &layers, sizes: self.sizes(), meter: self }.frontier(found, control)
     }
 }
@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn more_bytes_cost_less_and_a_plan_is_never_worse_than_a_uniform_policy() {
         let now = Plan { base: Base::Int8, group: Some(64), ..Plan::dense() };
-        let layer = |layer| Compressible { layer, rows: 256, cols: 256, bytes: 1 << 17, now, calibrated: true };
+        let layer =
+            |layer| Compressible { layer, rows: 256, cols: 256, bytes: 1 << 17, now, calibrated: true, base: None };
         let layers: Vec<_> = (0..8).map(layer).collect();
         let sizes = Sizes { model: (8 << 17) + 1000, layers: 8 << 17, parameters: 8 << 16 };
         let ground = Ground { layers: &layers, sizes, meter: &Halving };

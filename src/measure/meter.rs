@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::compare::text_windows;
 use super::propose::{Compressible, DamageMeter};
 use super::trial::{parts, try_on};
-use super::{CompareOptions, Effect, KeptPasses, MeasureError, Reference, Trial, compare};
+use super::{CompareOptions, Effect, KeptPasses, MeasureError, Reference, Scope, Trial, compare};
 use crate::checkpoint::{Checkpoint, escaped};
 use crate::compress::{
     Calibration, CompressError, FactorCache, LayerInputs, Layout, Plan, Subject, compressed_weight, measured_error,
@@ -40,17 +40,18 @@ impl<'a> ModelMeter<'a> {
     }
 
     /// The layers that a budget can work on: those that the file does not store compressed and whose numbers are finite, with
-    /// their plans of now (dense beyond the end of `now`). A layer with NaN or infinities stays as it is; its name is given
-    /// back.
-    pub fn compressible(&self, now: &[Plan]) -> (Vec<Compressible>, Vec<String>) {
+    /// their plans of now (dense beyond the end of `now`), as far as `scope` goes. A layer with NaN or infinities stays as it is;
+    /// its name is given back.
+    pub fn compressible(&self, now: &[Plan], scope: &Scope) -> (Vec<Compressible>, Vec<String>) {
         let (mut found, mut left) = (Vec::new(), Vec::new());
-        for (index, layer) in self.model.layers().iter().enumerate() {
+        for (index, layer) in self.model.layers().iter().enumerate().filter(|(index, _)| scope.covers(*index)) {
             let Some(matrix) = layer.matrix(self.checkpoint) else { continue };
             if matrix.non_finite() == (0, 0) {
                 let &Layer { rows, cols, bytes, .. } = layer;
                 let now = now.get(index).copied().unwrap_or_default();
-                let calibrated = self.calibration.is_some_and(|known| known.has(&layer.name));
-                found.push(Compressible { layer: index, rows, cols, bytes, now, calibrated });
+                let known = self.calibration.is_some_and(|known| known.has(&layer.name));
+                let (calibrated, base) = (known && !scope.plain, scope.base);
+                found.push(Compressible { layer: index, rows, cols, bytes, now, calibrated, base });
             } else {
                 left.push(layer.name.clone());
             }
@@ -163,7 +164,7 @@ mod tests {
             text: &text,
             passes: None,
         };
-        let (layers, left) = meter.compressible(&[]);
+        let (layers, left) = meter.compressible(&[], &Scope::default());
         assert!(left.is_empty() && layers.len() == model.layers().len());
         let parameters: u64 = model.layers().iter().map(Layer::parameters).sum();
         let budget = 7 * parameters / 8;
@@ -176,7 +177,7 @@ mod tests {
         let least: u64 = layers
             .iter()
             .map(|of| {
-                candidates(of.rows, of.cols, of.bytes, false)
+                candidates(of.rows, of.cols, of.bytes, false, None)
                     .iter()
                     .map(|p| p.bytes(of.rows, of.cols, of.bytes))
                     .min()

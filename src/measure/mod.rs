@@ -56,4 +56,4 @@ pub use sensitivity::{LayerDamage, Mode, PILLAR, SensitivityOptions, sensitivity
 pub use spectrum::{ENERGY_SHARES, Spectrum, energy_rank};
 pub use statistics::{Kld, Perplexity};
 pub use trial::{Effect, Trial, TrialResult, run_trials};
-pub use within::{WithinBudget, check_budget};
+pub use within::{Scope, WithinBudget, check_budget};

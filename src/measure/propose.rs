@@ -56,6 +56,8 @@ pub struct Compressible {
     pub now: Plan,
     /// Whether there are statistics of its inputs to weight factors with: an expert that no token was sent to has none.
     pub calibrated: bool,
+    /// The only base that is tried; `None`: any.
+    pub base: Option<Base>,
 }
 
 /// One plan of a layer with its cost.
@@ -282,7 +284,7 @@ fn menus(layers: &[Compressible], meter: &dyn DamageMeter, control: &Control) ->
 impl Menu {
     /// What a layer may get: the candidates of its shape, and what it has now.
     fn plans(of: &Compressible) -> Vec<Plan> {
-        let mut plans = candidates(of.rows, of.cols, of.bytes, of.calibrated);
+        let mut plans = candidates(of.rows, of.cols, of.bytes, of.calibrated, of.base);
         let now = of.now.normalized();
         if !plans.contains(&now) && (of.calibrated || !now.needs_statistics()) {
             plans.push(now);
@@ -415,6 +417,7 @@ mod tests {
                 bytes: 1 << 17,
                 now: Plan::dense(),
                 calibrated: true,
+                base: None,
             })
             .collect()
     }
@@ -431,7 +434,7 @@ mod tests {
             let found = propose(&layers, budget, &meter, &control).unwrap();
             assert!(found.bytes <= budget, "{bits}");
             assert!((found.predicted / found.measured - 1.0).abs() < 1e-6);
-            for plan in candidates(256, 256, 1 << 17, true) {
+            for plan in candidates(256, 256, 1 << 17, true, None) {
                 if 12 * plan.bytes(256, 256, 1 << 17) <= budget {
                     let uniform: Vec<_> = (0..12).map(|layer| (layer, plan)).collect();
                     let uniform = meter.together(&uniform, &control).unwrap();

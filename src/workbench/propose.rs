@@ -5,7 +5,7 @@ use super::metering::Wanted;
 use super::{JobId, JobKind, Review, Severity, Workbench};
 use crate::checkpoint::escaped;
 use crate::compress::{Budget, Sizes};
-use crate::measure::{ModelMeter, WithinBudget, check_budget};
+use crate::measure::{ModelMeter, Scope, WithinBudget, check_budget};
 
 impl Workbench {
     /// Starts to seek a policy within a budget as a person types it (`40%`, `900MB`, `4.5bpw`), from input statistics that
@@ -21,7 +21,7 @@ impl Workbench {
             return Err("these layers are stored compressed and fixed; open with --original MODEL to plan them".into());
         }
         let sizes = Sizes::new(project.checkpoint.total_bytes(), &project.layers);
-        check_budget(&budget, &sizes, &project.layers).map_err(|error| error.to_string())?;
+        check_budget(&budget, &sizes, &project.layers, &Scope::default()).map_err(|error| error.to_string())?;
         self.begin_calibrated(Wanted::Plan(budget, label))
     }
 
@@ -49,7 +49,7 @@ impl Workbench {
         let job = self.jobs.spawn(JobKind::Plan, format!("plan within {label}"), Vec::new(), move |task| {
             let seek = |meter: &ModelMeter<'_>| {
                 task.tell_need("planning", meter.planning_need());
-                meter.propose_within(&budget, &metered.plans, &task.control)
+                meter.propose_within(&budget, &metered.plans, &Scope::default(), &task.control)
             };
             let found = metered.measure(task, seek)?;
             task.outbox.send(Event::Proposed { job: task.id, label, found: Box::new(found) });

@@ -6,7 +6,9 @@ use super::metering::{Metered, Wanted};
 use super::rules::plans;
 use super::{JobId, JobKind, LayerRow, Severity, Workbench};
 use crate::compress::Plan;
-use crate::measure::{LayerDamage, MeasureError, Mode, ModelMeter, PILLAR, SensitivityOptions, compare, sensitivity};
+use crate::measure::{
+    LayerDamage, MeasureError, Mode, ModelMeter, PILLAR, Scope, SensitivityOptions, compare, sensitivity,
+};
 
 /// A layer without a plan is tried at the full rank over this.
 const SHARE: usize = 4;
@@ -166,6 +168,6 @@ fn run(
 
 /// Without the layers of NaN or infinities.
 fn sound(meter: &ModelMeter<'_>, tried: &[(usize, Plan)]) -> Vec<(usize, Plan)> {
-    let (sound, _) = meter.compressible(&[]);
+    let (sound, _) = meter.compressible(&[], &Scope::default());
     tried.iter().copied().filter(|(layer, _)| sound.iter().any(|of| of.layer == *layer)).collect()
 }

@@ -453,6 +453,13 @@ fn a_planned_policy_fits_its_budget_and_is_an_ordinary_one() {
     assert!(rows.iter().all(|row| row["plan"]["base"].is_string() && row["predicted_damage"].is_number()));
     let shown = place.json(&["policy", "show", model, "--policy", &out]);
     assert_eq!(shown["bytes"], found["bytes"]);
+    let narrow: Vec<String> =
+        args("80%").into_iter().chain(["--layer", "*proj*", "--base", "none"].map(String::from)).collect();
+    let found = place.json(&narrow.iter().map(String::as_str).collect::<Vec<_>>());
+    let rows = found["layers"].as_array().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["name"].as_str().is_some_and(|name| name.contains("proj"))));
+    assert!(rows.iter().all(|row| row["plan"]["base"] == "none" || row["plan"]["base"] == "dense"), "{rows:?}");
+    assert!(rows.iter().any(|row| row["plan"]["base"] == "none"), "{rows:?}");
     let small = args("1B");
     let (status, reason) = place.failure(&small.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(status == Some(1) && reason.contains("raise it"), "{reason}");
