@@ -21,13 +21,18 @@ pub struct PositionStats {
 
 /// Compares logits of one position; `next` is the text's own next token. Sums in f64. NaN logits give NaN figures, not panics.
 pub fn compare_position(original: &[f32], compressed: &[f32], next: Option<u32>) -> PositionStats {
-    let (p, q) = (Distribution::new(original), Distribution::new(compressed));
+    compare_distributions(&Distribution::new(original), &Distribution::new(compressed), next)
+}
+
+/// As [`compare_position`], of what is known as distributions.
+pub(super) fn compare_distributions(p: &Distribution<'_>, q: &Distribution<'_>, next: Option<u32>) -> PositionStats {
+    let (original, compressed) = (p.logits, q.logits);
     let next = next.map(|id| id as usize).filter(|id| *id < original.len().min(compressed.len()));
     let nll = next.map(|id| (-p.log_probability(id), -q.log_probability(id)));
     PositionStats {
         cosine: cosine(original, compressed),
         mse: mean_squared_difference(original, compressed),
-        kld: divergence(&p, &q),
+        kld: divergence(p, q),
         top1: p.best.is_some() && p.best == q.best,
         delta_p: nll.map(|(p, q)| (-q).exp() - (-p).exp()),
         nll,
@@ -55,8 +60,8 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Logits with what makes them a distribution.
-struct Distribution<'a> {
-    logits: &'a [f32],
+pub(super) struct Distribution<'a> {
+    pub(super) logits: &'a [f32],
     /// ln sum exp.
     log_sum: f64,
     /// First index of the largest logit; NaN never is.
@@ -64,7 +69,7 @@ struct Distribution<'a> {
 }
 
 impl<'a> Distribution<'a> {
-    fn new(logits: &'a [f32]) -> Self {
+    pub(super) fn new(logits: &'a [f32]) -> Self {
         let mut best: Option<(usize, f32)> = None;
         for (index, logit) in logits.iter().enumerate().filter(|(_, logit)| !logit.is_nan()) {
             if best.is_none_or(|(_, largest)| *logit > largest) {
@@ -76,7 +81,7 @@ impl<'a> Distribution<'a> {
         Self { logits, log_sum: largest + sum.ln(), best: best.map(|(index, _)| index) }
     }
 
-    fn log_probability(&self, id: usize) -> f64 {
+    pub(super) fn log_probability(&self, id: usize) -> f64 {
         self.logits.get(id).map_or(f64::NAN, |logit| f64::from(*logit) - self.log_sum)
     }
 }

@@ -35,7 +35,10 @@ impl App {
     }
 
     fn move_about(&mut self, action: Action) -> bool {
-        let page = self.facts.page.max(2).cast_signed() - 1;
+        let page = match self.ui.pane {
+            Pane::Text => self.facts.text_page.max(1).cast_signed(),
+            Pane::Layers | Pane::Spectrum => self.facts.page.max(2).cast_signed() - 1,
+        };
         let lines = match action {
             Action::MoveUp => -1,
             Action::MoveDown => 1,
@@ -45,6 +48,10 @@ impl App {
             Action::End => isize::MAX / 2,
             Action::MapLeft | Action::MapRight => {
                 self.step_map(if action == Action::MapLeft { -1 } else { 1 }, 0);
+                return true;
+            }
+            Action::TokenBefore | Action::TokenNext => {
+                self.step_token(if action == Action::TokenBefore { -1 } else { 1 });
                 return true;
             }
             _ => return false,
@@ -57,11 +64,9 @@ impl App {
     pub(super) fn move_by(&mut self, lines: isize) {
         match self.ui.pane {
             Pane::Text => {
-                let lines = if lines.unsigned_abs() > 1 && lines.unsigned_abs() < 1000 {
-                    lines.signum() * self.facts.text_page.max(2).cast_signed()
-                } else {
-                    lines
-                };
+                if self.cursor().is_some() {
+                    return self.step_lines(lines);
+                }
                 let limit = self.facts.text_overflow;
                 self.ui.text_scroll = self.ui.text_scroll.saturating_add_signed(lines.saturating_neg()).min(limit);
             }
@@ -206,6 +211,10 @@ impl App {
         if self.ui.toast.take().is_some() {
             return;
         }
+        if self.cursor().is_some() {
+            self.ui.token = None;
+            return;
+        }
         if self.ui.listing.filter_text.is_empty() {
             self.ui.listing.marked.clear();
         } else {
@@ -254,7 +263,7 @@ impl App {
             self.say(Severity::Warning, "no model is open yet");
             return;
         }
-        self.ui.text_scroll = 0;
+        (self.ui.text_scroll, self.ui.token) = (0, None);
         self.ui.lower = Pane::Text;
         self.workbench.generate(GenerateOptions {
             prompt: self.ui.prompt.clone(),

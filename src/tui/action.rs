@@ -90,6 +90,8 @@ actions! {
     SortReverse, 0, "reverse order", "Turns the order of the table round.", [(LAYERS, "S")];
     ToggleMap, 8, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
     MapMetric, 0, "map figure", "Shows another figure in the map: error, rank, bytes, output error, KLD alone, KLD over noise.", [(PANES, "M")];
+    TokenBefore, 0, "token before", "In the texts, goes to the token before; the first time, to where the texts part.", [(TEXT, "left h")];
+    TokenNext, 2, "token", "In the texts, goes to the next token, and shows what both models thought likely there.", [(TEXT, "right l")];
     // Changing plans.
     Compress, 3, "compress", "Makes the selection low-rank, or dense again.", [(LAYERED, "c")];
     Rank, 4, "rank", "Asks for a rank, for the selection or the layer under the cursor.", [(LAYERED, "r enter")];
@@ -140,7 +142,7 @@ actions! {
     Suspend, 0, "suspend", "Goes back to the shell; fg returns.", [(PANES, "ctrl-z")];
     Palette, 12, "palette", "Finds a command by its name and runs it.", [(PANES, ": ctrl-p")];
     Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (JOBS, "? f1"), (STEPPED, "? f1")];
-    Dismiss, 0, "dismiss", "Drops the message, then the filter, then the selection.", [(PANES, "esc")];
+    Dismiss, 0, "dismiss", "Drops the message, then the cursor in the texts, then the filter, then the selection.", [(PANES, "esc")];
     Quit, 0, "quit", "Leaves, after asking where something would be lost.", [(PANES, "q")];
     Interrupt, 0, "leave at once", "Leaves at once; the draft of plans and prompt is kept for the next start.", [(EVERYWHERE, "ctrl-c")];
     // Lists, dialogs, typing.

@@ -32,6 +32,7 @@ mod probes;
 mod review;
 mod session;
 mod terminal;
+mod tokens;
 mod typing;
 mod widths;
 

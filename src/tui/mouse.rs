@@ -54,6 +54,7 @@ impl App {
             _ => None,
         });
         match pane {
+            Some(Pane::Text) if self.cursor().is_some() => self.step_lines(lines),
             Some(Pane::Text) => {
                 let scroll = self.ui.text_scroll.saturating_add_signed(-lines);
                 self.ui.text_scroll = scroll.min(self.facts.text_overflow);
@@ -75,6 +76,7 @@ impl App {
             }
             Target::Column(column) => self.ui.listing.sort_by(column),
             Target::Pane(pane) => self.ui.focus(pane),
+            Target::Token(token) => self.go_to_token(token),
             Target::Action(action) => self.perform(action),
             Target::Chart(max) => {
                 self.ui.focus(Pane::Spectrum);

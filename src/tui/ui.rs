@@ -15,7 +15,7 @@ use super::theme::Theme;
 use super::widths::Widths;
 use crate::compress::Plan;
 use crate::model::Sampling;
-use crate::workbench::{JobId, Severity};
+use crate::workbench::{JobId, LiveView, Severity};
 
 /// A pane that can have the focus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -265,6 +265,8 @@ pub struct Ui {
     pub sampling: Sampling,
     /// Lines that the texts are scrolled up from their end.
     pub text_scroll: usize,
+    /// The token of the original's text that is looked at.
+    pub token: Option<usize>,
     /// Colours and weights.
     pub theme: Theme,
     /// The message on the screen.
@@ -298,6 +300,7 @@ impl Ui {
             max_tokens: 120,
             sampling: Sampling::default(),
             text_scroll: 0,
+            token: None,
             theme,
             toast: None,
             last_plans: BTreeMap::new(),
@@ -330,6 +333,12 @@ impl Ui {
         !scene.live.running && scene.live.means.count > 0 && !plans.eq(self.written_with.iter().copied())
     }
 
+    /// The token under the cursor, while the texts have the focus.
+    pub fn token_cursor(&self, live: &LiveView) -> Option<usize> {
+        let last = live.original.tokens.len().checked_sub(1)?;
+        self.token.filter(|_| self.pane == Pane::Text).map(|token| token.min(last))
+    }
+
     /// Whether the prompt is what a user says in a chat.
     pub fn chats(&self) -> bool {
         self.manner == Manner::Chat
@@ -353,6 +362,8 @@ pub enum Target {
     Column(Column),
     /// A pane.
     Pane(Pane),
+    /// A token of the original's text.
+    Token(usize),
     /// A hint or button.
     Action(Action),
     /// The chart of ranks, with the largest rank.
@@ -394,6 +405,12 @@ pub struct Facts {
     pub text_page: usize,
     /// How far the texts can be scrolled.
     pub text_overflow: usize,
+    /// First line of the texts.
+    pub text_first: usize,
+    /// Line and column of each token of the original's text.
+    pub places: Vec<(usize, u16)>,
+    /// First token of the strip.
+    pub strip_first: usize,
     /// How far the comparison can be scrolled.
     pub comparison_overflow: usize,
     /// Where the terminal's cursor stands while text is typed.

@@ -5,18 +5,21 @@
 //! plan that cache is computed anew, so that the figures are always those of the plans as they are; the text itself goes on
 //! from the cache it has.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
 use super::jobs::{End, Task};
 use super::live::{LiveEvent, Side};
 use super::run::{COALESCE, Position, Run, Start, Writer, end};
-use crate::measure::compare_position;
+use crate::measure::inspect_position;
 use crate::model::{Cache, Model};
 
 /// Tokens of the original's context that are computed between two tokens of the free text.
 const CHUNK: usize = 16;
+
+/// So many of the likeliest tokens are kept of each position.
+const LIKELIEST: usize = 10;
 
 /// The compressed thread of a run.
 pub(super) struct Follower<'a> {
@@ -36,6 +39,8 @@ pub(super) struct Follower<'a> {
     /// Prompt and original text, as far as it was compared.
     context: Vec<u32>,
     positions: VecDeque<Position>,
+    /// Tokens whose text was told.
+    named: HashSet<u32>,
     arriving: Receiver<Position>,
     /// Whether the original has no more to come.
     closed: bool,
@@ -57,6 +62,7 @@ impl<'a> Follower<'a> {
             forced: None,
             context: start.prompt.clone(),
             positions: VecDeque::new(),
+            named: HashSet::new(),
             arriving,
             closed: false,
         }
@@ -187,8 +193,12 @@ impl<'a> Follower<'a> {
     fn score(&mut self, logits: &[f32]) -> Option<u32> {
         let position = self.positions.pop_front()?;
         self.context.push(position.id);
-        self.writer.say(LiveEvent::Stats(compare_position(&position.logits, logits, Some(position.id))));
-        Some(position.id)
+        let id = position.id;
+        let (stats, likeliest) = inspect_position(&position.logits, logits, Some(id), LIKELIEST);
+        let unnamed = likeliest.iter().map(|token| token.id).chain([id]).filter(|id| self.named.insert(*id));
+        let pieces = unnamed.map(|id| (id, self.run.original.tokenizer.piece(id).into())).collect();
+        self.writer.say(LiveEvent::Stats { stats, likeliest, pieces });
+        Some(id)
     }
 
     /// Positions compared so far.

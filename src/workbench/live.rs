@@ -1,6 +1,8 @@
 //! Both models writing side by side: what the screen shows of it.
 
-use crate::measure::{Loop, PositionStats};
+use std::collections::HashMap;
+
+use crate::measure::{LikelyToken, Loop, PositionStats};
 
 /// One token of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +57,10 @@ pub struct LiveView {
     pub compressed: Pane,
     /// Per original token: both models on the same context.
     pub stats: Vec<PositionStats>,
+    /// Per original token: what both models thought likeliest there, in the order of the original's probabilities.
+    pub likeliest: Vec<Vec<LikelyToken>>,
+    /// The texts of the tokens in `likeliest`, and of those written.
+    pub pieces: HashMap<u32, Box<str>>,
     /// Means of `stats`.
     pub means: LiveMeans,
     /// Index of the first new token that differs between the two texts.
@@ -81,8 +87,8 @@ pub(super) enum LiveEvent {
     Rest { side: Side, text: String },
     /// A text ended by itself.
     Ended { side: Side, reason: &'static str },
-    /// Both models on the same context, for the next original token.
-    Stats(PositionStats),
+    /// Both models on the same context, for the next original token; texts of tokens that were not named before.
+    Stats { stats: PositionStats, likeliest: Vec<LikelyToken>, pieces: Vec<(u32, Box<str>)> },
     /// The compressed model writes by newer plans from its token of this index on.
     PlanChange(usize),
 }
@@ -122,9 +128,11 @@ impl LiveView {
                 }
             }
             LiveEvent::Ended { side, reason } => self.pane(side).ended = Some(reason),
-            LiveEvent::Stats(stats) => {
+            LiveEvent::Stats { stats, likeliest, pieces } => {
                 self.means.add(&stats);
                 self.stats.push(stats);
+                self.likeliest.push(likeliest);
+                self.pieces.extend(pieces);
             }
             LiveEvent::PlanChange(at) => {
                 if self.plan_changes.last() != Some(&at) {
@@ -177,8 +185,14 @@ mod tests {
         let mut view = LiveView::begun("p".into(), false);
         let stats =
             |kld, top1| PositionStats { cosine: 1.0, mse: kld, kld, top1, delta_p: None, nll: None, rank_of_best: 0 };
-        view.fold(LiveEvent::Stats(stats(0.5, true)));
-        view.fold(LiveEvent::Stats(stats(1.5, false)));
+        let mut fold = |stats, id| {
+            let likeliest = vec![LikelyToken { id, original: 0.5, compressed: 0.25 }];
+            view.fold(LiveEvent::Stats { stats, likeliest, pieces: vec![(id, id.to_string().into())] });
+        };
+        fold(stats(0.5, true), 3);
+        fold(stats(1.5, false), 4);
+        assert_eq!(view.likeliest.iter().map(|tokens| tokens[0].id).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!((view.pieces.len(), &*view.pieces[&4]), (2, "4"));
         assert_eq!(view.means, LiveMeans { count: 2, cosine: 1.0, mse: 1.0, kld: 1.0, top1: 0.5 });
         token(&mut view, Side::Original, 7);
         view.fold(LiveEvent::Rest { side: Side::Original, text: "…".into() });

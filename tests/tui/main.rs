@@ -7,3 +7,4 @@ mod screens;
 mod support;
 #[cfg(unix)]
 mod terminal;
+mod texts;

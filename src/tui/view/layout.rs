@@ -20,6 +20,10 @@ pub const MIN_RICH_WIDTH: u16 = 160;
 pub const MIN_RICH_HEIGHT: u16 = 44;
 /// The texts need no more than this where the layers could use it.
 pub const MAX_TEXT_HEIGHT: u16 = 17;
+/// With a cursor on a token, the texts take so much for the two distributions there.
+pub const READING_HEIGHT: u16 = 17;
+/// Less of the layers than this says nothing.
+const MIN_LAYERS_HEIGHT: u16 = 4;
 /// From this height on the header is set off by an empty line.
 pub const MIN_AIRY_HEIGHT: u16 = 30;
 
@@ -40,8 +44,8 @@ pub struct Regions {
     pub footer: Rect,
 }
 
-/// Lays the screen out; `None` where it is too small.
-pub fn regions(area: Rect, focus: Pane, lower: Pane, zoomed: bool) -> Option<Regions> {
+/// Lays the screen out; `None` where it is too small. `reading`: a token of a text is looked at.
+pub fn regions(area: Rect, focus: Pane, lower: Pane, zoomed: bool, reading: bool) -> Option<Regions> {
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return None;
     }
@@ -50,10 +54,13 @@ pub fn regions(area: Rect, focus: Pane, lower: Pane, zoomed: bool) -> Option<Reg
     let (body, footer) = split_rows(rest, rest.height - 1);
     let header = Rect { height: 2, ..header };
     let empty = Regions { header, footer, ..Regions::default() };
-    Some(if zoomed || body.height < MIN_SHARED_HEIGHT {
+    let crowded = reading && body.height < READING_HEIGHT + MIN_LAYERS_HEIGHT;
+    Some(if zoomed || body.height < MIN_SHARED_HEIGHT || crowded {
         alone(empty, body, focus)
     } else if area.width < MIN_BESIDE_WIDTH {
-        let (upper, below) = split_rows(body, body.height * 52 / 100);
+        let upper = body.height * 52 / 100;
+        let upper = if reading { upper.min(body.height - READING_HEIGHT) } else { upper };
+        let (upper, below) = split_rows(body, upper);
         let regions = Regions { layers: Some(upper), ..empty };
         if lower == Pane::Spectrum {
             Regions { spectrum: Some(below), ..regions }
@@ -61,7 +68,9 @@ pub fn regions(area: Rect, focus: Pane, lower: Pane, zoomed: bool) -> Option<Reg
             Regions { text: Some(below), ..regions }
         }
     } else {
-        shared(empty, body, area.width >= MIN_RICH_WIDTH && area.height >= MIN_RICH_HEIGHT)
+        let text_height = (body.height * 44 / 100).min(MAX_TEXT_HEIGHT);
+        let text_height = if reading { text_height.max(READING_HEIGHT) } else { text_height };
+        shared(empty, body, text_height, area.width >= MIN_RICH_WIDTH && area.height >= MIN_RICH_HEIGHT)
     })
 }
 
@@ -73,8 +82,7 @@ fn alone(empty: Regions, body: Rect, focus: Pane) -> Regions {
     }
 }
 
-fn shared(empty: Regions, body: Rect, rich: bool) -> Regions {
-    let text_height = (body.height * 44 / 100).min(MAX_TEXT_HEIGHT);
+fn shared(empty: Regions, body: Rect, text_height: u16, rich: bool) -> Regions {
     let (upper, text) = split_rows(body, body.height - text_height);
     let (layers, right) = split_columns(upper, TABLE_WIDTH.max(upper.width * 60 / 100));
     let regions = Regions { layers: Some(layers), text: Some(text), ..empty };
@@ -111,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_ladder() {
-        let at = |width, height| regions(Rect::new(0, 0, width, height), Pane::Layers, Pane::Text, false);
+        let at = |width, height| regions(Rect::new(0, 0, width, height), Pane::Layers, Pane::Text, false, false);
         assert_eq!(at(20, 6), None);
         let small = at(60, 16).unwrap();
         assert!(small.layers.is_some() && small.text.is_none());
@@ -122,13 +130,23 @@ mod tests {
         assert!(at(200, 50).unwrap().map.is_some());
     }
 
+    #[test]
+    fn a_text_that_is_read_token_by_token_has_room_for_it_or_all_of_it() {
+        for (width, height) in [(80, 24), (120, 24), (120, 36), (200, 50)] {
+            let found = regions(Rect::new(0, 0, width, height), Pane::Text, Pane::Text, false, true).unwrap();
+            assert!(found.text.unwrap().height >= READING_HEIGHT && found.layers.unwrap().height >= MIN_LAYERS_HEIGHT);
+        }
+        let low = regions(Rect::new(0, 0, 120, 22), Pane::Text, Pane::Text, false, true).unwrap();
+        assert!(low.layers.is_none() && low.text.unwrap().height == 19);
+    }
+
     proptest! {
         #[test]
-        fn regions_stay_on_the_screen_and_apart(width in 0_u16..400, height in 0_u16..200, zoomed: bool, focus in 0..3_usize) {
+        fn regions_stay_on_the_screen_and_apart(width in 0_u16..400, height in 0_u16..200, zoomed: bool, reading: bool, focus in 0..3_usize) {
             let area = Rect::new(0, 0, width, height);
             let focus = Pane::ALL[focus];
             let lower = if focus == Pane::Spectrum { focus } else { Pane::Text };
-            if let Some(found) = regions(area, focus, lower, zoomed) {
+            if let Some(found) = regions(area, focus, lower, zoomed, reading) {
                 let all = [Some(found.header), found.layers, found.spectrum, found.map, found.text, Some(found.footer)];
                 let all: Vec<Rect> = all.into_iter().flatten().collect();
                 for (i, one) in all.iter().enumerate() {

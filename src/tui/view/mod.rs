@@ -5,6 +5,7 @@ mod chart;
 mod comparison;
 mod comparison_lines;
 mod confirm;
+mod distribution;
 mod export_dialog;
 mod footer;
 mod frontier;
@@ -14,6 +15,7 @@ mod layout;
 pub mod map;
 mod menu;
 mod paint;
+mod pieces;
 mod popup;
 mod probes;
 mod review;
@@ -22,6 +24,7 @@ mod spark;
 mod spectrum;
 mod strip;
 mod table;
+mod texts;
 mod toast;
 mod wrap;
 
@@ -43,7 +46,8 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
     facts.cursor = None;
     let area = *buffer.area();
     let mut view = View { scene, ui, buffer, facts };
-    let Some(regions) = layout::regions(area, ui.pane, ui.lower, ui.zoomed) else {
+    let Some(regions) = layout::regions(area, ui.pane, ui.lower, ui.zoomed, ui.token_cursor(scene.live).is_some())
+    else {
         too_small(&mut view, area);
         view.paint_ground();
         return;

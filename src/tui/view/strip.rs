@@ -1,43 +1,106 @@
-//! The strip of KLD, a bar a token.
+//! The strip under the texts, a column a token: bars of KLD, and the rank that the original's best token has in the
+//! compressed model.
 
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
-use super::paint::View;
+use super::paint::{View, width};
 use super::spark::{bar, kld_height};
+use super::table::offset;
+use crate::measure::PositionStats;
 use crate::tui::format;
 use crate::tui::theme::Role;
+use crate::tui::ui::Target;
 
-/// Draws the newest tokens' divergence, and its largest value so far.
-pub fn render(view: &mut View<'_>, area: Rect) {
-    if area.height == 0 {
+/// Draws the newest tokens, or those around the cursor; the ranks in the last line where they are `ranked`.
+pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, ranked: bool) {
+    let bars = area.height.saturating_sub(u16::from(ranked));
+    if bars == 0 {
         return;
     }
-    let base = area.bottom() - 1;
-    let start = view.put(area.x + 1, base, area.right(), "KLD ", Role::Dim);
+    let live = view.scene.live;
+    let (base, ranks) = (area.y + bars - 1, area.y + bars);
+    let label = if ranked { "KLD  " } else { "KLD " };
+    let start = view.put(area.x + 1, base, area.right(), label, Role::Dim);
+    let end = legends(view, Rect { x: start, width: area.right().saturating_sub(start), ..area }, base, ranked);
+    let room = usize::from(end.saturating_sub(start));
+    let skipped = match cursor {
+        Some(cursor) => offset(view.facts.strip_first, cursor, room, live.stats.len()),
+        None => live.stats.len().saturating_sub(room),
+    };
+    view.facts.strip_first = skipped;
+    for (x, (index, stats)) in (start..end).zip(live.stats.iter().enumerate().skip(skipped)) {
+        let chosen = cursor == Some(index);
+        column(view, Rect { x, y: area.y, width: 1, height: bars }, stats, chosen);
+        if ranked {
+            let (glyph, role) = rank(stats.rank_of_best);
+            put(view, x, ranks, glyph, role, chosen);
+        }
+        view.hit(Rect { x, width: 1, ..area }, Target::Token(index));
+    }
+}
+
+/// The words at both ends; where the columns end.
+fn legends(view: &mut View<'_>, area: Rect, base: u16, ranked: bool) -> u16 {
     let live = view.scene.live;
     let largest = live.stats.iter().map(|stats| stats.kld).fold(0.0, f64::max);
-    let label = if live.stats.is_empty() {
+    let most = if live.stats.is_empty() {
         " a bar a token".to_owned()
     } else {
         format!(" max {} nats", format::figure(largest))
     };
-    let end = view.put_right(start, base, area.right().saturating_sub(1), &label, Role::Dim);
-    let room = usize::from(end.saturating_sub(start));
-    let skipped = live.stats.len().saturating_sub(room);
-    for (x, stats) in (start..end).zip(live.stats.iter().skip(skipped)) {
-        let height = kld_height(stats.kld);
-        let eighths = (height * 8.0 * f64::from(area.height)).round() as usize;
-        let role = match stats.kld {
-            kld if kld < 0.05 => Role::Good,
-            kld if kld < 0.5 => Role::Fair,
-            _ => Role::Bad,
-        };
-        for row in 0..area.height {
-            let filled = eighths.saturating_sub(8 * usize::from(row)).min(8);
-            let filled = if row == 0 { filled.max(1) } else { filled };
-            if filled > 0 {
-                view.put(x, base - row, end, bar(filled), role);
-            }
+    let ranks = " · first  + over 9";
+    let wide = if ranked { width(&most).max(width(ranks)) } else { width(&most) };
+    let end = area.right().saturating_sub(1);
+    let columns_end = end.saturating_sub(wide).max(area.x);
+    view.put(columns_end, base, end, &most, Role::Dim);
+    if ranked {
+        view.put(area.x.saturating_sub(5), base + 1, area.right(), "rank ", Role::Dim);
+        view.put(columns_end, base + 1, end, ranks, Role::Dim);
+    }
+    columns_end
+}
+
+/// A bar as high as the area.
+fn column(view: &mut View<'_>, area: Rect, stats: &PositionStats, chosen: bool) {
+    let eighths = (kld_height(stats.kld) * 8.0 * f64::from(area.height)).round() as usize;
+    let role = match stats.kld {
+        kld if kld < 0.05 => Role::Good,
+        kld if kld < 0.5 => Role::Fair,
+        _ => Role::Bad,
+    };
+    for row in 0..area.height {
+        let filled = eighths.saturating_sub(8 * usize::from(row)).min(8);
+        let filled = if row == 0 { filled.max(1) } else { filled };
+        if filled > 0 || chosen {
+            put(view, area.x, area.bottom() - 1 - row, bar(filled), role, chosen);
         }
+    }
+}
+
+fn put(view: &mut View<'_>, x: u16, y: u16, glyph: &str, role: Role, chosen: bool) {
+    let style = view.style(role);
+    let style = if chosen { style.add_modifier(Modifier::REVERSED) } else { style };
+    view.put_styled(x, y, x + 1, glyph, style);
+}
+
+/// How the rank (0 = best) is written.
+fn rank(of_best: usize) -> (&'static str, Role) {
+    const DIGITS: [&str; 9] = ["·", "2", "3", "4", "5", "6", "7", "8", "9"];
+    match of_best {
+        0 => ("·", Role::Dim),
+        1..=2 => (DIGITS.get(of_best).copied().unwrap_or("+"), Role::Fair),
+        _ => (DIGITS.get(of_best).copied().unwrap_or("+"), Role::Bad),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_counted_from_one() {
+        let glyphs: String = [0, 1, 2, 8, 9, 4000].into_iter().map(|of_best| rank(of_best).0).collect();
+        assert_eq!(glyphs, "·239++");
     }
 }

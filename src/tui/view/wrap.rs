@@ -5,19 +5,19 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::tui::theme::Role;
 
-/// A stretch of text in one style.
-pub type Piece = (String, Role);
+/// A stretch of text in one style, or with whatever else tells it from its neighbours.
+pub type Piece<T = Role> = (String, T);
 
 #[derive(Debug, Clone)]
-struct Glyph {
+struct Glyph<T> {
     text: String,
     width: usize,
-    role: Role,
+    role: T,
 }
 
 /// Wraps pieces into lines of at most `width` columns: between words where it can, within them where it must.
-pub fn wrap(pieces: &[Piece], width: usize) -> Vec<Vec<Piece>> {
-    let mut lines: Vec<Vec<Glyph>> = vec![Vec::new()];
+pub fn wrap<T: Copy + PartialEq>(pieces: &[Piece<T>], width: usize) -> Vec<Vec<Piece<T>>> {
+    let mut lines: Vec<Vec<Glyph<T>>> = vec![Vec::new()];
     for (text, role) in pieces {
         for grapheme in text.graphemes(true) {
             if grapheme == "\n" || grapheme == "\r\n" {
@@ -35,7 +35,7 @@ pub fn wrap(pieces: &[Piece], width: usize) -> Vec<Vec<Piece>> {
 }
 
 /// Control characters become a visible stand-in: a text may hold anything.
-fn glyph(grapheme: &str, role: Role) -> Glyph {
+fn glyph<T>(grapheme: &str, role: T) -> Glyph<T> {
     let harmless = match grapheme {
         "\t" => "    ",
         _ if grapheme.chars().any(is_unsafe) => "\u{fffd}",
@@ -44,12 +44,13 @@ fn glyph(grapheme: &str, role: Role) -> Glyph {
     Glyph { text: harmless.to_owned(), width: harmless.width(), role }
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a character could steer the terminal, or turn the order of what follows.
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-fn push(lines: &mut Vec<Vec<Glyph>>, next: Glyph, width: usize) {
+fn push<T>(lines: &mut Vec<Vec<Glyph<T>>>, next: Glyph<T>, width: usize) {
     let Some(line) = lines.last_mut() else { return };
     let used: usize = line.iter().map(|glyph| glyph.width).sum();
     if used + next.width <= width || line.is_empty() {
@@ -69,8 +70,8 @@ fn push(lines: &mut Vec<Vec<Glyph>>, next: Glyph, width: usize) {
     push(lines, next, width);
 }
 
-fn joined(line: Vec<Glyph>) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
+fn joined<T: PartialEq>(line: Vec<Glyph<T>>) -> Vec<Piece<T>> {
+    let mut pieces: Vec<Piece<T>> = Vec::new();
     for glyph in line {
         match pieces.last_mut() {
             Some((text, role)) if *role == glyph.role => text.push_str(&glyph.text),
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str, width: usize) -> Vec<String> {
-        let plain = |line: Vec<Piece>| line.into_iter().map(|(text, _)| text).collect();
+        let plain = |line: Vec<Piece<Role>>| line.into_iter().map(|(text, _)| text).collect();
         wrap(&[(text.to_owned(), Role::Text)], width).into_iter().map(plain).collect()
     }
 

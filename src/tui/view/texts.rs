@@ -1,0 +1,195 @@
+//! The two texts, side by side line by line, each under its head.
+
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+use super::align;
+use super::paint::{View, width};
+use super::pieces::{Ink, Text};
+use super::table::offset;
+use super::wrap::{Piece, wrap};
+use crate::linalg::Arithmetic;
+use crate::tui::theme::Role;
+use crate::tui::ui::Target;
+use crate::workbench::{LiveView, Pane};
+
+/// From this width on a text's head says how it is written.
+const MIN_NAMED_WIDTH: u16 = 52;
+const LOOP: &str = "↻";
+
+type Lines = Vec<Vec<Piece<Ink>>>;
+
+/// Draws the original's text and, unless `alone`, the compressed model's beside it, such that the cursor is seen.
+pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: bool) {
+    if area.height < 2 {
+        return;
+    }
+    let columns = columns(area, if alone { 1 } else { 2 });
+    for column in columns.iter().skip(1) {
+        for y in area.y..area.bottom() {
+            view.put(column.x.saturating_sub(1), y, area.right(), "│", Role::Dim);
+        }
+    }
+    let live = view.scene.live;
+    let compressed = if view.scene.arithmetic == Arithmetic::Fast {
+        "compressed, fast arithmetic"
+    } else {
+        "compressed, writing freely"
+    };
+    for (column, (name, pane)) in columns.iter().zip([("original", &live.original), (compressed, &live.compressed)]) {
+        head(view, *column, name, pane);
+    }
+    let texts = wrapped(live, cursor, &columns);
+    scroll(view, usize::from(area.height - 1), cursor, &texts);
+    for (place, (column, lines)) in columns.iter().zip(&texts).enumerate() {
+        body(view, *column, lines, place == 0);
+    }
+    if let Some(column) = columns.first() {
+        empty_hint(view, *column);
+    }
+}
+
+/// So many columns with a line between them.
+fn columns(area: Rect, count: u16) -> Vec<Rect> {
+    let each = area.width.saturating_sub(count - 1) / count;
+    (0..count)
+        .map(|place| {
+            let x = area.x + place * (each + 1);
+            let width = if place + 1 == count { area.right().saturating_sub(x) } else { each };
+            Rect { x, width, ..area }
+        })
+        .collect()
+}
+
+fn wrapped(live: &LiveView, cursor: Option<usize>, columns: &[Rect]) -> Vec<Lines> {
+    let first = live.first_difference.unwrap_or(usize::MAX);
+    let ids = |pane: &Pane| pane.tokens.iter().skip(first).map(|token| token.id).collect::<Vec<_>>();
+    let (ours, theirs) = align::shared(&ids(&live.original), &ids(&live.compressed));
+    let texts = [
+        Text { pane: &live.original, first, shared: &ours, plan_changes: &[], cursor },
+        Text { pane: &live.compressed, first, shared: &theirs, plan_changes: &live.plan_changes, cursor: None },
+    ];
+    let lines = |(column, text): (&Rect, &Text<'_>)| {
+        let mut lines = wrap(&text.pieces(live), usize::from(column.width.saturating_sub(2)));
+        let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        lines.truncate(used);
+        lines
+    };
+    columns.iter().zip(&texts).map(lines).collect()
+}
+
+/// Finds the first line that is shown, and leaves behind where the tokens stand.
+fn scroll(view: &mut View<'_>, page: usize, cursor: Option<usize>, texts: &[Lines]) {
+    let longest = texts.iter().map(Vec::len).max().unwrap_or_default();
+    view.facts.text_page = page;
+    view.facts.text_overflow = longest.saturating_sub(page);
+    view.facts.places = texts.first().map(places).unwrap_or_default();
+    let place = cursor.and_then(|cursor| view.facts.places.get(cursor));
+    view.facts.text_first = match place {
+        Some((line, _)) => offset(view.facts.text_first, *line, page, longest),
+        None => longest.saturating_sub(view.ui.text_scroll.min(view.facts.text_overflow)).saturating_sub(page),
+    };
+}
+
+/// Line and column at which each token begins; a token without a text of its own stands where the next one does.
+fn places(lines: &Lines) -> Vec<(usize, u16)> {
+    let mut places = Vec::new();
+    for (line, pieces) in lines.iter().enumerate() {
+        let mut column = 0;
+        for (text, ink) in pieces {
+            while ink.token.is_some_and(|token| places.len() <= token) {
+                places.push((line, column));
+            }
+            column += width(text);
+        }
+    }
+    places
+}
+
+/// Draws the lines that are in sight; the tokens of the original's can be clicked.
+fn body(view: &mut View<'_>, area: Rect, lines: &Lines, original: bool) {
+    let page = usize::from(area.height - 1);
+    let first = first_line(lines.len(), view.facts.text_first, page);
+    for (y, line) in (area.y + 1..area.bottom()).zip(lines.iter().skip(first)) {
+        let mut x = area.x + 1;
+        for (text, ink) in line {
+            let style = view.style(ink.role);
+            let style = if ink.chosen { style.add_modifier(Modifier::REVERSED | Modifier::BOLD) } else { style };
+            let end = view.put_styled(x, y, area.right(), text, style);
+            if let Some(token) = ink.token.filter(|_| original) {
+                view.hit(Rect { x, y, width: end - x, height: 1 }, Target::Token(token));
+            }
+            x = end;
+        }
+    }
+}
+
+/// The line that a pane of `page` lines begins with, where the longer text begins with `first`: the same one, so that the
+/// texts stand side by side, unless all of this text lies above it; then its last lines are shown.
+fn first_line(lines: usize, first: usize, page: usize) -> usize {
+    if first < lines { first } else { lines.saturating_sub(page) }
+}
+
+fn empty_hint(view: &mut View<'_>, area: Rect) {
+    let live = view.scene.live;
+    let Some(opened) = view.scene.opened else { return };
+    if let Some(reason) = opened.cannot_generate.as_ref().or(live.error.as_ref()) {
+        let text = crate::checkpoint::escaped(reason, 400);
+        let lines = wrap(&[(text, Role::Warning)], usize::from(area.width.saturating_sub(2)));
+        for (y, line) in (area.y + 1..area.bottom()).zip(lines) {
+            line.iter().fold(area.x + 1, |x, (text, role)| view.put(x, y, area.right(), text, *role));
+        }
+    } else if live.prompt.is_empty() && !live.running {
+        view.put(area.x + 1, area.y + 1, area.right(), "g lets both models write", Role::Dim);
+    }
+}
+
+fn head(view: &mut View<'_>, area: Rect, name: &str, pane: &Pane) {
+    let name = if area.width < MIN_NAMED_WIDTH { name.split(',').next().unwrap_or(name) } else { name };
+    let after = view.put(area.x + 1, area.y, area.right(), name, Role::Title);
+    let mut notes = Vec::new();
+    if let Some(found) = pane.looping {
+        notes.push((format!("{LOOP} loop of {} × {}", found.period, found.repeats), Role::Bad));
+    }
+    if let Some(speed) = pane.tokens_per_s {
+        notes.push((format!("{speed:.0} tok/s"), Role::Dim));
+    }
+    if let Some(reason) = pane.ended {
+        notes.push((reason.to_owned(), Role::Dim));
+    }
+    let mut end = area.right().saturating_sub(1);
+    for (text, role) in notes.into_iter().rev() {
+        if end > after + 1 + width(&text) {
+            end = view.put_right(after + 1, area.y, end, &text, role).saturating_sub(2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_ended_early_stays_in_sight() {
+        assert_eq!(first_line(20, 12, 6), 12);
+        assert_eq!(first_line(13, 12, 6), 12);
+        assert_eq!(first_line(12, 12, 6), 6);
+        assert_eq!(first_line(3, 12, 6), 0);
+    }
+
+    #[test]
+    fn every_token_has_a_place_also_where_it_shows_nothing() {
+        let ink = |token| Ink { role: Role::Text, token, chosen: false };
+        let line = vec![("ab".to_owned(), ink(None)), ("c".to_owned(), ink(Some(0))), ("d".to_owned(), ink(Some(2)))];
+        assert_eq!(places(&vec![vec![], line, vec![("e".to_owned(), ink(Some(3)))]]), [(1, 2), (1, 3), (1, 3), (2, 0)]);
+    }
+
+    #[test]
+    fn columns_fill_the_width() {
+        let of =
+            |width, count| columns(Rect::new(3, 0, width, 2), count).iter().map(|c| (c.x, c.width)).collect::<Vec<_>>();
+        assert_eq!(of(80, 2), [(3, 39), (43, 40)]);
+        assert_eq!(of(9, 1), [(3, 9)]);
+        assert_eq!(of(0, 2), [(3, 0), (4, 0)]);
+    }
+}

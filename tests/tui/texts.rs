@@ -1,0 +1,139 @@
+//! The two texts: keys and clicks to state, and what is drawn of them.
+
+use rankscope::tui::colour::Depth;
+use rankscope::tui::theme::Theme;
+use rankscope::tui::ui::{Pane, Target};
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+use crate::support::Desk;
+
+/// The k projections at rank 24, both models having written 40 tokens, the focus on the texts.
+pub fn written() -> Desk {
+    let mut desk = Desk::demo();
+    desk.keys("jKr24<enter><esc>t40<enter>");
+    desk.settle();
+    desk.keys("g");
+    desk.settle();
+    desk.keys("<esc><esc><tab><tab>");
+    assert!(desk.app.workbench.live().first_difference.is_some());
+    desk
+}
+
+fn place(desk: &Desk, wanted: Target) -> Option<Rect> {
+    desk.app.facts.hits.iter().rev().find(|(_, target)| *target == wanted).map(|(area, _)| *area)
+}
+
+/// What stands in the cells that are drawn in reverse, line by line.
+fn reversed(desk: &mut Desk, width: u16, height: u16) -> Vec<String> {
+    let buffer = desk.buffer(width, height);
+    let line = |cells: &[ratatui::buffer::Cell]| {
+        let chosen = cells.iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
+        chosen.map(ratatui::buffer::Cell::symbol).collect::<String>()
+    };
+    buffer.content().chunks(usize::from(width)).map(line).filter(|line| !line.is_empty()).collect()
+}
+
+macro_rules! snapshot {
+    ($name:literal, $screen:expr) => {
+        insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!($name, $screen);
+        });
+    };
+}
+
+#[test]
+fn the_cursor_begins_where_the_texts_part_and_steps_over_the_tokens() {
+    let mut desk = written();
+    let first = desk.app.workbench.live().first_difference.unwrap();
+    desk.screen(80, 24);
+    desk.keys("l");
+    assert_eq!(desk.app.ui.token, Some(first));
+    desk.screen(80, 24);
+    desk.keys("ll<left>");
+    assert_eq!(desk.app.ui.token, Some(first + 1));
+    desk.keys("<home>h");
+    assert_eq!(desk.app.ui.token, Some(0));
+    desk.keys("<end><right>");
+    assert_eq!(desk.app.ui.token, Some(39));
+    desk.keys("<esc>");
+    assert_eq!(desk.app.ui.token, None);
+    desk.keys("hg");
+    assert_eq!(desk.app.ui.token, None, "another text has other tokens");
+    desk.settle();
+}
+
+#[test]
+fn up_and_down_go_by_lines_of_the_text() {
+    let mut desk = written();
+    desk.screen(80, 24);
+    desk.keys("l<home>");
+    desk.screen(80, 24);
+    let places = desk.app.facts.places.clone();
+    let line = |token: Option<usize>| places[token.unwrap()].0;
+    desk.keys("j");
+    assert_eq!(line(desk.app.ui.token), line(Some(0)) + 1);
+    desk.keys("jk");
+    assert_eq!(line(desk.app.ui.token), line(Some(0)) + 1);
+    desk.keys("kk");
+    assert_eq!(line(desk.app.ui.token), line(Some(0)));
+    desk.keys("<pagedown><pagedown><pagedown><pagedown>");
+    assert_eq!(line(desk.app.ui.token), places.last().unwrap().0);
+}
+
+#[test]
+fn a_token_is_chosen_by_a_click_on_it_or_on_its_bar_and_seen_in_both() {
+    let mut desk = written();
+    desk.keys("<tab>");
+    desk.screen(120, 36);
+    let bar = desk.app.facts.hits.iter().find(|(_, target)| *target == Target::Token(7)).unwrap().0;
+    desk.click(bar.x, bar.y);
+    assert_eq!((desk.app.ui.token, desk.app.ui.pane), (Some(7), Pane::Text));
+    desk.screen(120, 36);
+    let column = place(&desk, Target::Token(12)).unwrap();
+    desk.click(column.x, column.y);
+    assert_eq!(desk.app.ui.token, Some(12));
+    for (width, height) in [(60, 16), (80, 24), (120, 36), (220, 60)] {
+        for token in [0, 20, 39] {
+            desk.app.ui.token = Some(token);
+            let text = desk.app.workbench.live().original.tokens[token].text.trim().to_owned();
+            let shown = reversed(&mut desk, width, height);
+            assert!(shown.iter().any(|line| line.contains(&text)), "{text:?} at {width}x{height}: {shown:?}");
+            assert!(shown.iter().filter(|line| line.chars().count() == 1).count() >= 2, "its column: {shown:?}");
+        }
+    }
+}
+
+#[test]
+fn both_distributions_stand_at_the_cursor() {
+    let mut desk = written();
+    desk.keys("l");
+    let live = desk.app.workbench.live();
+    let first = live.first_difference.unwrap();
+    assert_eq!((live.likeliest.len(), live.likeliest[first].len()), (live.stats.len(), 10));
+    let (original, compressed) = (live.original.tokens[first].id, live.compressed.tokens[first].id);
+    let likeliest = &live.likeliest[first];
+    assert_eq!(likeliest[0].id, original, "a greedy text takes the likeliest");
+    let most = likeliest.iter().max_by(|a, b| a.compressed.total_cmp(&b.compressed)).unwrap();
+    assert_eq!(most.id, compressed);
+    let piece = live.pieces[&compressed].trim().to_owned();
+    for (width, height) in [(80, 24), (120, 36)] {
+        let screen = desk.screen(width, height);
+        let named = format!("token {} of 40", first + 1);
+        assert!(screen.contains(&named) && screen.contains("▸ written") && screen.contains(&piece), "{screen}");
+    }
+    desk.keys("<tab>");
+    assert!(!desk.screen(80, 24).contains("▸ written"), "it is of the texts, not of the layers");
+}
+
+#[test]
+fn a_cursor_at_three_sizes_and_without_colour() {
+    let mut desk = written();
+    desk.keys("l");
+    snapshot!("token-60x16", desk.screen(60, 16));
+    snapshot!("token-80x24", desk.screen(80, 24));
+    snapshot!("token-120x36", desk.screen(120, 36));
+    desk.app.ui.theme = Theme::embedded("dark", Depth::None).unwrap();
+    let shown = reversed(&mut desk, 80, 24);
+    snapshot!("token-reversed-80x24", shown.join("\n"));
+}
