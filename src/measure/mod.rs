@@ -30,6 +30,7 @@ mod spectrum;
 mod statistics;
 mod trial;
 mod within;
+mod words;
 
 pub use attention::{AttentionFigures, AttentionShift, attention_shift};
 pub use bandwidth::read_bandwidth;
@@ -59,3 +60,4 @@ pub use spectrum::{ENERGY_SHARES, Spectrum, energy_rank};
 pub use statistics::{Kld, Perplexity};
 pub use trial::{Effect, Trial, TrialResult, run_trials};
 pub use within::{Scope, WithinBudget, check_budget};
+pub use words::{COMPARED_WORDS, SharedWords, Word, shared_words};

@@ -29,6 +29,15 @@ impl Sampler {
         Self { sampling, random: ChaCha8Rng::seed_from_u64(sampling.seed) }
     }
 
+    /// A sampler that has made so many choices already.
+    pub fn after(sampling: Sampling, choices: usize) -> Self {
+        let mut sampler = Self::new(sampling);
+        (0..choices).for_each(|_| {
+            sampler.random.next_u64();
+        });
+        sampler
+    }
+
     /// The next token id. Temperature, then top-k, then top-p, as transformers' `generate` orders them.
     pub fn next(&mut self, logits: &[f32]) -> u32 {
         let temperature = f64::from(self.sampling.temperature.unwrap_or_default());
@@ -122,5 +131,7 @@ mod tests {
         let base = Sampling { temperature: Some(0.8), seed: 42, ..Sampling::default() };
         assert_eq!(drawn(base), drawn(base));
         assert_ne!(drawn(base), drawn(Sampling { seed: 43, ..base }));
+        let mut later = Sampler::after(base, 150);
+        assert_eq!((0..50).map(|_| later.next(&LOGITS)).collect::<Vec<_>>(), drawn(base)[150..]);
     }
 }

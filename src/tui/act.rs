@@ -8,7 +8,7 @@ use super::theme::Theme;
 use super::ui::{Dialog, Manner, Menu, Metric, Pane, Purpose, Question, Then};
 use super::view::map;
 use crate::measure::Mode;
-use crate::workbench::{GenerateOptions, PROMPTS, Severity};
+use crate::workbench::{PROMPTS, Severity};
 
 impl App {
     /// Performs an action in the state that the screen is in.
@@ -145,7 +145,12 @@ impl App {
             }
             Action::NextPrompt => self.next_prompt(),
             Action::Chat => self.switch_chat(),
-            Action::Generate => self.generate(),
+            Action::Generate => self.generate(false),
+            Action::Branch => self.branch(),
+            Action::StopLoops => self.switch_loops(),
+            Action::NextText => self.step_text(1),
+            Action::PreviousText => self.step_text(-1),
+            Action::CloseText => self.close_text(),
             Action::Stop => self.workbench.stop(),
             Action::Calibrate => self.calibrate(),
             Action::TryAlone => self.scan(Mode::Only),
@@ -252,25 +257,6 @@ impl App {
             Some(name) => self.say(Severity::Info, format!("done again: {name}")),
             None => self.say(Severity::Info, "nothing to do again"),
         }
-    }
-
-    pub(super) fn generate(&mut self) {
-        if let Some(reason) = self.workbench.opened().and_then(|opened| opened.cannot_generate.clone()) {
-            self.say(Severity::Warning, reason);
-            return;
-        }
-        if self.workbench.opened().is_none() {
-            self.say(Severity::Warning, "no model is open yet");
-            return;
-        }
-        (self.ui.text_scroll, self.ui.token) = (0, None);
-        self.ui.lower = Pane::Text;
-        self.workbench.generate(GenerateOptions {
-            prompt: self.ui.prompt.clone(),
-            chat: self.ui.chats(),
-            max_tokens: self.ui.max_tokens,
-            sampling: self.ui.sampling,
-        });
     }
 
     fn switch_chat(&mut self) {

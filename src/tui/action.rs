@@ -92,6 +92,7 @@ actions! {
     MapMetric, 0, "map figure", "Shows another figure in the map: error, rank, bytes, output error, KLD alone, KLD over noise.", [(PANES, "M")];
     TokenBefore, 0, "token before", "In the texts, goes to the token before; the first time, to where the texts part.", [(TEXT, "left h")];
     TokenNext, 2, "token", "In the texts, goes to the next token, and shows what both models thought likely there.", [(TEXT, "right l")];
+    Branch, 3, "branch", "Writes anew from the token under the cursor in the texts, by the plans as they are now, as a text of its own.", [(TEXT, "b")];
     // Changing plans.
     Compress, 3, "compress", "Makes the selection low-rank, or dense again.", [(LAYERED, "c")];
     Rank, 4, "rank", "Asks for a rank, for the selection or the layer under the cursor.", [(LAYERED, "r enter")];
@@ -123,6 +124,10 @@ actions! {
     Stop, 10, "stop", "Stops writing.", [(PANES, ".")];
     EditPrompt, 1, "prompt", "Edits the prompt.", [(PANES, "p"), (TEXT, "enter i")];
     Chat, 0, "chat", "Takes the prompt as what a user says to the model, by its chat template, or as text to go on with.", [(PANES, "I")];
+    StopLoops, 0, "stop at loops", "Ends a text as soon as it loops, or lets it go on again.", [(TEXT, "L")];
+    NextText, 4, "next text", "Shows the next of the texts that are kept.", [(TEXT, "]")];
+    PreviousText, 0, "text before", "Shows the text before among those that are kept.", [(TEXT, "[")];
+    CloseText, 0, "close text", "Keeps the text on the screen no longer.", [(TEXT, "delete")];
     NextPrompt, 0, "next prompt", "Takes the next sample prompt.", [(PANES, "n")];
     MaxTokens, 0, "length", "Asks for the most tokens to write.", [(PANES, "t")];
     Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];

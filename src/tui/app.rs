@@ -117,7 +117,6 @@ impl App {
         }
         self.notice_review();
         self.notice_answers();
-        self.notice_plans();
         self.notice_messages(now);
     }
 
@@ -131,13 +130,6 @@ impl App {
         self.progress_due = running.then_some(due);
         self.jobs = jobs;
         moved
-    }
-
-    /// While text is written, changes of plans reach it: what it stands for is known when it ends.
-    fn notice_plans(&mut self) {
-        if self.workbench.live().running {
-            self.ui.written_with = self.workbench.rows().iter().map(|row| row.plan).collect();
-        }
     }
 
     fn notice_messages(&mut self, now: Instant) {

@@ -35,6 +35,7 @@ mod terminal;
 mod tokens;
 mod typing;
 mod widths;
+mod writing;
 
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -77,6 +77,10 @@ impl App {
             Target::Column(column) => self.ui.listing.sort_by(column),
             Target::Pane(pane) => self.ui.focus(pane),
             Target::Token(token) => self.go_to_token(token),
+            Target::Text(place) => {
+                self.ui.focus(Pane::Text);
+                self.show_text(place);
+            }
             Target::Action(action) => self.perform(action),
             Target::Chart(max) => {
                 self.ui.focus(Pane::Spectrum);

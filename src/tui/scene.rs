@@ -21,6 +21,10 @@ pub struct Scene<'a> {
     pub arithmetic: Arithmetic,
     /// The run on the screen.
     pub live: &'a LiveView,
+    /// The runs that are kept, and the place of that one among them.
+    pub texts: (&'a [LiveView], usize),
+    /// Whether texts end where they loop.
+    pub stops_at_loops: bool,
     /// Messages, oldest first.
     pub messages: &'a [Message],
     /// Whether the plans differ from the saved policy.
@@ -45,6 +49,8 @@ impl<'a> Scene<'a> {
             jobs,
             arithmetic: workbench.arithmetic(),
             live: workbench.live(),
+            texts: workbench.texts(),
+            stops_at_loops: workbench.stops_at_loops(),
             messages: workbench.messages(),
             unsaved: workbench.unsaved(),
             frontier: workbench.frontier(),

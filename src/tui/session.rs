@@ -22,6 +22,7 @@ impl App {
             ("theme", ui.theme.name.clone()),
             ("tokens", ui.max_tokens.to_string()),
             ("prompt", ui.manner.name().to_owned()),
+            ("loops", if self.workbench.stops_at_loops() { "end" } else { "go on" }.to_owned()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
@@ -45,6 +46,7 @@ impl App {
         {
             self.ui.max_tokens = tokens;
         }
+        self.workbench.set_stop_at_loops(word("loops") == Some("end"));
         if theme && let Some(Ok(theme)) = word("theme").map(|name| Theme::embedded(name, self.depth)) {
             self.ui.theme = theme;
         }

@@ -114,7 +114,7 @@ impl App {
             Purpose::Prompt if text.is_empty() => Err("type at least a word".to_owned()),
             Purpose::Prompt => {
                 text.clone_into(&mut self.ui.prompt);
-                self.generate();
+                self.generate(true);
                 Ok(())
             }
             Purpose::MaxTokens => {

@@ -12,6 +12,7 @@ use super::export_form::ExportForm;
 use super::listing::Listing;
 use super::scene::Scene;
 use super::theme::Theme;
+use super::view::Alignment;
 use super::widths::Widths;
 use crate::compress::Plan;
 use crate::model::Sampling;
@@ -273,8 +274,6 @@ pub struct Ui {
     pub toast: Option<Toast>,
     /// The last plan of each layer that was not dense.
     pub last_plans: BTreeMap<usize, Plan>,
-    /// The plans that the texts on the screen were written with.
-    pub written_with: Vec<Plan>,
     /// The model of the last session, to open again.
     pub last_model: Option<String>,
     /// The rank under the mouse while it drags the cut.
@@ -304,7 +303,6 @@ impl Ui {
             theme,
             toast: None,
             last_plans: BTreeMap::new(),
-            written_with: Vec::new(),
             last_model: None,
             dragged_rank: None,
             mouse: true,
@@ -330,7 +328,7 @@ impl Ui {
     /// Whether the plans have changed since the texts on the screen were written.
     pub fn is_stale(&self, scene: &Scene<'_>) -> bool {
         let plans = scene.rows.iter().map(|row| row.plan);
-        !scene.live.running && scene.live.means.count > 0 && !plans.eq(self.written_with.iter().copied())
+        !scene.live.running && scene.live.means.count > 0 && !plans.eq(scene.live.plans.iter().copied())
     }
 
     /// The token under the cursor, while the texts have the focus.
@@ -364,6 +362,8 @@ pub enum Target {
     Pane(Pane),
     /// A token of the original's text.
     Token(usize),
+    /// One of the texts that are kept.
+    Text(usize),
     /// A hint or button.
     Action(Action),
     /// The chart of ranks, with the largest rank.
@@ -409,6 +409,8 @@ pub struct Facts {
     pub text_first: usize,
     /// Line and column of each token of the original's text.
     pub places: Vec<(usize, u16)>,
+    /// What the texts share after they part.
+    pub alignment: Alignment,
     /// First token of the strip.
     pub strip_first: usize,
     /// How far the comparison can be scrolled.

@@ -1,7 +1,10 @@
 //! Both models writing side by side: what the screen shows of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::JobId;
+use crate::compress::Plan;
 use crate::measure::{LikelyToken, Loop, PositionStats};
 
 /// One token of a text.
@@ -22,7 +25,8 @@ pub struct Pane {
     pub tokens_per_s: Option<f64>,
     /// A loop at its end.
     pub looping: Option<Loop>,
-    /// Ended by itself, with the reason: `eos`, `length` (as many as asked for), `context` (as many as fit).
+    /// Ended by itself, with the reason: `eos`, `length` (as many as asked for), `context` (as many as fit), `loop` (where
+    /// loops are to be stopped).
     pub ended: Option<&'static str>,
 }
 
@@ -49,6 +53,14 @@ pub struct LiveView {
     pub prompt: String,
     /// Whether it was put into a chat.
     pub chat: bool,
+    /// Of a branch: the tokens between the prompt and where it was written anew.
+    pub earlier: Vec<LiveToken>,
+    /// The ids that both texts go on from, once they are known.
+    pub context: Arc<[u32]>,
+    /// The plans that it was written by, as they were when it began or ended.
+    pub plans: Vec<Plan>,
+    /// The job that writes it.
+    pub job: Option<JobId>,
     /// Whether it is still running.
     pub running: bool,
     /// The original's text.
@@ -81,6 +93,8 @@ pub(super) enum Side {
 /// What happened in a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum LiveEvent {
+    /// The ids that both texts go on from.
+    Context(Arc<[u32]>),
     /// A new token, the speed up to it and the loop that the text ends in.
     Token { side: Side, token: LiveToken, tokens_per_s: Option<f64>, looping: Option<Loop> },
     /// Text that was held back and now belongs to the last token.
@@ -112,9 +126,15 @@ impl LiveView {
         Self { prompt, chat, running: true, ..Self::default() }
     }
 
+    /// Whether it is a text anew from the same words.
+    pub(super) fn continues_the_same(&self, other: &Self) -> bool {
+        (&self.prompt, self.chat, &self.earlier) == (&other.prompt, other.chat, &other.earlier)
+    }
+
     /// Takes in what happened.
     pub(super) fn fold(&mut self, event: LiveEvent) {
         match event {
+            LiveEvent::Context(ids) => self.context = ids,
             LiveEvent::Token { side, token, tokens_per_s, looping } => {
                 let pane = self.pane(side);
                 pane.tokens.push(token);

@@ -30,6 +30,7 @@ mod rules;
 mod run;
 mod saving;
 mod scan;
+mod shelf;
 mod source;
 mod state;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A run of both models on one prompt, and the side that the original writes.
 
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -66,6 +67,19 @@ pub(super) struct Run {
     pub(super) original: Runnable,
     pub(super) compressed: ModelCell,
     pub(super) options: GenerateOptions,
+    /// Where it is a branch: what it goes on from.
+    pub(super) from: Option<Branch>,
+    /// Whether a text ends where it loops.
+    pub(super) stop_at_loops: Arc<AtomicBool>,
+}
+
+/// Where a text is written anew.
+#[derive(Debug, Clone)]
+pub(super) struct Branch {
+    /// All ids before it, those of the prompt first.
+    pub(super) context: Arc<[u32]>,
+    /// The last of these: what was written after the prompt.
+    pub(super) earlier: Vec<LiveToken>,
 }
 
 /// Where the original stood before a new token, and what it chose.
@@ -92,6 +106,8 @@ impl Run {
         let start = self.start()?;
         task.tell_need("writing", self.need(&start));
         task.control.set_total(2 * start.limit as u64);
+        let context = LiveEvent::Context(start.prompt.as_slice().into());
+        task.outbox.send(Event::Live { run: task.id, batch: vec![context] });
         let (sender, receiver) = sync_channel(start.waiting);
         let (one, other) = thread::scope(|scope| {
             let start = &start;
@@ -114,7 +130,10 @@ impl Run {
     }
 
     fn start(&self) -> Result<Start, End> {
-        let prompt = self.prompt().map_err(End::Failed)?;
+        let prompt = match &self.from {
+            Some(from) => from.context.to_vec(),
+            None => self.prompt().map_err(End::Failed)?,
+        };
         let architecture = self.original.model.architecture();
         let (tokens, context) = (prompt.len(), architecture.context);
         if prompt.is_empty() {
@@ -199,6 +218,7 @@ pub(super) struct Writer<'a> {
     start: &'a Start,
     task: &'a Task,
     eos: &'a [u32],
+    stop_at_loops: &'a AtomicBool,
     pub(super) ids: Vec<u32>,
     sampler: Sampler,
     stream: TextStream,
@@ -215,8 +235,10 @@ impl<'a> Writer<'a> {
             start,
             task,
             eos: &run.original.model.architecture().eos,
+            stop_at_loops: &run.stop_at_loops,
             ids: Vec::new(),
-            sampler: Sampler::new(run.options.sampling),
+            // A branch draws on as the text before it did, so that by the same weights it is the same text.
+            sampler: Sampler::after(run.options.sampling, run.from.as_ref().map_or(0, |from| from.earlier.len())),
             stream: run.original.tokenizer.stream_after(&start.prompt),
             decoding: Duration::ZERO,
             reason: (start.limit == 0).then_some(start.limit_reason),
@@ -241,11 +263,14 @@ impl<'a> Writer<'a> {
         let token = LiveToken { id, text: self.stream.push(id) };
         let steps = (self.ids.len() - 1) as f64;
         let tokens_per_s = (self.ids.len() > 1).then(|| steps / self.decoding.as_secs_f64().max(1e-9));
-        self.say(LiveEvent::Token { side: self.side, token, tokens_per_s, looping: last_loop(&self.ids) });
+        let looping = last_loop(&self.ids);
+        self.say(LiveEvent::Token { side: self.side, token, tokens_per_s, looping });
         if self.eos.contains(&id) {
             self.reason = Some("eos");
         } else if self.ids.len() >= self.start.limit {
             self.reason = Some(self.start.limit_reason);
+        } else if looping.is_some() && self.stop_at_loops.load(Ordering::Relaxed) {
+            self.reason = Some("loop");
         }
         id
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use super::plans::Residual;
 use super::rules::{PolicyFile, Rules};
 use super::run::ModelCell;
 use super::scan::Scan;
+use super::shelf::Shelf;
 use super::{
     ComparisonView, Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations,
     Message, PLAN_TOKENS, ProbesView, Review, Severity, Source, Totals,
@@ -131,9 +132,9 @@ pub struct Workbench {
     pub(super) rows: Vec<LayerRow>,
     pub(super) totals: Totals,
     pub(super) history: History,
-    pub(super) live: LiveView,
-    /// The job that writes the run on the screen.
-    pub(super) run: Option<JobId>,
+    pub(super) shelf: Shelf,
+    /// Whether a text ends where it loops.
+    pub(super) stop_at_loops: Arc<AtomicBool>,
     /// The file that input statistics come from, where one was given.
     pub(super) calibration_file: Option<PathBuf>,
     /// A draft that waits for its model.
@@ -172,8 +173,8 @@ impl Workbench {
             rows: Vec::new(),
             totals: Totals::default(),
             history: History::default(),
-            live: LiveView::default(),
-            run: None,
+            shelf: Shelf::default(),
+            stop_at_loops: Arc::default(),
             calibration_file: None,
             draft: None,
             planning: None,
@@ -260,9 +261,9 @@ impl Workbench {
         self.jobs.cancel(job);
     }
 
-    /// The run on the screen (the last one).
+    /// The run on the screen.
     pub fn live(&self) -> &LiveView {
-        &self.live
+        self.shelf.shown()
     }
 
     /// Messages so far, oldest first (the last 100).
@@ -309,12 +310,11 @@ impl Workbench {
             Event::Damage { job, layer, damage } => self.damage_arrived(job, layer, damage),
             Event::Compared { job, found } => self.comparison_arrived(job, found),
             Event::Answered { job, answers } => self.answers_arrived(job, *answers),
-            Event::Live { run, batch } if self.run == Some(run) => {
-                for event in batch {
-                    self.live.fold(event);
+            Event::Live { run, batch } => {
+                if let Some(live) = self.shelf.written_by(run) {
+                    batch.into_iter().for_each(|event| live.fold(event));
                 }
             }
-            Event::Live { .. } => {}
         }
     }
 
@@ -322,12 +322,7 @@ impl Workbench {
         if self.opening == Some(job) {
             self.opening = None;
         }
-        if self.run == Some(job) {
-            self.live.running = false;
-            if let JobState::Failed(reason) = &state {
-                self.live.error = Some(reason.clone());
-            }
-        }
+        self.writing_ended(job, &state);
         self.give_up_encoding(job, &state);
         self.calibration_ended(job, &state);
         self.frontier_ended(job, &state);
@@ -354,7 +349,7 @@ impl Workbench {
         ]);
         (self.planning, self.review, self.frontier, self.scan) = (None, None, FrontierView::default(), None);
         (self.probes, self.comparison) = (ProbesView::default(), ComparisonView::default());
-        (self.history, self.live, self.run) = (History::default(), LiveView::default(), None);
+        (self.history, self.shelf) = (History::default(), Shelf::default());
         self.openings += 1;
         self.rows =
             loaded.layers.iter().zip(&loaded.plans).map(|(layer, plan)| LayerRow::new(layer.clone(), *plan)).collect();

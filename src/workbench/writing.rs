@@ -1,12 +1,14 @@
 //! What the person sets off: runs of both models, and exports.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::export::Export;
 use super::live::LiveView;
 use super::rules::plans;
-use super::run::Run;
-use super::{GenerateOptions, JobKind, Severity, Workbench};
+use super::run::{Branch, Run};
+use super::{GenerateOptions, JobId, JobKind, JobState, Severity, Workbench};
 use crate::compress::{ExportKind, ExportOptions, ExportPlan, plan_export};
 use crate::linalg::Arithmetic;
 
@@ -14,11 +16,43 @@ use crate::linalg::Arithmetic;
 const SHARD_BYTES: u64 = 5_000_000_000;
 
 impl Workbench {
-    /// Starts a run of both models (stops one that runs).
+    /// Starts a run of both models from a prompt (stops one that runs).
     pub fn generate(&mut self, options: GenerateOptions) {
+        self.write(options, None);
+    }
+
+    /// As [`Workbench::generate`], but where the text on the screen is a branch of the same prompt, from where that began.
+    pub fn write_again(&mut self, options: GenerateOptions) {
+        let live = self.live();
+        let same = !live.earlier.is_empty() && (&live.prompt, live.chat) == (&options.prompt, options.chat);
+        let from = same.then(|| Branch { context: live.context.clone(), earlier: live.earlier.clone() });
+        self.write(options, from);
+    }
+
+    /// Writes anew from a token of the original's text on the screen: after exactly the ids before it, by the plans as they
+    /// are. The prompt of `options` is that text's own.
+    ///
+    /// # Errors
+    /// The message for the person.
+    pub fn branch(&mut self, token: usize, options: &GenerateOptions) -> Result<(), String> {
+        let live = self.live();
+        let before = live.original.tokens.get(..token).filter(|_| !live.context.is_empty());
+        let before = before.ok_or("there is no text to branch from; g writes one")?;
+        let context = live.context.iter().copied().chain(before.iter().map(|token| token.id)).collect();
+        let earlier = live.earlier.iter().chain(before).cloned().collect();
+        let GenerateOptions { max_tokens, sampling, .. } = *options;
+        let options = GenerateOptions { prompt: live.prompt.clone(), chat: live.chat, max_tokens, sampling };
+        self.write(options, Some(Branch { context, earlier }));
+        Ok(())
+    }
+
+    fn write(&mut self, options: GenerateOptions, from: Option<Branch>) {
         self.stop();
-        self.run = None;
-        self.live = LiveView::begun(options.prompt.clone(), options.chat);
+        let mut live = LiveView {
+            earlier: from.as_ref().map(|from| from.earlier.clone()).unwrap_or_default(),
+            plans: self.rows.iter().map(|row| row.plan).collect(),
+            ..LiveView::begun(options.prompt.clone(), options.chat)
+        };
         let able = self.project.as_ref().and_then(|project| project.runnable.clone().zip(project.compressed.clone()));
         let Some((original, compressed)) = able else {
             let reason = self
@@ -26,12 +60,51 @@ impl Workbench {
                 .map_or("no model is open", |opened| opened.cannot_generate.as_deref().unwrap_or("it cannot run"));
             let text = format!("no text can be written: {reason}");
             self.messages.say(Severity::Error, &text);
-            (self.live.running, self.live.error) = (false, Some(text));
+            (live.running, live.error) = (false, Some(text));
+            self.shelf.begin(live);
             return;
         };
         let name = "write both texts".to_owned();
-        let run = Run { original, compressed, options };
-        self.run = Some(self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task)));
+        let run = Run { original, compressed, options, from, stop_at_loops: Arc::clone(&self.stop_at_loops) };
+        live.job = Some(self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task)));
+        self.shelf.begin(live);
+    }
+
+    pub(super) fn writing_ended(&mut self, job: JobId, state: &JobState) {
+        let Some(live) = self.shelf.written_by(job) else { return };
+        live.running = false;
+        // While text is written, changes of plans reach it.
+        live.plans = self.rows.iter().map(|row| row.plan).collect();
+        if let JobState::Failed(reason) = state {
+            live.error = Some(reason.clone());
+        }
+    }
+
+    /// The runs that are kept, and the place of the one on the screen.
+    pub fn texts(&self) -> (&[LiveView], usize) {
+        (self.shelf.runs(), self.shelf.place())
+    }
+
+    /// Shows another of the runs that are kept; whether there is one at that place.
+    pub fn show_text(&mut self, place: usize) -> bool {
+        self.shelf.show(place)
+    }
+
+    /// Keeps the run on the screen no longer.
+    pub fn close_text(&mut self) {
+        if let Some(job) = self.shelf.close() {
+            self.jobs.cancel(job);
+        }
+    }
+
+    /// Whether a text ends as soon as it loops.
+    pub fn stops_at_loops(&self) -> bool {
+        self.stop_at_loops.load(Ordering::Relaxed)
+    }
+
+    /// Lets texts end as soon as they loop, those being written too, or no longer.
+    pub fn set_stop_at_loops(&mut self, stop: bool) {
+        self.stop_at_loops.store(stop, Ordering::Relaxed);
     }
 
     /// How the compressed model computes its products.
@@ -48,9 +121,8 @@ impl Workbench {
 
     /// Stops the run.
     pub fn stop(&mut self) {
-        if let Some(run) = self.run {
-            self.jobs.cancel(run);
-        }
+        let writing: Vec<JobId> = self.shelf.writing().collect();
+        writing.into_iter().for_each(|job| self.jobs.cancel(job));
     }
 
     /// What an export would write.

@@ -137,3 +137,87 @@ fn a_cursor_at_three_sizes_and_without_colour() {
     let shown = reversed(&mut desk, 80, 24);
     snapshot!("token-reversed-80x24", shown.join("\n"));
 }
+
+#[test]
+fn a_branch_is_a_text_of_its_own_and_written_again_as_one() {
+    let mut desk = written();
+    desk.keys("b");
+    assert!(desk.app.ui.toast.as_ref().unwrap().text.contains("goes to a token first"));
+    desk.keys("<esc>lb");
+    desk.settle();
+    let first = desk.app.workbench.texts().0[0].first_difference.unwrap();
+    let live = desk.app.workbench.live();
+    assert_eq!((live.earlier.len(), desk.app.workbench.texts().1, desk.app.ui.token), (first, 1, None));
+    let named = format!("branch at token {}", first + 1);
+    assert!(desk.screen(120, 36).contains(&named));
+    let context = desk.app.workbench.live().context.clone();
+    desk.keys("ug");
+    desk.settle();
+    assert_eq!((desk.app.workbench.live().context.clone(), desk.app.workbench.texts().0.len()), (context, 2));
+    assert_eq!(desk.app.workbench.live().first_difference, None, "the plans are dense again");
+    desk.keys("p<enter>");
+    desk.settle();
+    assert_eq!((desk.app.workbench.texts().1, desk.app.workbench.live().earlier.len()), (0, 0));
+}
+
+#[test]
+fn texts_are_kept_and_gone_through_with_their_prompts() {
+    let mut desk = written();
+    assert!(!desk.screen(80, 24).contains(" 1 Once"), "one text needs no line of its own");
+    desk.keys("p<ctrl-u>A quick brown fox<enter>");
+    desk.settle();
+    assert!(desk.screen(80, 24).contains(" 2 A quick brown fox"));
+    desk.keys("[");
+    let kept = desk.app.workbench.live();
+    assert!(kept.prompt.starts_with("Once") && kept.original.tokens.len() == 40);
+    assert_eq!(desk.app.ui.prompt, kept.prompt);
+    desk.keys("u");
+    assert!(desk.screen(120, 36).contains("plans changed: g rewrites"), "it was written by other plans");
+    desk.keys("[");
+    assert_eq!(desk.app.ui.prompt, "A quick brown fox");
+    desk.screen(80, 24);
+    let tab = place(&desk, Target::Text(0)).unwrap();
+    desk.click(tab.x + 2, tab.y);
+    assert!(desk.app.ui.prompt.starts_with("Once") && desk.app.ui.pane == Pane::Text);
+    desk.keys("<delete>");
+    assert_eq!((desk.app.workbench.texts().0.len(), desk.app.ui.prompt.as_str()), (1, "A quick brown fox"));
+    desk.keys("<esc>]");
+    assert!(desk.app.ui.toast.as_ref().unwrap().text.contains("no other text"));
+}
+
+#[test]
+fn loops_are_stopped_if_that_is_asked_for_and_it_is_remembered() {
+    let mut desk = written();
+    desk.keys("L");
+    assert!(desk.app.workbench.stops_at_loops() && desk.screen(220, 60).contains("stops at loops"));
+    let kept = desk.app.arrangement();
+    let mut next = Desk::demo();
+    next.app.arrange_as(&kept, false);
+    assert!(next.app.workbench.stops_at_loops());
+    desk.keys("L");
+    assert!(!desk.app.workbench.stops_at_loops());
+}
+
+#[test]
+fn how_far_the_texts_differ_is_told_by_words() {
+    let mut desk = written();
+    let first = desk.app.workbench.live().first_difference.unwrap();
+    for (width, height) in [(80, 24), (120, 36)] {
+        let told = format!("after token {first}");
+        let screen = desk.screen(width, height);
+        assert!(screen.contains("words shared") && screen.contains(&told), "{screen}");
+    }
+    assert!(desk.screen(220, 60).contains("%) after token"));
+}
+
+#[test]
+fn texts_that_are_kept_have_a_line() {
+    let mut desk = written();
+    desk.keys("lb");
+    desk.settle();
+    desk.keys("n<enter><enter>");
+    desk.settle();
+    desk.keys("<esc>[");
+    snapshot!("tabs-80x24", desk.screen(80, 24));
+    snapshot!("tabs-120x36", desk.screen(120, 36));
+}

@@ -1,83 +1,132 @@
-//! Which tokens two texts share, in order.
+//! What two texts share after they part, word by word, kept from frame to frame.
 
-/// Beyond this many tokens on a side they are compared place by place: a frame must stay cheap.
-const LARGEST: usize = 400;
+use std::ops::Range;
 
-/// Which of `a` and of `b` are part of a longest common subsequence (Wagner and Fischer's table).
-pub fn shared(a: &[u32], b: &[u32]) -> (Vec<bool>, Vec<bool>) {
-    if a.len() > LARGEST || b.len() > LARGEST {
-        let equal = |one: &[u32], other: &[u32]| {
-            one.iter().enumerate().map(|(index, id)| other.get(index) == Some(id)).collect::<Vec<_>>()
-        };
-        return (equal(a, b), equal(b, a));
-    }
-    let table = lengths(a, b);
-    let width = b.len() + 1;
-    let length = |i: usize, j: usize| table.get(i * width + j).copied().unwrap_or_default();
-    let (mut in_a, mut in_b) = (vec![false; a.len()], vec![false; b.len()]);
-    let (mut i, mut j) = (0, 0);
-    while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
-        if left == right {
-            if let (Some(one), Some(other)) = (in_a.get_mut(i), in_b.get_mut(j)) {
-                (*one, *other) = (true, true);
-            }
-            (i, j) = (i + 1, j + 1);
-        } else if length(i + 1, j) >= length(i, j + 1) {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
-    (in_a, in_b)
+use crate::measure::{SharedWords, shared_words};
+use crate::workbench::{JobId, LiveView, Pane};
+
+/// Which words differ, for texts as long as they were when this was found.
+#[derive(Debug, Clone, Default)]
+pub struct Alignment {
+    of: Option<Key>,
+    differs: [Vec<Range<usize>>; 2],
+    counts: Option<Counts>,
 }
 
-/// Lengths of the longest common subsequences of all pairs of ends, a row per token of `a`.
-fn lengths(a: &[u32], b: &[u32]) -> Vec<u16> {
-    let width = b.len() + 1;
-    let mut table = vec![0_u16; (a.len() + 1) * width];
-    for (i, left) in a.iter().enumerate().rev() {
-        let (upper, lower) = table.split_at_mut((i + 1) * width);
-        let Some(row) = upper.get_mut(i * width..) else { continue };
-        for (j, right) in b.iter().enumerate().rev() {
-            let below = |j: usize| lower.get(j).copied().unwrap_or_default();
-            let value = if left == right {
-                below(j + 1) + 1
-            } else {
-                below(j).max(row.get(j + 1).copied().unwrap_or_default())
-            };
-            if let Some(cell) = row.get_mut(j) {
-                *cell = value;
-            }
+/// The texts of a run at a time.
+type Key = (Option<JobId>, usize, [usize; 2]);
+
+/// How many words two texts share after they part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Words that both have.
+    pub shared: usize,
+    /// Words of the text that has more.
+    pub words: usize,
+    /// Whether there are more, which were not compared.
+    pub cut: bool,
+}
+
+impl Alignment {
+    /// Brings it up to date with a run: cheap where its texts have not grown.
+    pub fn follow(&mut self, live: &LiveView) {
+        let Some(first) = live.first_difference else {
+            *self = Self::default();
+            return;
+        };
+        let panes = [&live.original, &live.compressed];
+        let key = (live.job, first, panes.map(|pane| written(pane, first).map(str::len).sum()));
+        if self.of != Some(key) {
+            let begun = begun_word(&live.original, first);
+            let [one, other] = panes.map(|pane| begun.clone() + &written(pane, first).collect::<String>());
+            let found = shared_words(&one, &other);
+            self.differs = [0, 1].map(|side| differing(&found, side, begun.len()));
+            self.counts = counts(&found, begun.len());
+            self.of = Some(key);
         }
     }
-    table
+
+    /// Bytes that the other text lacks, counted from where the texts part: of the original's text, or the other one.
+    pub fn differs(&self, compressed: bool) -> &[Range<usize>] {
+        self.differs.get(usize::from(compressed)).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many words are shared; none before the texts part.
+    pub fn counts(&self) -> Option<Counts> {
+        self.counts
+    }
+}
+
+fn written(pane: &Pane, first: usize) -> impl Iterator<Item = &str> {
+    pane.tokens.iter().skip(first).map(|token| token.text.as_str())
+}
+
+/// The word that both texts have begun when they part.
+fn begun_word(pane: &Pane, first: usize) -> String {
+    let mut begun = String::new();
+    for token in pane.tokens.iter().take(first).rev() {
+        begun.insert_str(0, &token.text);
+        if let Some(blank) = begun.rfind(char::is_whitespace) {
+            return begun.get(blank..).unwrap_or_default().trim_start().to_owned();
+        }
+    }
+    begun
+}
+
+/// The words of one text that the other lacks, as far as they lie after the first `begun` bytes.
+fn differing(found: &SharedWords, side: usize, begun: usize) -> Vec<Range<usize>> {
+    let words = found.words.get(side).into_iter().flatten();
+    let own = words.filter(|word| !word.shared && word.range.end > begun);
+    own.map(|word| word.range.start.saturating_sub(begun)..word.range.end - begun).collect()
+}
+
+fn counts(found: &SharedWords, begun: usize) -> Option<Counts> {
+    let count = |side: usize, all: bool| {
+        let words = found.words.get(side).into_iter().flatten();
+        words.filter(|word| word.counts && word.range.end > begun && (all || word.shared)).count()
+    };
+    let words = count(0, true).max(count(1, true));
+    (words > 0).then(|| Counts { shared: count(0, false), words, cut: found.cut })
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use crate::workbench::LiveToken;
 
-    #[test]
-    fn an_inserted_token_does_not_make_all_that_follows_differ() {
-        let (a, b) = shared(&[1, 2, 3, 4], &[9, 1, 2, 4]);
-        assert_eq!((a, b), (vec![true, true, false, true], vec![false, true, true, true]));
-    }
-
-    #[test]
-    fn long_texts_are_compared_place_by_place() {
-        let long: Vec<u32> = (0..500).collect();
-        assert!(shared(&long, &long).0.iter().all(|same| *same));
-        assert_eq!(shared(&long, &[7, 1]).1, [false, true]);
-    }
-
-    proptest! {
-        #[test]
-        fn both_sides_share_the_same_tokens(a in prop::collection::vec(0_u32..4, 0..30), b in prop::collection::vec(0_u32..4, 0..30)) {
-            let (in_a, in_b) = shared(&a, &b);
-            let kept = |ids: &[u32], marks: &[bool]| ids.iter().zip(marks).filter(|(_, m)| **m).map(|(id, _)| *id).collect::<Vec<_>>();
-            prop_assert_eq!(kept(&a, &in_a), kept(&b, &in_b));
+    fn live(original: &[&str], compressed: &[&str]) -> LiveView {
+        let pane = |texts: &[&str]| {
+            let token = |text: &&str| LiveToken { id: 0, text: (*text).to_owned() };
+            Pane { tokens: texts.iter().map(token).collect(), ..Pane::default() }
+        };
+        let first = original.iter().zip(compressed).position(|(a, b)| a != b);
+        LiveView {
+            original: pane(original),
+            compressed: pane(compressed),
+            first_difference: first,
+            ..LiveView::default()
         }
+    }
+
+    #[test]
+    fn words_are_those_of_the_text_and_not_of_its_tokens() {
+        let mut found = Alignment::default();
+        found.follow(&live(&[" She", " was un", "happy", " to", "day"], &[" She", " was un", "fair", " today", "!"]));
+        assert_eq!((found.differs(false).first(), found.differs(false).len()), (Some(&(0..5)), 1));
+        assert_eq!(found.differs(true), [0..4, 10..11]);
+        assert_eq!(found.counts(), Some(Counts { shared: 1, words: 2, cut: false }));
+    }
+
+    #[test]
+    fn a_text_that_grows_is_compared_anew() {
+        let mut found = Alignment::default();
+        found.follow(&live(&[" a"], &[" a"]));
+        assert_eq!(found.counts(), None);
+        found.follow(&live(&[" a", " goat", " came"], &[" a", " frog"]));
+        assert_eq!(found.counts(), Some(Counts { shared: 0, words: 2, cut: false }));
+        found.follow(&live(&[" a", " goat", " came"], &[" a", " frog", " came", "."]));
+        assert_eq!(found.counts(), Some(Counts { shared: 1, words: 2, cut: false }));
+        assert_eq!(found.differs(true), [1..5, 10..11]);
+        assert_eq!((found.differs(false).first(), found.differs(false).len()), (Some(&(1..5)), 1));
     }
 }

@@ -65,7 +65,8 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: usize) {
 
 fn title(view: &mut View<'_>, area: Rect, cursor: usize) {
     let live = view.scene.live;
-    let name = format!("token {} of {}", cursor + 1, live.original.tokens.len());
+    let before = live.earlier.len();
+    let name = format!("token {} of {}", before + cursor + 1, before + live.original.tokens.len());
     let after = view.put(area.x + 1, area.y, area.right(), &name, Role::Title);
     let Some(stats) = live.stats.get(cursor) else { return };
     let (kld, rank) = (format::figure(stats.kld), stats.rank_of_best + 1);

@@ -19,11 +19,13 @@ mod pieces;
 mod popup;
 mod probes;
 mod review;
+mod run_summary;
 mod side_by_side;
 mod spark;
 mod spectrum;
 mod strip;
 mod table;
+mod tabs;
 mod texts;
 mod toast;
 mod wrap;
@@ -31,6 +33,7 @@ mod wrap;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+pub use align::Alignment;
 pub use chart::rank_at;
 pub use layout::{MIN_HEIGHT, MIN_WIDTH};
 
@@ -97,7 +100,8 @@ fn panes(view: &mut View<'_>, regions: &Regions) {
     }
     if let Some(area) = regions.text {
         view.hit(area, Target::Pane(Pane::Text));
-        let summary = side_by_side::summary(view);
+        view.facts.alignment.follow(view.scene.live);
+        let summary = run_summary::run_summary(view, area.width);
         let below = view.heading(area, "Side by side", view.ui.pane == Pane::Text, &summary);
         side_by_side::render(view, below);
     }

@@ -3,7 +3,7 @@
 use ratatui::layout::{Position, Rect};
 
 use super::paint::{View, fit, width};
-use super::{distribution, strip, texts};
+use super::{distribution, strip, tabs, texts};
 use crate::tui::action::Action;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Purpose, Target};
@@ -12,6 +12,8 @@ use crate::tui::ui::{Purpose, Target};
 const MIN_EXPLAINED_HEIGHT: u16 = 8;
 /// From this height on the strip is two lines high.
 const MIN_TALL_STRIP_HEIGHT: u16 = 16;
+/// From this height on the texts that are kept have a line.
+const MIN_TABBED_HEIGHT: u16 = 7;
 /// From this height on the ranks stand below the bars.
 const MIN_RANKED_HEIGHT: u16 = 12;
 /// With a cursor a pane must be so much higher for what may be left out.
@@ -22,11 +24,16 @@ const MIN_THREE_WIDTH: u16 = 110;
 /// Draws prompt, texts, strip and explanation; with a cursor, what both models thought there.
 pub fn render(view: &mut View<'_>, area: Rect) {
     let cursor = view.ui.token_cursor(view.scene.live);
-    prompt(view, area);
+    let tabs = u16::from(view.scene.texts.0.len() > 1 && area.height >= MIN_TABBED_HEIGHT);
+    if tabs == 1 {
+        tabs::render(view, Rect { height: 1, ..area });
+    }
+    let asked = Rect { y: area.y + tabs, height: 1, ..area };
+    prompt(view, asked);
     let rows = Rows::of(area.height, cursor.is_some());
     let strip = rows.bars + u16::from(rows.ranked);
-    let texts_height = area.height.saturating_sub(1 + strip + rows.explained);
-    let texts_area = Rect { y: area.y + 1, height: texts_height, ..area };
+    let texts_height = area.height.saturating_sub(1 + tabs + strip + rows.explained);
+    let texts_area = Rect { y: asked.bottom(), height: texts_height, ..area };
     match cursor {
         Some(cursor) => inspected(view, texts_area, cursor),
         None => texts::render(view, texts_area, None, false),
@@ -112,33 +119,12 @@ fn skip_columns(text: &str, columns: usize) -> String {
 fn explanation(view: &mut View<'_>, area: Rect) {
     let texts = [
         "Figures and strip compare both models on the original's text, token by token; the right pane shows what the compressed \
-         model writes when it runs freely.  ≠ first difference  ↻ loop  ◆ plan change",
-        "Figures compare both models on the original's text; the right pane runs freely.  ≠ first difference  ↻ loop  ◆ plan change",
+         model writes when it runs freely.  ≠ first difference  ↻ loop  ◆ plan change  ↳ branch  underlined: words of one text alone",
+        "Figures compare both on the original's text; the right pane runs freely.  ≠ parts  ↻ loop  ◆ new plans  ↳ branch",
         "Figures compare both on the original's text; the right pane runs freely.",
         "Figures: on the original's text.",
     ];
     let room = area.width.saturating_sub(2);
     let text = texts.iter().find(|text| width(text) <= room).copied().unwrap_or("");
     view.put(area.x + 1, area.y, area.right(), text, Role::Dim);
-}
-
-/// What stands on the right of the pane's head.
-pub fn summary(view: &View<'_>) -> String {
-    let live = view.scene.live;
-    let sampling = match view.ui.sampling.temperature {
-        Some(temperature) if temperature > 0.0 => format!("temperature {temperature}, seed {}", view.ui.sampling.seed),
-        _ => "greedy".to_owned(),
-    };
-    let sampling = if view.ui.chats() { format!("chat · {sampling}") } else { sampling };
-    let ended = live.original.ended.is_some() && live.compressed.ended.is_some();
-    let state = match (live.running, ended) {
-        _ if view.ui.is_stale(view.scene) => "plans changed: g rewrites",
-        (true, _) => "writing",
-        (false, true) => "done",
-        (false, false) => "stopped",
-    };
-    if live.prompt.is_empty() {
-        return sampling;
-    }
-    format!("{} of {} tokens · {sampling} · {state}", live.original.tokens.len(), view.ui.max_tokens)
 }

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::align;
+use super::align::Alignment;
 use super::paint::{View, width};
 use super::pieces::{Ink, Text};
 use super::table::offset;
@@ -39,7 +39,7 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: boo
     for (column, (name, pane)) in columns.iter().zip([("original", &live.original), (compressed, &live.compressed)]) {
         head(view, *column, name, pane);
     }
-    let texts = wrapped(live, cursor, &columns);
+    let texts = wrapped(live, &view.facts.alignment, cursor, &columns);
     scroll(view, usize::from(area.height - 1), cursor, &texts);
     for (place, (column, lines)) in columns.iter().zip(&texts).enumerate() {
         body(view, *column, lines, place == 0);
@@ -61,13 +61,19 @@ fn columns(area: Rect, count: u16) -> Vec<Rect> {
         .collect()
 }
 
-fn wrapped(live: &LiveView, cursor: Option<usize>, columns: &[Rect]) -> Vec<Lines> {
+fn wrapped(live: &LiveView, words: &Alignment, cursor: Option<usize>, columns: &[Rect]) -> Vec<Lines> {
     let first = live.first_difference.unwrap_or(usize::MAX);
-    let ids = |pane: &Pane| pane.tokens.iter().skip(first).map(|token| token.id).collect::<Vec<_>>();
-    let (ours, theirs) = align::shared(&ids(&live.original), &ids(&live.compressed));
+    let branch = !live.earlier.is_empty();
     let texts = [
-        Text { pane: &live.original, first, shared: &ours, plan_changes: &[], cursor },
-        Text { pane: &live.compressed, first, shared: &theirs, plan_changes: &live.plan_changes, cursor: None },
+        Text { pane: &live.original, branch, first, differs: words.differs(false), plan_changes: &[], cursor },
+        Text {
+            pane: &live.compressed,
+            branch,
+            first,
+            differs: words.differs(true),
+            plan_changes: &live.plan_changes,
+            cursor: None,
+        },
     ];
     let lines = |(column, text): (&Rect, &Text<'_>)| {
         let mut lines = wrap(&text.pieces(live), usize::from(column.width.saturating_sub(2)));
@@ -155,7 +161,7 @@ fn head(view: &mut View<'_>, area: Rect, name: &str, pane: &Pane) {
         notes.push((format!("{speed:.0} tok/s"), Role::Dim));
     }
     if let Some(reason) = pane.ended {
-        notes.push((reason.to_owned(), Role::Dim));
+        notes.push((if reason == "loop" { "stopped" } else { reason }.to_owned(), Role::Dim));
     }
     let mut end = area.right().saturating_sub(1);
     for (text, role) in notes.into_iter().rev() {

@@ -112,3 +112,79 @@ fn a_stop_ends_the_run_and_a_new_run_takes_its_place() {
     assert_eq!((live.prompt.as_str(), live.original.tokens.len(), live.error.clone()), ("Once", 2, None));
     bench.until("all ended", |bench| bench.jobs().iter().all(|job| job.state != JobState::Running));
 }
+
+#[test]
+fn a_branch_goes_on_from_exactly_the_ids_before_it_and_by_the_same_plans_is_the_same_text() {
+    let mut bench = Bench::demo();
+    let plans: Vec<_> = (0..36).map(|layer| (layer, Plan::low_rank(48))).collect();
+    bench.workbench.set_plans("rank 48", &plans);
+    bench.encoded();
+    let sampling = Sampling { temperature: Some(1.0), seed: 11, ..Sampling::default() };
+    bench.write(GenerateOptions { sampling, ..prompt(40) });
+    let whole = bench.workbench.live().clone();
+    let at = whole.original.tokens.len() / 2;
+    bench.workbench.branch(at, &GenerateOptions { prompt: "not this one".into(), sampling, ..prompt(200) }).unwrap();
+    bench.until("written", |bench| !bench.live().running);
+    let branch = bench.workbench.live().clone();
+    assert_eq!((branch.prompt.as_str(), branch.earlier.len()), (whole.prompt.as_str(), at));
+    let before: Vec<u32> = ids(&whole.original)[..at].to_vec();
+    assert_eq!(*branch.context, [&*whole.context, &before].concat());
+    let rest = &ids(&whole.original)[at..];
+    assert_eq!(ids(&branch.original)[..rest.len()], *rest, "the same draws from the same ids");
+    assert_eq!(branch.stats[..rest.len()], whole.stats[at..], "and the same figures");
+
+    // A branch of a branch, with other plans; both texts are kept.
+    bench.workbench.set_plans("dense", &(0..36).map(|layer| (layer, Plan::dense())).collect::<Vec<_>>());
+    bench.encoded();
+    bench.workbench.branch(3, &GenerateOptions { sampling, ..prompt(8) }).unwrap();
+    bench.until("written", |bench| !bench.live().running);
+    let deeper = bench.workbench.live().clone();
+    assert_eq!((deeper.earlier.len(), deeper.first_difference), (at + 3, None));
+    assert_eq!(*deeper.context, [&*branch.context, &ids(&branch.original)[..3]].concat());
+    assert_eq!((bench.workbench.texts().0.len(), bench.workbench.texts().1), (3, 2));
+    bench.workbench.write_again(GenerateOptions { sampling, ..prompt(8) });
+    bench.until("written", |bench| !bench.live().running);
+    assert_eq!((bench.workbench.live().context.clone(), bench.workbench.texts().0.len()), (deeper.context, 3));
+    assert_eq!(ids(&bench.workbench.live().original), ids(&deeper.original));
+    assert!(bench.workbench.branch(99, &prompt(1)).unwrap_err().contains("g writes one"));
+}
+
+#[test]
+fn kept_texts_stay_what_they_were_while_another_is_written() {
+    let mut bench = Bench::demo();
+    bench.write(prompt(12));
+    let first = bench.workbench.live().clone();
+    bench.workbench.set_plans("rank 4", &[(0, Plan::low_rank(4))]);
+    bench.encoded();
+    bench.workbench.generate(GenerateOptions { prompt: "Tom had a hat.".into(), ..prompt(300) });
+    assert!(bench.workbench.show_text(0) && !bench.workbench.show_text(2));
+    assert_eq!(ids(&bench.workbench.live().original), ids(&first.original));
+    bench.until("written", |bench| bench.texts().0.iter().all(|text| !text.running));
+    let (texts, place) = bench.workbench.texts();
+    assert_eq!(
+        (place, texts[1].prompt.as_str(), texts[1].stats.len()),
+        (0, "Tom had a hat.", texts[1].original.tokens.len())
+    );
+    assert!(texts[0].plans[0].is_dense() && texts[1].plans[0] == Plan::low_rank(4));
+    bench.workbench.show_text(1);
+    bench.workbench.close_text();
+    assert_eq!((bench.workbench.texts().0.len(), bench.workbench.live().prompt.clone()), (1, first.prompt));
+}
+
+#[test]
+fn a_text_ends_where_it_loops_if_that_is_asked_for() {
+    let mut bench = Bench::demo();
+    let plans: Vec<_> = (0..36).map(|layer| (layer, Plan::low_rank(1))).collect();
+    bench.workbench.set_plans("rank 1", &plans);
+    bench.encoded();
+    bench.write(prompt(120));
+    let free = bench.workbench.live().compressed.clone();
+    assert!(free.looping.is_some(), "rank 1 should ruin it: {}", text(&free));
+    bench.workbench.set_stop_at_loops(true);
+    bench.write(prompt(120));
+    let live = bench.workbench.live();
+    assert_eq!(live.compressed.ended, Some("loop"));
+    assert!(live.compressed.tokens.len() < free.tokens.len() && live.compressed.looping.is_some());
+    assert_eq!(ids(&live.compressed), ids(&free)[..live.compressed.tokens.len()]);
+    assert!(live.original.ended != Some("loop") && live.stats.len() == live.original.tokens.len());
+}
