@@ -99,7 +99,7 @@ fn a_token_is_chosen_by_a_click_on_it_or_on_its_bar_and_seen_in_both() {
             let text = desk.app.workbench.live().original.tokens[token].text.trim().to_owned();
             let shown = reversed(&mut desk, width, height);
             assert!(shown.iter().any(|line| line.contains(&text)), "{text:?} at {width}x{height}: {shown:?}");
-            assert!(shown.iter().filter(|line| line.chars().count() == 1).count() >= 2, "its column: {shown:?}");
+            assert!(shown.iter().any(|line| "·23456789+".contains(line.as_str())), "its column: {shown:?}");
         }
     }
 }

@@ -137,12 +137,11 @@ fn line(view: &mut View<'_>, area: Rect, slots: &Slots, row: &Row, full: f32) {
     }
 }
 
-/// A bar from the left of up to `width` columns, in eighths; something for all that is not nothing.
+/// A bar from the left of up to `width` columns, in eighths.
 fn bar(share: f32, width: u16) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
     let eighths = (f64::from(share) * 8.0 * f64::from(width)).round() as usize;
-    let eighths = if share > 0.0 && width > 0 { eighths.max(1) } else { eighths };
     format!("{}{}", "█".repeat(eighths / 8), PARTS.get(eighths % 8).copied().unwrap_or_default())
 }
 
@@ -187,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn bars_grow_by_eighths_and_nothing_alone_is_empty() {
+    fn bars_grow_by_eighths() {
         assert_eq!((bar(0.5, 3), bar(1.0, 2), bar(0.0, 9)), ("█▌".into(), "██".into(), String::new()));
-        assert_eq!((bar(1e-6, 4), bar(f32::NAN, 4)), ("▏".into(), String::new()));
+        assert_eq!((bar(0.03, 4), bar(1e-6, 4), bar(f32::NAN, 4)), ("▏".into(), String::new(), String::new()));
     }
 
     #[test]

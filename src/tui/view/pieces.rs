@@ -74,7 +74,7 @@ impl Text<'_> {
         let space = if markers.is_empty() || blank { 0 } else { text.len() - text.trim_start_matches(' ').len() };
         let (start, word) = text.split_at(space);
         if !start.is_empty() {
-            pieces.push((start.to_owned(), ink(false)));
+            pieces.push((start.to_owned(), Ink { chosen: false, ..ink(false) }));
         }
         pieces.append(&mut markers);
         if chosen && blank {
@@ -153,7 +153,7 @@ mod tests {
         let expected = [
             ("", Role::Prompt, false),
             (" a", Role::Text, false),
-            (" ", Role::Text, true),
+            (" ", Role::Text, false),
             ("≠", Role::First, false),
             ("bc", Role::Differs, true),
             ("d", Role::Differs, false),

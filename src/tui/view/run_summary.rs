@@ -10,17 +10,18 @@ const HEAD: u16 = 20;
 
 /// The longest form that has room in a pane of `room` columns.
 pub fn run_summary(view: &View<'_>, room: u16) -> String {
-    let forms = forms(view).map(|parts| parts.into_iter().flatten().collect::<Vec<_>>().join(" · "));
+    let joined = |parts: Vec<Option<String>>| parts.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    let forms: Vec<String> = forms(view).into_iter().map(joined).collect();
     let fitting = forms.iter().find(|form| width(form) + HEAD <= room);
     fitting.or(forms.last()).cloned().unwrap_or_default()
 }
 
-fn forms(view: &View<'_>) -> [Vec<Option<String>>; 5] {
+fn forms(view: &View<'_>) -> Vec<Vec<Option<String>>> {
     let live = view.scene.live;
     let sampling = Some(sampling(view));
     let loops = view.scene.stops_at_loops.then(|| "stops at loops".to_owned());
     if live.prompt.is_empty() {
-        return [(); 5].map(|()| vec![sampling.clone(), loops.clone()]);
+        return vec![vec![sampling, loops]];
     }
     let (count, asked) = (live.original.tokens.len(), view.ui.max_tokens);
     let tokens = Some(format!("{count} of {asked} tokens"));
@@ -28,10 +29,13 @@ fn forms(view: &View<'_>) -> [Vec<Option<String>>; 5] {
     let branch = (!live.earlier.is_empty()).then(|| format!("branch at token {}", live.earlier.len() + 1));
     let state = Some(state(view).to_owned());
     let words = |share| view.facts.alignment.counts().map(|counts| shared(live, counts, share));
-    [
+    // A branch is told by the line of texts too.
+    let named = branch.clone().filter(|_| view.scene.texts.0.len() < 2);
+    vec![
         vec![words(true), branch.clone(), tokens.clone(), sampling.clone(), loops.clone(), state.clone()],
         vec![words(false), branch.clone(), tokens.clone(), sampling.clone(), loops.clone(), state.clone()],
         vec![words(false), branch.clone(), few.clone(), state.clone()],
+        vec![words(false), named, few.clone(), state.clone()],
         vec![branch.clone(), tokens, sampling, loops, state.clone()],
         vec![branch, few, state],
     ]

@@ -12,6 +12,9 @@ use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 
+/// Tokens that are seen beside the cursor.
+const MARGIN: usize = 5;
+
 /// Draws the newest tokens, or those around the cursor; the ranks in the last line where they are `ranked`.
 pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, ranked: bool) {
     let bars = area.height.saturating_sub(u16::from(ranked));
@@ -25,16 +28,18 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, ranked: bo
     let end = legends(view, Rect { x: start, width: area.right().saturating_sub(start), ..area }, base, ranked);
     let room = usize::from(end.saturating_sub(start));
     let skipped = match cursor {
-        Some(cursor) => offset(view.facts.strip_first, cursor, room, live.stats.len()),
+        Some(cursor) => around(view.facts.strip_first, cursor, room, live.stats.len()),
         None => live.stats.len().saturating_sub(room),
     };
     view.facts.strip_first = skipped;
     for (x, (index, stats)) in (start..end).zip(live.stats.iter().enumerate().skip(skipped)) {
         let chosen = cursor == Some(index);
-        column(view, Rect { x, y: area.y, width: 1, height: bars }, stats, chosen);
+        column(view, Rect { x, y: area.y, width: 1, height: bars }, stats);
         if ranked {
             let (glyph, role) = rank(stats.rank_of_best);
-            put(view, x, ranks, glyph, role, chosen);
+            let style = view.style(role);
+            let style = if chosen { style.add_modifier(Modifier::REVERSED) } else { style };
+            view.put_styled(x, ranks, end, glyph, style);
         }
         view.hit(Rect { x, width: 1, ..area }, Target::Token(index));
     }
@@ -62,7 +67,7 @@ fn legends(view: &mut View<'_>, area: Rect, base: u16, ranked: bool) -> u16 {
 }
 
 /// A bar as high as the area.
-fn column(view: &mut View<'_>, area: Rect, stats: &PositionStats, chosen: bool) {
+fn column(view: &mut View<'_>, area: Rect, stats: &PositionStats) {
     let eighths = (kld_height(stats.kld) * 8.0 * f64::from(area.height)).round() as usize;
     let role = match stats.kld {
         kld if kld < 0.05 => Role::Good,
@@ -72,16 +77,18 @@ fn column(view: &mut View<'_>, area: Rect, stats: &PositionStats, chosen: bool) 
     for row in 0..area.height {
         let filled = eighths.saturating_sub(8 * usize::from(row)).min(8);
         let filled = if row == 0 { filled.max(1) } else { filled };
-        if filled > 0 || chosen {
-            put(view, area.x, area.bottom() - 1 - row, bar(filled), role, chosen);
+        if filled > 0 {
+            view.put(area.x, area.bottom() - 1 - row, area.right(), bar(filled), role);
         }
     }
 }
 
-fn put(view: &mut View<'_>, x: u16, y: u16, glyph: &str, role: Role, chosen: bool) {
-    let style = view.style(role);
-    let style = if chosen { style.add_modifier(Modifier::REVERSED) } else { style };
-    view.put_styled(x, y, x + 1, glyph, style);
+/// The first of `room` columns such that the cursor is seen, and a few tokens on both sides of it.
+fn around(before: usize, cursor: usize, room: usize, tokens: usize) -> usize {
+    let margin = MARGIN.min(room.saturating_sub(1) / 2);
+    let last = tokens.saturating_sub(1);
+    let right = offset(before, (cursor + margin).min(last), room, tokens);
+    offset(right, cursor.saturating_sub(margin), room, tokens)
 }
 
 /// How the rank (0 = best) is written.
@@ -102,5 +109,11 @@ mod tests {
     fn ranks_are_counted_from_one() {
         let glyphs: String = [0, 1, 2, 8, 9, 4000].into_iter().map(|of_best| rank(of_best).0).collect();
         assert_eq!(glyphs, "·239++");
+    }
+
+    #[test]
+    fn the_cursor_is_seen_with_its_neighbours() {
+        assert_eq!((around(25, 3, 90, 120), around(0, 110, 90, 120), around(0, 119, 90, 120)), (0, 26, 30));
+        assert_eq!((around(25, 60, 90, 120), around(9, 5, 90, 40), around(7, 5, 1, 40)), (25, 0, 5));
     }
 }
