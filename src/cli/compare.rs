@@ -2,75 +2,19 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::args::CompareArgs;
 use super::compare_text::text_of;
 use super::failure::{Usage, warn};
 use super::output;
-use super::session::{Opened, Session, bits_per_weight, read_text};
+use super::session::{Opened, Session, read_text};
 use crate::checkpoint::Tokenizer;
 use crate::control::Need;
 use crate::measure::{
-    AttentionShift, CompareOptions, Comparison, Drift, FastCost, Health, KeptPasses, Kld, LayerError, Perplexity,
-    Probe, ProbeReport, Reference, attention_shift, compare, comparing_need, fast_cost, health, layer_errors,
-    parse_probes, probe,
+    Asked, CompareDocument, CompareOptions, FEW_TOKENS, KeptPasses, Probe, Reference, attention_shift, compare,
+    comparing_need, fast_cost, health, layer_errors, parse_probes, probe,
 };
 use crate::model::Model;
 use crate::workbench::{EVALUATION_TEXT, PROBES, PROMPTS};
-
-/// Fewer scored tokens than this are worth a warning.
-const FEW: usize = 100;
-
-#[derive(Debug, Serialize)]
-pub(super) struct Document {
-    pub(super) tokens: usize,
-    pub(super) cosine: Cosine,
-    pub(super) mse: f64,
-    pub(super) mse_se: f64,
-    pub(super) kld: Kld,
-    pub(super) delta_p: DeltaP,
-    pub(super) top1_agreement: f64,
-    pub(super) top1_se: f64,
-    pub(super) perplexity: Perplexity,
-    pub(super) bytes: Bytes,
-    pub(super) bits_per_weight: Option<f64>,
-    pub(super) drift: Vec<Drift>,
-    pub(super) probes: Option<ProbeReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) fast: Option<FastCost>,
-    #[serde(flatten)]
-    pub(super) asked: Asked,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Cosine {
-    pub(super) mean: f64,
-    pub(super) min: f64,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct DeltaP {
-    pub(super) mean: f64,
-    pub(super) rms: f64,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Bytes {
-    pub(super) original: u64,
-    pub(super) compressed: u64,
-}
-
-/// What is measured only where it is asked for.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Asked {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) health: Option<Health>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) attention: Option<Vec<AttentionShift>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) layers: Option<Vec<LayerError>>,
-}
 
 /// The two models, and the sizes that cannot be seen from them alone.
 #[derive(Debug)]
@@ -104,7 +48,7 @@ pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
     let fast = args.fast.fast.then(|| fast_cost(&pair.compressed, &options, &control)).transpose()?;
     drop(progress);
     passes.iter().filter_map(KeptPasses::note).for_each(warn);
-    if comparison.tokens < FEW {
+    if comparison.tokens < FEW_TOKENS {
         let scored = match comparison.tokens {
             1 => "1 token is".to_owned(),
             count => format!("{count} tokens are"),
@@ -116,7 +60,8 @@ pub fn run(args: &CompareArgs, session: &Session) -> anyhow::Result<()> {
         probes.map(|probes| probe(&pair.original, &pair.compressed, &tokenizer, &probes, &control)).transpose()?;
     drop(progress);
     let asked = asked(args, session, &pair, (&tokenizer, &options), prompts.as_deref().unwrap_or(PROMPTS))?;
-    let document = Document { fast, ..document(comparison, report, asked, &pair) };
+    let document = CompareDocument::new(comparison, (&pair.original, &pair.compressed));
+    let document = CompareDocument { fast, probes: report, asked, ..document };
     if session.common.json { output::json(&document) } else { output::print(&text_of(&document)) }
 }
 
@@ -182,26 +127,4 @@ fn pair(
     };
     let compressed = compressed.with_arithmetic(args.fast.arithmetic());
     Ok(Pair { opened, original, compressed })
-}
-
-fn document(comparison: Comparison, probes: Option<ProbeReport>, asked: Asked, pair: &Pair) -> Document {
-    let layers = pair.compressed.layers();
-    let stored: u64 = (0..layers.len()).filter_map(|index| pair.compressed.weight(index)).map(|w| w.bytes()).sum();
-    Document {
-        tokens: comparison.tokens,
-        cosine: Cosine { mean: comparison.cosine.0, min: comparison.cosine.1 },
-        mse: comparison.mse.0,
-        mse_se: comparison.mse.1,
-        kld: comparison.kld,
-        delta_p: DeltaP { mean: comparison.delta_p.0, rms: comparison.delta_p.1 },
-        top1_agreement: comparison.top1.0,
-        top1_se: comparison.top1.1,
-        perplexity: comparison.perplexity,
-        bytes: Bytes { original: pair.original.weight_bytes(), compressed: pair.compressed.weight_bytes() },
-        bits_per_weight: bits_per_weight(stored, layers),
-        drift: comparison.drift,
-        probes,
-        fast: None,
-        asked,
-    }
 }

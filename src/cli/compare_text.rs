@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::compare::Document;
 use super::output::{self, Table, fast_line, figure, percent};
 use crate::checkpoint::escaped;
-use crate::measure::{AttentionShift, ChangedProbe, Drift, Health, LayerError, RightModel};
+use crate::measure::{AttentionShift, ChangedProbe, CompareDocument, Drift, Health, LayerError, RightModel};
 
 /// Texts shown.
 const SHOWN: usize = 5;
@@ -13,7 +12,7 @@ const SHOWN: usize = 5;
 const LONG: usize = 100;
 
 /// The whole page.
-pub(super) fn text_of(document: &Document) -> String {
+pub(super) fn text_of(document: &CompareDocument) -> String {
     let (kld, perplexity) = (&document.kld, &document.perplexity);
     let with_error = |value: f64, error: f64| format!("{} ± {}", figure(value), figure(error));
     let lines = [

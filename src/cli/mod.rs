@@ -30,7 +30,6 @@ mod roundtrip;
 mod sensitivity;
 mod session;
 mod spectrum;
-mod svg;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -10,12 +10,12 @@ use super::failure::{Usage, warn};
 use super::frontier;
 use super::output::{self, Table, figure};
 use super::plan_json::PlanJson;
-use super::session::{Opened, Session, bits_per_weight, read_text};
+use super::session::{Opened, Session, read_text};
 use crate::checkpoint::replace_file;
 use crate::compress::{Budget, Plan, Policy, Sizes, Weighting};
 use crate::control::Control;
 use crate::measure::{
-    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, Scope, WithinBudget, check_budget,
+    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, Scope, WithinBudget, bits_per_weight, check_budget,
 };
 use crate::model::{Layer, Model};
 use crate::workbench::EVALUATION_TEXT;

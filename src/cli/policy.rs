@@ -9,8 +9,9 @@ use super::args::PolicyCommand;
 use super::failure::{Found, say, warn};
 use super::output::{self, Table};
 use super::plan_json::PlanJson;
-use super::session::{Session, bits_per_weight, located, read_text};
+use super::session::{Session, located, read_text};
 use crate::compress::{Issue, Plan, Policy, Resolved, diff};
+use crate::measure::bits_per_weight;
 use crate::model::Layer;
 
 #[derive(Debug, Serialize)]

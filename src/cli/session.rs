@@ -392,9 +392,3 @@ pub fn refused(path: &Path, error: &PolicyError) -> anyhow::Error {
 pub fn located(issue: &Issue) -> String {
     if issue.line == 0 { issue.message.clone() } else { format!("line {}: {}", issue.line, issue.message) }
 }
-
-/// 8 x stored bytes over parameters, of the layers alone; `None` where there is no layer.
-pub fn bits_per_weight(bytes: u64, layers: &[Layer]) -> Option<f64> {
-    let parameters: u64 = layers.iter().map(Layer::parameters).sum();
-    (parameters > 0).then(|| 8.0 * bytes as f64 / parameters as f64)
-}

@@ -8,8 +8,8 @@ use super::args::SpectrumArgs;
 use super::figures::Figures;
 use super::output::{self, Table};
 use super::session::{Session, any_of};
-use super::svg;
 use crate::checkpoint::replace_file;
+use crate::measure::spectra_svg;
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {
@@ -36,7 +36,7 @@ pub fn run(args: &SpectrumArgs, session: &Session) -> anyhow::Result<()> {
     let spectra = any_of(session.spectra(&opened, &layers)?)?;
     if let Some(path) = &args.svg {
         let named = layers.iter().zip(&spectra).filter_map(|(layer, of)| Some((layer.name.as_str(), of.as_ref()?)));
-        let drawing = svg::spectra(&named.collect::<Vec<_>>());
+        let drawing = spectra_svg(&named.collect::<Vec<_>>());
         replace_file(path, args.force, &opened.inputs(), |out| out.write_all(drawing.as_bytes()))?;
     }
     let rows = layers.iter().zip(&spectra).map(|(layer, spectrum)| Row {

@@ -1,15 +1,17 @@
-//! Spectra as an SVG drawing: singular values on a log scale over their index.
+//! Spectra as SVG: singular values on a log scale over their index.
 
-use super::output;
-use crate::measure::{Drawing, Spectrum};
+use super::{Drawing, Spectrum};
+use crate::checkpoint::escaped;
 
 /// Smallest value drawn, as a share of the largest.
 const FLOOR: f64 = 1e-6;
+/// Longest name in the key, in characters.
+const LONGEST_NAME: usize = 200;
 /// Most layers that are named.
 const NAMED: usize = 12;
 
 /// Draws these spectra into one diagram; the dot on each line is the noise edge.
-pub fn spectra(spectra: &[(&str, &Spectrum)]) -> String {
+pub fn spectra_svg(spectra: &[(&str, &Spectrum)]) -> String {
     let values = || spectra.iter().flat_map(|(_, spectrum)| &spectrum.values).map(|s| f64::from(*s));
     let high = values().filter(|s| s.is_finite()).fold(0.0, f64::max);
     let high = if high > 0.0 { high } else { 1.0 };
@@ -25,7 +27,7 @@ pub fn spectra(spectra: &[(&str, &Spectrum)]) -> String {
         let colour = Drawing::shade(number, count);
         line(&mut drawing, last, spectrum, &colour);
         if let Some(place) = named(number, count) {
-            drawing.key(place, &colour, &output::name(name));
+            drawing.key(place, &colour, &escaped(name, LONGEST_NAME));
         }
     }
     drawing.finish()
@@ -57,7 +59,7 @@ mod tests {
         assert_eq!(names(48), (0..NAMED).collect::<Vec<_>>());
         assert_eq!((named(0, 48), named(47, 48)), (Some(0), Some(NAMED - 1)));
         let one = Spectrum::new(vec![2.0, 1.0], 2, 2);
-        let svg = spectra(&[("w", &one); 24]);
+        let svg = spectra_svg(&[("w", &one); 24]);
         assert!(svg.contains("hsl(240, 75%, 42%)") && svg.contains("hsl(0, 75%, 42%)"));
     }
 
@@ -65,9 +67,9 @@ mod tests {
     fn every_spectrum_is_a_line_and_names_are_escaped() {
         let one = Spectrum::new(vec![10.0, 1.0, 0.1], 3, 3);
         let zero = Spectrum::new(vec![0.0; 3], 3, 3);
-        let svg = spectra(&[("a<b>", &one), ("zero", &zero)]);
+        let svg = spectra_svg(&[("a<b>", &one), ("zero", &zero)]);
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert!(svg.contains("a&lt;b&gt;") && !svg.contains("NaN") && !svg.contains("inf"));
-        assert!(spectra(&[]).ends_with("</svg>\n"));
+        assert!(spectra_svg(&[]).ends_with("</svg>\n"));
     }
 }
