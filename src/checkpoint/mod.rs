@@ -39,4 +39,4 @@ pub use stream::TextStream;
 pub use tensor::{Tensor, fingerprint};
 pub use text::{escaped, nearest};
 pub use tokenizer::Tokenizer;
-pub use write::{FolderWriter, TensorSpec, WriteError, replace_file, write_safetensors};
+pub use write::{FolderWriter, ReportFolder, TensorSpec, WriteError, replace_file, sha256, write_safetensors};

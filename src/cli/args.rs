@@ -94,6 +94,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Write the compressed checkpoint, or a dense one that any tool loads
     Compress(CompressArgs),
+    /// Write a report to hand on: a folder with figures, pictures and a page that tells what they mean
+    Report(ReportArgs),
     /// Measure load, prefill, decode and memory
     Bench(BenchArgs),
     /// Show, check or compare policies
@@ -451,6 +453,46 @@ pub struct CompressArgs {
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub statistics: CalibrationArg,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub model: ModelArg,
+    /// The policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// For a compressed folder: the model that it came from, which the policy is then applied to
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<String>,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The text to compare on [default: the evaluation text in the program]
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Use at most this many tokens of the text
+    #[arg(long, value_name = "N", default_value_t = PLAN_TOKENS, value_parser = at_least_one)]
+    pub tokens: usize,
+    /// What both models go on after; may be given several times [default: the prompts in the program, the first of which are
+    /// drawn]
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Vec<String>,
+    /// Most tokens written after each prompt
+    #[arg(long, value_name = "N", default_value_t = 96, value_parser = at_least_one)]
+    pub max_tokens: usize,
+    /// Also measure bytes against KLD of other policies on the same text
+    #[arg(long)]
+    pub frontier: bool,
+    /// Also try every changed layer alone, and name those that matter more than their error tells
+    #[arg(long)]
+    pub sensitivity: bool,
+    /// Write over an existing report
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub statistics: CalibrationArg,
 }

@@ -14,7 +14,7 @@ use crate::measure::{
     comparing_need, fast_cost, health, layer_errors, parse_probes, probe,
 };
 use crate::model::Model;
-use crate::workbench::{EVALUATION_TEXT, PROBES, PROMPTS};
+use crate::workbench::{EVALUATION_TEXT, PROBES, PROMPTS, prompts_of};
 
 /// The two models, and the sizes that cannot be seen from them alone.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ fn asked(
     let mut asked = Asked::default();
     if args.health {
         let (control, _progress) = session.phase("writing");
-        let prompts: Vec<String> = prompts.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        let prompts = prompts_of(prompts);
         asked.health = Some(health((original, compressed), tokenizer, &prompts, args.max_tokens, &control)?);
     }
     if args.attention {

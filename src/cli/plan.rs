@@ -15,7 +15,8 @@ use crate::checkpoint::replace_file;
 use crate::compress::{Budget, Plan, Policy, Sizes, Weighting};
 use crate::control::Control;
 use crate::measure::{
-    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, Scope, WithinBudget, bits_per_weight, check_budget,
+    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, Scope, WithinBudget, bits_per_weight,
+    check_budget,
 };
 use crate::model::{Layer, Model};
 use crate::workbench::EVALUATION_TEXT;

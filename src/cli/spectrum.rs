@@ -9,7 +9,8 @@ use super::figures::Figures;
 use super::output::{self, Table};
 use super::session::{Session, any_of};
 use crate::checkpoint::replace_file;
-use crate::measure::spectra_svg;
+use crate::measure::{Spectrum, SpectrumLine, spectra_svg};
+use crate::model::Layer;
 
 #[derive(Debug, Serialize)]
 struct Document<'a> {
@@ -35,8 +36,12 @@ pub fn run(args: &SpectrumArgs, session: &Session) -> anyhow::Result<()> {
     let layers = opened.matching(&args.layer)?;
     let spectra = any_of(session.spectra(&opened, &layers)?)?;
     if let Some(path) = &args.svg {
-        let named = layers.iter().zip(&spectra).filter_map(|(layer, of)| Some((layer.name.as_str(), of.as_ref()?)));
-        let drawing = spectra_svg(&named.collect::<Vec<_>>());
+        let line = |(layer, of)| {
+            let (layer, of): (&&Layer, &Option<Spectrum>) = (layer, of);
+            Some(SpectrumLine { name: &layer.name, spectrum: of.as_ref()?, rank: None })
+        };
+        let lines: Vec<SpectrumLine<'_>> = layers.iter().zip(&spectra).filter_map(line).collect();
+        let drawing = spectra_svg("Singular values", &lines);
         replace_file(path, args.force, &opened.inputs(), |out| out.write_all(drawing.as_bytes()))?;
     }
     let rows = layers.iter().zip(&spectra).map(|(layer, spectrum)| Row {

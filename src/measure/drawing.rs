@@ -110,6 +110,15 @@ impl Drawing {
         );
     }
 
+    /// A ring with a title, for a place that was chosen.
+    pub fn ring(&mut self, (share, value): (f64, f64), colour: &str, title: &str) {
+        let (x, y, title) = (Self::x(share), self.y(value), xml(title));
+        let _ = writeln!(
+            self.svg,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"white\" stroke=\"{colour}\" stroke-width=\"2\"><title>{title}</title></circle>"
+        );
+    }
+
     /// A text beside a point: to its right, or to its left near the right edge.
     pub fn beside(&mut self, (share, value): (f64, f64), colour: &str, text: &str) {
         let (x, y) = (Self::x(share), self.y(value) - 6.0);
@@ -124,8 +133,12 @@ impl Drawing {
     }
 }
 
-fn xml(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// A text as XML has it; characters that XML cannot have are replaced.
+pub(super) fn xml(text: &str) -> String {
+    let is_none =
+        |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let sound: String = text.chars().map(|c| if is_none(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    sound.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -143,5 +156,6 @@ mod tests {
             svg.contains("a &amp; b") && svg.contains("&lt;x&gt;") && !svg.contains("NaN") && svg.contains("\"end\"")
         );
         assert_eq!(svg.matches("<line").count(), 4);
+        assert_eq!(xml("\u{1b}[2J\u{ffff}\n"), "\u{fffd}[2J\u{fffd}\n");
     }
 }

@@ -76,50 +76,90 @@ pub struct TextOf {
     pub looping: bool,
 }
 
+/// Both models' greedy texts after one prompt, as ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenPair {
+    /// The prompt.
+    pub prompt: String,
+    /// Its ids.
+    pub ids: Vec<u32>,
+    /// New ids of the original.
+    pub original: Vec<u32>,
+    /// New ids of the compressed model.
+    pub compressed: Vec<u32>,
+}
+
+impl WrittenPair {
+    /// The first new token at which the texts differ, the end of the shorter one included.
+    pub fn divergence(&self) -> Option<usize> {
+        divergence(&self.original, &self.compressed)
+    }
+}
+
 /// Lets both models continue each prompt greedily by at most `max_tokens`. Prompts that leave no room in the context are
 /// errors.
 ///
 /// # Errors
 /// Model errors, no prompts, cancelled.
-pub fn health(
+pub fn write_pairs(
     (original, compressed): (&Model, &Model),
     tokenizer: &Tokenizer,
     prompts: &[String],
     max_tokens: usize,
     control: &Control,
-) -> Result<Health, MeasureError> {
+) -> Result<Vec<WrittenPair>, MeasureError> {
     if prompts.is_empty() {
         return Err(MeasureError::NoPrompts);
     }
     control.set_total(2 * prompts.len() as u64);
     let pairs = prompts.par_iter().map(|prompt| {
-        let ids = tokenizer.encode(prompt)?;
+        let ids = tokenizer.encode(prompt).map_err(ModelError::from)?;
         let write = |model: &Model| {
             let written = write(model, &ids, max_tokens, control)?;
             control.advance(1);
             Ok::<_, ModelError>(written)
         };
-        let (a, b) = rayon::join(|| write(original), || write(compressed));
-        Ok((ids, a?, b?))
+        let (original, compressed) = rayon::join(|| write(original), || write(compressed));
+        let (original, compressed) = (original?, compressed?);
+        Ok(WrittenPair { prompt: prompt.clone(), ids, original, compressed })
     });
-    let pairs: Vec<(Vec<u32>, Vec<u32>, Vec<u32>)> = pairs.collect::<Result<_, ModelError>>()?;
-    let parted: Vec<Option<usize>> = pairs.iter().map(|(_, a, b)| divergence(a, b)).collect();
-    let lengths: Vec<usize> = parted.iter().zip(&pairs).map(|(at, (_, a, _))| at.unwrap_or(a.len())).collect();
-    let texts = prompts.iter().zip(&pairs).zip(&parted).map(|((prompt, (ids, a, b)), divergence)| TextPair {
-        prompt: prompt.clone(),
-        divergence: *divergence,
-        original: text_of(tokenizer, ids, a),
-        compressed: text_of(tokenizer, ids, b),
-    });
-    Ok(Health {
-        prompts: prompts.len(),
-        max_tokens,
-        original: figures(pairs.iter().map(|(_, a, _)| a)),
-        compressed: figures(pairs.iter().map(|(_, _, b)| b)),
-        median_divergence: median(lengths),
-        same: parted.iter().filter(|at| at.is_none()).count() as f64 / prompts.len() as f64,
-        texts: texts.collect(),
-    })
+    pairs.collect()
+}
+
+/// What greedy texts of both models look like, as [`write_pairs`] has them written.
+///
+/// # Errors
+/// As [`write_pairs`].
+pub fn health(
+    pair: (&Model, &Model),
+    tokenizer: &Tokenizer,
+    prompts: &[String],
+    max_tokens: usize,
+    control: &Control,
+) -> Result<Health, MeasureError> {
+    Ok(Health::of(&write_pairs(pair, tokenizer, prompts, max_tokens, control)?, tokenizer, max_tokens))
+}
+
+impl Health {
+    /// What these texts, of at most `max_tokens` tokens each, look like.
+    pub fn of(pairs: &[WrittenPair], tokenizer: &Tokenizer, max_tokens: usize) -> Self {
+        let lengths = pairs.iter().map(|pair| pair.divergence().unwrap_or(pair.original.len())).collect();
+        let texts = pairs.iter().map(|pair| TextPair {
+            prompt: pair.prompt.clone(),
+            divergence: pair.divergence(),
+            original: text_of(tokenizer, &pair.ids, &pair.original),
+            compressed: text_of(tokenizer, &pair.ids, &pair.compressed),
+        });
+        Self {
+            prompts: pairs.len(),
+            max_tokens,
+            original: figures(pairs.iter().map(|pair| &pair.original)),
+            compressed: figures(pairs.iter().map(|pair| &pair.compressed)),
+            median_divergence: median(lengths),
+            same: pairs.iter().filter(|pair| pair.divergence().is_none()).count() as f64 / pairs.len().max(1) as f64,
+            texts: texts.collect(),
+        }
+    }
 }
 
 /// A greedy text, end of text included where the model writes one.

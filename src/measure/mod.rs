@@ -25,6 +25,7 @@ mod propose;
 pub mod readable;
 mod reference;
 mod repetition;
+mod report;
 mod roundtrip;
 mod sensitivity;
 mod sensitivity_kept;
@@ -47,7 +48,7 @@ pub use error::MeasureError;
 pub use fast::{FastCost, fast_cost};
 pub use frontier::{FrontierKind, FrontierPoint};
 pub use frontier_picture::{FrontierDocument, byte_range, frontier_json, frontier_svg, kld_range};
-pub use health::{Health, TextOf, TextPair, Written, health};
+pub use health::{Health, TextOf, TextPair, Written, WrittenPair, health, write_pairs};
 pub use layer_errors::{LayerError, layer_errors};
 pub use likeliest::{LikelyToken, inspect_position};
 pub use logits::{PositionStats, compare_position, cosine};
@@ -58,9 +59,13 @@ pub use probe::{ChangedProbe, Probe, ProbeReport, RightModel, parse_probes, prob
 pub use propose::{Compressible, DamageMeter, Priced, Proposal, ProposedLayer, propose};
 pub use reference::{KeptPasses, Reference};
 pub use repetition::{Loop, Repetition, find_loop, repetition};
+pub use report::{
+    PAGE, Report, ReportAbout, ReportDamage, ReportLayer, ReportRequest, ReportText, ReportedLayer, Writing,
+    measure_report,
+};
 pub use roundtrip::{RoundTrip, round_trip};
 pub use sensitivity::{LayerDamage, Mode, PILLAR, SensitivityOptions, sensitivity};
-pub use spectra_picture::spectra_svg;
+pub use spectra_picture::{SpectrumLine, spectra_svg};
 pub use spectrum::{ENERGY_SHARES, Spectrum, energy_rank};
 pub use statistics::{Kld, Perplexity};
 pub use trial::{Effect, Trial, TrialResult, run_trials};

@@ -7,7 +7,7 @@ use super::events::Event;
 use super::jobs::{End, Task};
 use super::metering::{Metered, Wanted};
 use super::rules::plans;
-use super::{EVALUATION_TEXT, JobId, JobKind, LayerRow, PROMPTS, Severity, Workbench};
+use super::{EVALUATION_TEXT, JobId, JobKind, LayerRow, PROMPTS, Severity, Workbench, prompts_of};
 use crate::checkpoint::escaped;
 use crate::compress::Plan;
 use crate::linalg::Arithmetic;
@@ -145,8 +145,7 @@ fn parts(metered: &Metered, text: Option<PathBuf>, meter: &ModelMeter<'_>, task:
     layers.sort_by(|a, b| b.output_error.total_cmp(&a.output_error));
     found.layers = Some(layers);
     tell(&found);
-    let prompts: Vec<String> = PROMPTS.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
-    found.health = Some(health(pair, metered.tokenizer(), &prompts, WRITTEN, &fourth)?);
+    found.health = Some(health(pair, metered.tokenizer(), &prompts_of(PROMPTS), WRITTEN, &fourth)?);
     tell(&found);
     Ok(())
 }

@@ -25,5 +25,13 @@ pub const CALIBRATION_TEXT: &str = include_str!("../../assets/text/calibration.t
 /// A few prompts, one a line.
 pub const PROMPTS: &str = include_str!("../../assets/text/prompts.txt");
 
+/// How many of the texts after those prompts a report draws.
+pub const DRAWN_TEXTS: usize = 3;
+
+/// The prompts of a text that has one a line.
+pub fn prompts_of(text: &str) -> Vec<String> {
+    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+}
+
 /// Probes of the demo, JSON Lines of `prompt` and `expected`.
 pub const PROBES: &str = include_str!("../../assets/text/probes.jsonl");

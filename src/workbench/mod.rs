@@ -38,7 +38,7 @@ mod tests;
 mod writing;
 
 pub use comparing::{Compared, ComparisonView};
-pub use demo::{CALIBRATION_TEXT, DEMO, EVALUATION_TEXT, PROBES, PROMPTS};
+pub use demo::{CALIBRATION_TEXT, DEMO, DRAWN_TEXTS, EVALUATION_TEXT, PROBES, PROMPTS, prompts_of};
 pub use draft::{Draft, DraftError, DraftPlan};
 pub use frontier::FrontierView;
 pub use history::{Edit, History};

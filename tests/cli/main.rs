@@ -3,6 +3,7 @@
 
 mod export_faults;
 mod hub;
+mod report;
 mod strange_models;
 mod support;
 

@@ -1,19 +1,18 @@
 //! A whole checkpoint folder.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::place::{
-    exchange, holds_only_a_model, is_there, prepare, refuse_folder_of_inputs, rename_new, resolved, sync_folder,
-};
+use super::place::{Holds, is_there, prepare, refuse_folder_of_inputs, resolved};
 use super::safetensors::{check_length, header, shards, sort};
 use super::scratch::{self, Scratch};
+use super::swap::{close, may_replace, put_in_place};
 use super::{TensorSpec, WriteError};
 use crate::checkpoint::escaped;
 use crate::checkpoint::index::is_plain;
@@ -77,7 +76,7 @@ impl FolderWriter {
         refuse_folder_of_inputs(&target, inputs)?;
         // The path as given too: a link that leads nowhere is there, though what it leads to is not.
         if is_there(given) || is_there(&target) {
-            may_replace(&target, force)?;
+            may_replace(&target, force, Holds::Model)?;
         }
         sort(&mut specs)?;
         let shards = plan(&specs, metadata, shard_bytes)?;
@@ -163,8 +162,7 @@ impl FolderWriter {
         }
         control.check()?;
         let Self { target, force, files, temporary, .. } = self;
-        sync_folder(temporary.made.path()).map_err(WriteError::io(&target))?;
-        put_in_place(temporary, &target, force)?;
+        put_in_place(temporary, &target, force, Holds::Model)?;
         Ok(files.into_iter().collect())
     }
 
@@ -195,86 +193,4 @@ fn plan(specs: &[TensorSpec], metadata: &BTreeMap<String, String>, shard_bytes: 
         Ok(Shard { name, header, tensors })
     };
     ranges.into_iter().enumerate().map(shard).collect()
-}
-
-fn may_replace(target: &Path, force: bool) -> Result<(), WriteError> {
-    match force {
-        false => Err(WriteError::Exists(target.to_owned())),
-        true if holds_only_a_model(target) => Ok(()),
-        true => Err(WriteError::NotAModel(target.to_owned())),
-    }
-}
-
-fn close(file: &File) -> io::Result<u64> {
-    file.sync_all()?;
-    Ok(file.metadata()?.len())
-}
-
-/// Puts the temporary where the target is to be. What is there already changes places with it, and is removed.
-fn put_in_place(temporary: Scratch<TempDir>, target: &Path, force: bool) -> Result<(), WriteError> {
-    let parent = target.parent().unwrap_or(target);
-    let made = temporary.made.path();
-    match rename_new(made, target) {
-        Ok(()) => {
-            // The rename took the temporary away: there is nothing left to remove.
-            let _ = temporary.made.keep();
-        }
-        Err(error) if !is_there(target) => return Err(WriteError::io(target)(error)),
-        Err(_) => {
-            // Once more: it may have come, or changed, while the tensors were written.
-            may_replace(target, force)?;
-            match exchange(made, target) {
-                Some(exchanged) => exchanged.map_err(WriteError::io(target))?,
-                None => replace_in_steps(made, target)?,
-            }
-        }
-    }
-    sync_folder(parent).map_err(WriteError::io(target))
-}
-
-/// Where two folders cannot change places at once: the old one goes aside first and is removed last, and comes back where
-/// the second rename fails.
-fn replace_in_steps(made: &Path, target: &Path) -> Result<(), WriteError> {
-    let fail = || WriteError::io(target);
-    let parent = target.parent().unwrap_or(target);
-    let aside = tempfile::Builder::new().prefix(".replaced-").tempdir_in(parent).map_err(fail())?;
-    let old = aside.path().join("old");
-    fs::rename(target, &old).map_err(fail())?;
-    if let Err(error) = fs::rename(made, target) {
-        if fs::rename(&old, target).is_err() {
-            // Better a stray folder than a lost one.
-            let _ = aside.keep();
-        }
-        return Err(fail()(error));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_is_replaced_at_once_or_in_steps() {
-        let room = tempfile::tempdir().unwrap();
-        let folder = |name: &str| {
-            let path = room.path().join(name);
-            fs::create_dir(&path).unwrap();
-            fs::write(path.join("model.safetensors"), name).unwrap();
-            path
-        };
-        let target = folder("target");
-        let held = || fs::read_to_string(target.join("model.safetensors")).unwrap();
-        replace_in_steps(&folder("steps"), &target).unwrap();
-        assert_eq!(held(), "steps");
-        assert!(replace_in_steps(&room.path().join("nowhere"), &target).is_err());
-        assert_eq!(held(), "steps");
-        let scratch = scratch::folder(room.path(), "target").unwrap();
-        fs::write(scratch.made.path().join("model.safetensors"), "at once").unwrap();
-        put_in_place(scratch, &target, true).unwrap();
-        assert_eq!(held(), "at once");
-        let scratch = scratch::folder(room.path(), "target").unwrap();
-        assert!(matches!(put_in_place(scratch, &target, false), Err(WriteError::Exists(_))));
-        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
-    }
 }

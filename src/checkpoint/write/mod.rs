@@ -9,9 +9,11 @@
 
 mod folder;
 mod place;
+mod report;
 mod safetensors;
 mod scratch;
 mod single;
+mod swap;
 
 use std::path::PathBuf;
 
@@ -19,6 +21,7 @@ use super::error::shown;
 use crate::control::Cancelled;
 
 pub use folder::FolderWriter;
+pub use report::{ReportFolder, sha256};
 pub use safetensors::{TensorSpec, write_safetensors};
 pub(super) use scratch::tidy;
 pub use single::replace_file;
@@ -41,6 +44,12 @@ pub enum WriteError {
         shown(.0)
     )]
     NotAModel(PathBuf),
+    /// The target is there and is no folder that a report was written to.
+    #[error(
+        "{} is not replaced: only a folder is whose every file its SHA256SUMS names, as a report's does; choose another place",
+        shown(.0)
+    )]
+    NotAReport(PathBuf),
     /// The target is there and is no ordinary file.
     #[error("{} is not replaced: it is no ordinary file; choose another place", shown(.0))]
     NotAFile(PathBuf),

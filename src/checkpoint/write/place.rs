@@ -50,8 +50,20 @@ pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Whether a folder may be replaced: it holds a model, or nothing, and no folder of its own.
-pub(super) fn holds_only_a_model(folder: &Path) -> bool {
+/// Checksums of the files of a report, as `sha256sum` writes them.
+pub(super) const CHECKSUMS: &str = "SHA256SUMS";
+
+/// What a folder must hold to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// A model: one of its files at least.
+    Model,
+    /// A report: no file that its checksums do not name.
+    Report,
+}
+
+/// Whether a folder may be replaced: it holds what it must, or nothing, and no folder of its own.
+pub(super) fn holds_only(folder: &Path, holds: Holds) -> bool {
     let is_folder = folder.symlink_metadata().is_ok_and(|about| about.is_dir());
     let Ok(entries) = fs::read_dir(folder) else { return false };
     let mut names = Vec::new();
@@ -66,7 +78,15 @@ pub(super) fn holds_only_a_model(folder: &Path) -> bool {
             || name == "policy.json"
             || Path::new(name).extension().is_some_and(|e| e == "safetensors")
     };
-    is_folder && (names.is_empty() || names.iter().any(of_a_model))
+    let held = match holds {
+        Holds::Model => names.iter().any(of_a_model),
+        Holds::Report => {
+            let sums = fs::read_to_string(folder.join(CHECKSUMS)).unwrap_or_default();
+            let named: Vec<&str> = sums.lines().filter_map(|line| line.split_once("  ")).map(|line| line.1).collect();
+            names.iter().all(|name| name == CHECKSUMS || name.to_str().is_some_and(|name| named.contains(&name)))
+        }
+    };
+    is_folder && (names.is_empty() || held)
 }
 
 /// Name and folder of a resolved target; the folder is created where it is not there.
@@ -137,15 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn only_model_folders_are_replaced() {
+    fn only_model_folders_are_replaced_by_models() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(holds_only_a_model(folder.path()));
+        assert!(holds_only(folder.path(), Holds::Model));
         fs::write(folder.path().join("thesis.txt"), "years").unwrap();
-        assert!(!holds_only_a_model(folder.path()));
+        assert!(!holds_only(folder.path(), Holds::Model));
         fs::write(folder.path().join("x.safetensors"), "").unwrap();
-        assert!(holds_only_a_model(folder.path()));
+        assert!(holds_only(folder.path(), Holds::Model));
         fs::create_dir(folder.path().join("more")).unwrap();
-        assert!(!holds_only_a_model(folder.path()));
-        assert!(!holds_only_a_model(&folder.path().join("x.safetensors")));
+        assert!(!holds_only(folder.path(), Holds::Model));
+        assert!(!holds_only(&folder.path().join("x.safetensors"), Holds::Model));
     }
 }
