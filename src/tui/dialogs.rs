@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::app::{App, Effect};
-use super::export_form::FIELDS;
+use super::export_form::{FIELDS, Format};
 use super::ui::{Dialog, Then};
 use crate::workbench::{JobState, Source};
 
@@ -74,15 +74,17 @@ impl App {
             form.error = Some(format!("{} exists; Ctrl-O allows to write over it", target.display()));
             return;
         }
-        match form.format.kind() {
-            None => match self.workbench.save_policy(&target, force) {
-                Ok(()) => self.ui.dialog = None,
-                Err(reason) => form.error = Some(reason),
-            },
+        let begun = match form.format.kind() {
+            None if form.format == Format::Report => self.workbench.report(&target, force),
+            None => self.workbench.save_policy(&target, force),
             Some(kind) => {
                 self.workbench.export(kind, &target, force);
-                self.ui.dialog = None;
+                Ok(())
             }
+        };
+        match begun {
+            Ok(()) => self.ui.dialog = None,
+            Err(reason) => form.error = Some(reason),
         }
     }
 }

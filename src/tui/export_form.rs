@@ -20,11 +20,13 @@ pub enum Format {
     Classic,
     /// An ordinary folder, rebuilt.
     Dense,
+    /// A folder to hand on.
+    Report,
 }
 
 impl Format {
     /// All, in the dialog's order.
-    pub const ALL: [Self; 4] = [Self::Policy, Self::Native, Self::Classic, Self::Dense];
+    pub const ALL: [Self; 5] = [Self::Policy, Self::Native, Self::Classic, Self::Dense, Self::Report];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Format {
             Self::Native => "compressed",
             Self::Classic => "classic",
             Self::Dense => "dense",
+            Self::Report => "report",
         }
     }
 
@@ -43,13 +46,14 @@ impl Format {
             Self::Native => "a folder with the layers as they run here, bit for bit",
             Self::Classic => "a folder in the older layout (U, S, Vh in INT8): coarser",
             Self::Dense => "a folder of ordinary tensors, rebuilt, for any other tool",
+            Self::Report => "a folder to hand on: figures, pictures, a page that explains them",
         }
     }
 
-    /// What the workbench calls it; none for the policy.
+    /// What the workbench calls it; none for what is no checkpoint.
     pub const fn kind(self) -> Option<ExportKind> {
         match self {
-            Self::Policy => None,
+            Self::Policy | Self::Report => None,
             Self::Native => Some(ExportKind::Compressed(Layout::Native)),
             Self::Classic => Some(ExportKind::Compressed(Layout::Classic)),
             Self::Dense => Some(ExportKind::Dense),
@@ -130,6 +134,7 @@ impl ExportForm {
         self.error = None;
         self.forecast = match self.format.kind() {
             _ if self.path.value().trim().is_empty() => Err("type where to write".to_owned()),
+            None if self.format == Format::Report => workbench.plan_report(),
             None => Ok(policy_forecast(workbench)),
             Some(kind) => workbench.plan_export(kind, &self.target()).map(|plan| {
                 let share = plan.bytes as f64 / (plan.original_bytes as f64).max(1.0);

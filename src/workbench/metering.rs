@@ -33,6 +33,8 @@ pub(super) enum Wanted {
     Probes(String),
     /// Both models over a text of one's own, or over the one in the program.
     Comparison(Option<PathBuf>),
+    /// A report to this folder, and whether one that lies there may be replaced.
+    Report(PathBuf, bool),
 }
 
 /// What a job needs to measure plans, as it was when the job began.
@@ -146,12 +148,21 @@ impl Workbench {
     }
 
     fn measurable(&mut self) -> Result<&mut Project, String> {
-        let reason = self.opened().and_then(|opened| opened.cannot_generate.clone());
-        let Some(project) = &mut self.project else { return Err("no model is open".into()) };
+        self.can_measure()?;
+        self.project.as_mut().ok_or_else(|| "no model is open".into())
+    }
+
+    /// Whether anything can be measured on the open model.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn can_measure(&self) -> Result<(), String> {
+        let Some(project) = &self.project else { return Err("no model is open".into()) };
         if project.runnable.is_none() {
+            let reason = self.opened().and_then(|opened| opened.cannot_generate.clone());
             return Err(format!("nothing can be measured: {}", reason.unwrap_or_else(|| "it cannot run".into())));
         }
-        Ok(project)
+        Ok(())
     }
 
     /// The calibrate job came to an end.
@@ -173,6 +184,7 @@ impl Workbench {
             Wanted::Scan(mode) => self.begin_scan(mode),
             Wanted::Probes(file) => self.begin_probes(file),
             Wanted::Comparison(text) => self.begin_comparison(text),
+            Wanted::Report(out, force) => self.begin_report(out, force),
         }
     }
 

@@ -25,6 +25,7 @@ mod open;
 mod plans;
 mod probing;
 mod propose;
+mod reporting;
 mod review;
 mod rules;
 mod run;

@@ -136,7 +136,7 @@ fn strip(svg: &mut String, top: f64, writing: &Writing) -> f64 {
     let height = |kld: f64| STRIP * ((kld.max(LEAST) / LEAST).log10() / (most / LEAST).log10()).clamp(0.0, 1.0);
     label(svg, (MARGIN, top), "KLD of each token of the original's text, in nats, on a logarithmic scale");
     let (foot, left) = (top + 12.0 + STRIP, MARGIN + 46.0);
-    for (value, name) in [(LEAST, figure(LEAST)), (1e-2, "0.01".to_owned()), (1.0, "1".to_owned())] {
+    for (value, name) in [(LEAST, "0.0001".to_owned()), (1e-2, "0.01".to_owned()), (1.0, "1".to_owned())] {
         let y = foot - height(value);
         let (x, right) = (left - 6.0, WIDTH - MARGIN);
         let _ = writeln!(svg, "<line x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>");
@@ -154,8 +154,7 @@ fn strip(svg: &mut String, top: f64, writing: &Writing) -> f64 {
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{tall:.1}\" fill=\"{colour}\"><title>{title}</title></rect>"
         );
     }
-    let note =
-        "orange: the compressed model would have chosen another token there; below, from the first to the last token";
+    let note = "orange: the compressed model would have chosen another token there; from the first token to the last";
     let y = foot + 16.0;
     let _ = writeln!(svg, "<text x=\"{left}\" y=\"{y:.1}\" fill=\"#57606a\">{}</text>", xml(note));
     y

@@ -49,14 +49,34 @@ fn label(view: &mut View<'_>, area: Rect, text: &str, field: usize, form: &Expor
 
 fn formats(view: &mut View<'_>, area: Rect, form: &ExportForm) {
     label(view, area, "what", 0, form);
-    let mut x = area.x + LABEL;
-    for (place, format) in Format::ALL.into_iter().enumerate() {
+    let (mut x, first) = (area.x + LABEL, first_shown(form.format, area.width.saturating_sub(LABEL)));
+    if first > 0 {
+        view.put(x - 2, area.y, area.right(), "‹", Role::Dim);
+    }
+    for (place, format) in Format::ALL.into_iter().enumerate().skip(first) {
         let chosen = format == form.format;
+        if x + taken(format) > area.right() {
+            view.put(area.right() - 1, area.y, area.right(), "›", Role::Dim);
+            break;
+        }
         let text = if chosen { format!("[{}]", format.name()) } else { format!(" {} ", format.name()) };
         let end = view.put(x, area.y, area.right(), &text, if chosen { Role::Accent } else { Role::Text });
         view.hit(Rect { x, y: area.y, width: end.saturating_sub(x), height: 1 }, Target::FormField(10 + place));
         x = end + 1;
     }
+}
+
+/// Columns of a format's name with what stands around it.
+fn taken(format: Format) -> u16 {
+    width(format.name()) + 3
+}
+
+/// The first format that is shown: where not all find room, as few are left out before the chosen one as can be.
+fn first_shown(chosen: Format, room: u16) -> usize {
+    let end = Format::ALL.iter().position(|format| *format == chosen).unwrap_or_default();
+    let fits =
+        |first: &usize| Format::ALL.iter().take(end + 1).skip(*first).map(|format| taken(*format)).sum::<u16>() <= room;
+    (0..end).find(fits).unwrap_or(end)
 }
 
 fn path(view: &mut View<'_>, area: Rect, form: &ExportForm) {

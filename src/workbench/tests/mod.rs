@@ -7,6 +7,7 @@ mod comparing;
 mod exports;
 mod memory;
 mod probing;
+mod reporting;
 mod reviewing;
 mod saving;
 mod scanning;
