@@ -96,6 +96,8 @@ pub enum Command {
     Compress(CompressArgs),
     /// Write a report to hand on: a folder with figures, pictures and a page that tells what they mean
     Report(ReportArgs),
+    /// Do a session that the workbench saved again, and say what comes out otherwise
+    Replay(ReplayArgs),
     /// Measure load, prefill, decode and memory
     Bench(BenchArgs),
     /// Show, check or compare policies
@@ -492,6 +494,28 @@ pub struct ReportArgs {
     pub sensitivity: bool,
     /// Write over an existing report
     #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub statistics: CalibrationArg,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The session
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the session's model lies now [default: as the session names it]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Where the original of its compressed folder lies now [default: as the session names it]
+    #[arg(long, value_name = "MODEL")]
+    pub original: Option<String>,
+    /// Write the session as it came out, and its last policy, to this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write over what an earlier replay wrote
+    #[arg(long, requires = "out")]
     pub force: bool,
     #[command(flatten)]
     pub statistics: CalibrationArg,

@@ -26,6 +26,7 @@ mod plan;
 mod plan_json;
 mod policy;
 mod progress;
+mod replay;
 mod report;
 mod roundtrip;
 mod sensitivity;
@@ -98,6 +99,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Plan(args) => plan::run(args, &session),
         Command::Compress(args) => compress::run(args, &session),
         Command::Report(args) => report::run(args, &session),
+        Command::Replay(args) => replay::run(args, &session),
         Command::Bench(args) => bench::run(args, &session),
         Command::Policy(command) => policy::run(command, &session),
         Command::Completions { shell } => extras::completions(*shell),

@@ -76,6 +76,7 @@ impl App {
         }
         let begun = match form.format.kind() {
             None if form.format == Format::Report => self.workbench.report(&target, force),
+            None if form.format == Format::Session => self.workbench.save_session(&target, force),
             None => self.workbench.save_policy(&target, force),
             Some(kind) => {
                 self.workbench.export(kind, &target, force);

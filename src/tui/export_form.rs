@@ -22,11 +22,13 @@ pub enum Format {
     Dense,
     /// A folder to hand on.
     Report,
+    /// What was done here, to be done again.
+    Session,
 }
 
 impl Format {
     /// All, in the dialog's order.
-    pub const ALL: [Self; 5] = [Self::Policy, Self::Native, Self::Classic, Self::Dense, Self::Report];
+    pub const ALL: [Self; 6] = [Self::Policy, Self::Native, Self::Classic, Self::Dense, Self::Report, Self::Session];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Format {
             Self::Classic => "classic",
             Self::Dense => "dense",
             Self::Report => "report",
+            Self::Session => "session",
         }
     }
 
@@ -47,13 +50,14 @@ impl Format {
             Self::Classic => "a folder in the older layout (U, S, Vh in INT8): coarser",
             Self::Dense => "a folder of ordinary tensors, rebuilt, for any other tool",
             Self::Report => "a folder to hand on: figures, pictures, a page that explains them",
+            Self::Session => "every step and text here as a file: rankscope replay does it again",
         }
     }
 
     /// What the workbench calls it; none for what is no checkpoint.
     pub const fn kind(self) -> Option<ExportKind> {
         match self {
-            Self::Policy | Self::Report => None,
+            Self::Policy | Self::Report | Self::Session => None,
             Self::Native => Some(ExportKind::Compressed(Layout::Native)),
             Self::Classic => Some(ExportKind::Compressed(Layout::Classic)),
             Self::Dense => Some(ExportKind::Dense),
@@ -110,7 +114,7 @@ impl ExportForm {
         self.format = Format::ALL.get(there).copied().unwrap_or_default();
         if !self.own_path {
             self.path = Input::new(match self.format {
-                Format::Policy => format!("{}-policy.json", self.label),
+                format @ (Format::Policy | Format::Session) => format!("{}-{}.json", self.label, format.name()),
                 format => format!("{}-{}", self.label, format.name()),
             });
         }
@@ -135,6 +139,7 @@ impl ExportForm {
         self.forecast = match self.format.kind() {
             _ if self.path.value().trim().is_empty() => Err("type where to write".to_owned()),
             None if self.format == Format::Report => workbench.plan_report(),
+            None if self.format == Format::Session => Ok(session_forecast(workbench)),
             None => Ok(policy_forecast(workbench)),
             Some(kind) => workbench.plan_export(kind, &self.target()).map(|plan| {
                 let share = plan.bytes as f64 / (plan.original_bytes as f64).max(1.0);
@@ -150,6 +155,12 @@ impl ExportForm {
             }),
         };
     }
+}
+
+fn session_forecast(workbench: &Workbench) -> Vec<String> {
+    let (steps, texts) = workbench.session_steps();
+    let said = format!("{}, {} of them texts", format::plural(steps, "step"), texts);
+    vec![said, "with prompts, seeds, token ids and the model's fingerprint".to_owned()]
 }
 
 fn policy_forecast(workbench: &Workbench) -> Vec<String> {

@@ -6,7 +6,7 @@ use super::encode::{Encode, Part};
 use super::events::EncodedLayer;
 use super::plans::admissible;
 use super::state::Encoding;
-use super::{Edit, History, JobId, JobKind, JobState, Measured, Severity, Workbench};
+use super::{Edit, History, JobId, JobKind, JobState, Measured, SessionStep, Severity, Workbench};
 use crate::checkpoint::escaped;
 use crate::compress::Plan;
 use crate::control::Control;
@@ -39,14 +39,21 @@ impl Workbench {
         if changes.is_empty() {
             return;
         }
-        let wanted: Vec<_> = changes.iter().map(|change| (change.0, change.2)).collect();
-        self.history.push(Edit { name: name.to_owned(), changes });
+        self.edit(Edit { name: name.to_owned(), changes });
+    }
+
+    /// Does an edit that is possible.
+    pub(super) fn edit(&mut self, edit: Edit) {
+        let wanted: Vec<_> = edit.changes.iter().map(|change| (change.0, change.2)).collect();
+        self.record_edit(&edit);
+        self.history.push(edit);
         self.apply(&wanted);
     }
 
     /// Undoes the last edit; its name.
     pub fn undo(&mut self) -> Option<String> {
         let edit = self.history.undo()?;
+        self.steps.push(SessionStep::Undo);
         let plans: Vec<_> = edit.changes.iter().map(|change| (change.0, change.1)).collect();
         self.apply(&plans);
         Some(edit.name)
@@ -55,6 +62,7 @@ impl Workbench {
     /// Redoes; its name.
     pub fn redo(&mut self) -> Option<String> {
         let edit = self.history.redo()?;
+        self.steps.push(SessionStep::Redo);
         let plans: Vec<_> = edit.changes.iter().map(|change| (change.0, change.2)).collect();
         self.apply(&plans);
         Some(edit.name)
@@ -138,7 +146,7 @@ impl Workbench {
         if plan.is_dense() {
             let dense = project.runnable.as_ref().and_then(|runnable| runnable.model.weight(layer));
             if let (Some(cell), Some(weight)) = (&project.compressed, dense) {
-                cell.swap(layer, Arc::clone(weight));
+                cell.swap(layer, plan, Arc::clone(weight));
             }
             project.encoded.get_mut(layer)?.take();
             return None;
@@ -191,7 +199,7 @@ impl Workbench {
                     row.set_predicted(errors);
                 }
                 if let Some(cell) = &project.compressed {
-                    cell.swap(layer, Arc::clone(&weight));
+                    cell.swap(layer, row.plan, Arc::clone(&weight));
                     if let Some(kept) = project.encoded.get_mut(layer) {
                         *kept = Some((row.plan, weight));
                     }
@@ -252,6 +260,8 @@ impl Workbench {
         if let Some(slot) = project.saved.get_mut(layer).filter(|slot| slot.is_none()) {
             *slot = Some(plan);
         }
+        let name = self.rows.get(layer).map(|row| row.layer.name.clone()).unwrap_or_default();
+        self.record_rebase(&name, plan);
         if !self.history.rebase(layer, plan) {
             self.apply(&[(layer, plan)]);
         }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::jobs::{End, Task};
 use super::live::{LiveEvent, Side};
-use super::run::{COALESCE, Position, Run, Start, Writer, end};
+use super::run::{COALESCE, Position, Run, Start, Version, Writer, end};
 use crate::measure::inspect_position;
 use crate::model::{Cache, Model};
 
@@ -48,7 +48,9 @@ pub(super) struct Follower<'a> {
 
 impl<'a> Follower<'a> {
     pub(super) fn new(run: &'a Run, start: &'a Start, task: &'a Task, arriving: Receiver<Position>) -> Self {
-        let (version, model) = run.compressed.now();
+        let Version { number: version, model, running } = run.compressed.now();
+        let mut writer = Writer::new(Side::Compressed, run, start, task);
+        writer.say(LiveEvent::Running { at: 0, running });
         Self {
             run,
             start,
@@ -56,7 +58,7 @@ impl<'a> Follower<'a> {
             version,
             cache: model.cache(),
             model,
-            writer: Writer::new(Side::Compressed, run, start, task),
+            writer,
             feed: start.prompt.clone(),
             shared: Some(VecDeque::new()),
             forced: None,
@@ -91,13 +93,16 @@ impl<'a> Follower<'a> {
 
     /// Goes on with the newest weights.
     fn pick_up(&mut self) {
-        let Some((version, model)) = self.run.compressed.newer(self.version) else { return };
-        (self.version, self.model) = (version, model);
+        let Some(Version { number, model, running }) = self.run.compressed.newer(self.version) else { return };
+        (self.version, self.model) = (number, model);
+        let at = self.writer.ids.len();
+        if !self.writer.ended() {
+            self.writer.say(LiveEvent::Running { at, running });
+        }
         if self.cache.is_empty() {
             return;
         }
         if !self.writer.ended() {
-            let at = self.writer.ids.len();
             self.writer.say(LiveEvent::PlanChange(at));
         }
         (self.shared, self.forced) = (None, None);

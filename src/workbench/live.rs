@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::JobId;
+use super::run::Running;
 use crate::compress::Plan;
 use crate::measure::{LikelyToken, Loop, PositionStats};
 
@@ -93,6 +94,8 @@ pub(super) enum Side {
 /// What happened in a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum LiveEvent {
+    /// The compressed model is this from its token of this index on.
+    Running { at: usize, running: Arc<Running> },
     /// The ids that both texts go on from.
     Context(Arc<[u32]>),
     /// A new token, the speed up to it and the loop that the text ends in.
@@ -134,6 +137,8 @@ impl LiveView {
     /// Takes in what happened.
     pub(super) fn fold(&mut self, event: LiveEvent) {
         match event {
+            // The record of the session keeps it.
+            LiveEvent::Running { .. } => {}
             LiveEvent::Context(ids) => self.context = ids,
             LiveEvent::Token { side, token, tokens_per_s, looping } => {
                 let pane = self.pane(side);

@@ -17,6 +17,8 @@ use crate::model::{CompressedLinear, Layer, Model, StoredLayer, layers_of, store
 pub(super) struct Request {
     pub(super) source: Source,
     pub(super) policy: Option<PathBuf>,
+    /// The text of a policy to begin with.
+    pub(super) start: Option<String>,
     pub(super) original: Option<Source>,
     pub(super) locations: Locations,
 }
@@ -35,6 +37,8 @@ pub(super) struct Runnable {
 pub(super) struct Loaded {
     /// As it was asked for.
     pub(super) name: String,
+    /// The original that was asked for, for a compressed folder.
+    pub(super) original: Option<String>,
     pub(super) opened: Opened,
     /// Where the layers are read: of a compressed folder with its original, the original.
     pub(super) checkpoint: Arc<Checkpoint>,
@@ -77,6 +81,11 @@ pub(super) fn open(request: &Request, task: &Task) -> Result<Loaded, End> {
     }
     if let Some(path) = &request.policy {
         loaded.apply_file(path);
+    }
+    let own = loaded.rules.policy.to_text();
+    let is_own = |text: &str| Policy::parse(text).is_ok_and(|given| given.to_text() == own);
+    if let Some(text) = request.start.as_ref().filter(|text| !is_own(text)) {
+        loaded.begin_with(text);
     }
     step()?;
     Ok(loaded)
@@ -132,6 +141,7 @@ impl Loaded {
         };
         Self {
             name: request.source.name(),
+            original: request.original.as_ref().map(Source::name),
             identity: identity(&opened, &checkpoint, &layers),
             rules: Rules::none(layers.len()),
             plans: vec![Plan::dense(); layers.len()],
@@ -190,12 +200,18 @@ impl Loaded {
                 return;
             }
         };
-        let before = std::mem::take(&mut self.plans);
-        if !self.apply_text(&text) {
-            self.plans = before;
-            return;
+        if self.begin_with(&text) {
+            self.file = Some(PolicyFile::new(path, &text));
         }
-        self.file = Some(PolicyFile::new(path, &text));
+    }
+
+    /// Begins with the policy of a text; whether that went well: what is wrong with it becomes notices, and all stays as it was.
+    fn begin_with(&mut self, text: &str) -> bool {
+        let before = std::mem::take(&mut self.plans);
+        if !self.apply_text(text) {
+            self.plans = before;
+            return false;
+        }
         self.plans = self.rules.initial();
         for (index, layer) in self.layers.iter().enumerate() {
             let (Some(plan), Some(before)) = (self.plans.get_mut(index), before.get(index)) else { continue };
@@ -205,6 +221,7 @@ impl Loaded {
                 self.given.get_mut(index).and_then(Option::take);
             }
         }
+        true
     }
 
     /// Resolves a policy's text; whether that went well.

@@ -14,6 +14,7 @@ use super::jobs::{End, StopOthers, Task};
 use super::live::{LiveEvent, LiveToken, Side};
 use super::open::Runnable;
 use crate::checkpoint::{Message, TextStream};
+use crate::compress::Plan;
 use crate::control::{Need, Share};
 use crate::linalg::Arithmetic;
 use crate::measure::{Loop, find_loop, writing_need};
@@ -28,36 +29,64 @@ const LOOP_WINDOW: usize = 4096;
 /// Logits that may wait to be compared, in bytes.
 const WAITING_BYTES: usize = 64 << 20;
 
+/// What the compressed model is: the plans that its layers have by now, and how it computes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Running {
+    pub(super) plans: Vec<Plan>,
+    pub(super) arithmetic: Arithmetic,
+}
+
+/// A version of the compressed model.
+#[derive(Debug, Clone)]
+pub(super) struct Version {
+    pub(super) number: u64,
+    pub(super) model: Model,
+    pub(super) running: Arc<Running>,
+}
+
 /// The compressed model as it is now. Runs pick up the newest between two tokens.
 #[derive(Debug, Clone)]
-pub(super) struct ModelCell(Arc<Mutex<(u64, Model)>>);
+pub(super) struct ModelCell(Arc<Mutex<Version>>);
 
 impl ModelCell {
     pub(super) fn new(model: Model) -> Self {
-        Self(Arc::new(Mutex::new((0, model))))
+        let plans = vec![Plan::dense(); model.layers().len()];
+        let running = Arc::new(Running { plans, arithmetic: Arithmetic::Exact });
+        Self(Arc::new(Mutex::new(Version { number: 0, model, running })))
     }
 
-    /// The model and its version.
-    pub(super) fn now(&self) -> (u64, Model) {
+    /// The newest version.
+    pub(super) fn now(&self) -> Version {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// As [`ModelCell::now`], if it is not the version that the caller has.
-    pub(super) fn newer(&self, version: u64) -> Option<(u64, Model)> {
+    pub(super) fn newer(&self, number: u64) -> Option<Version> {
         let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (cell.0 != version).then(|| cell.clone())
+        (cell.number != number).then(|| cell.clone())
     }
 
     /// Computes products in another arithmetic from now on.
     pub(super) fn set_arithmetic(&self, arithmetic: Arithmetic) {
-        let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *cell = (cell.0 + 1, cell.1.with_arithmetic(arithmetic));
+        self.change(|model, running| {
+            running.arithmetic = arithmetic;
+            model.with_arithmetic(arithmetic)
+        });
     }
 
-    /// Gives a layer another weight.
-    pub(super) fn swap(&self, layer: usize, weight: Arc<CompressedLinear>) {
+    /// Gives a layer the weight that it has under a plan.
+    pub(super) fn swap(&self, layer: usize, plan: Plan, weight: Arc<CompressedLinear>) {
+        self.change(|model, running| {
+            running.plans.get_mut(layer).into_iter().for_each(|slot| *slot = plan);
+            model.with_weight(layer, weight)
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&Model, &mut Running) -> Model) {
         let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *cell = (cell.0 + 1, cell.1.with_weight(layer, weight));
+        let Version { number, model, running } = &mut *cell;
+        *number += 1;
+        *model = change(model, Arc::make_mut(running));
     }
 }
 

@@ -154,20 +154,20 @@ impl Workbench {
                 }
             }
             project.rules = rules;
+            let policy = project.rules.policy.clone();
+            self.record_rules(&policy);
         }
         if changes.is_empty() {
             return;
         }
-        let wanted: Vec<_> = changes.iter().map(|change| (change.0, change.2)).collect();
         let text = format!("restored the plans of the last session on {} layers; undo takes them back", changes.len());
         self.messages.say(Severity::Info, &text);
-        self.history.push(Edit { name: "restore the last session".into(), changes });
+        self.edit(Edit { name: "restore the last session".into(), changes });
         if !draft.unsaved
             && let Some(project) = &mut self.project
         {
             project.saved_edits = self.history.done.len();
         }
-        self.apply(&wanted);
     }
 
     /// Jobs and edits that quitting would lose, each as one phrase (`unsaved policy (3 edits)`, `export to out/ (40%)`).

@@ -1,5 +1,6 @@
 //! The workbench itself: the screen's thread owns it; every method returns at once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,10 +21,10 @@ use super::scan::Scan;
 use super::shelf::Shelf;
 use super::{
     ComparisonView, Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations,
-    Message, PLAN_TOKENS, ProbesView, Review, Severity, Source, Totals,
+    Message, PLAN_TOKENS, ProbesView, Review, SessionStep, Severity, Source, Totals,
 };
 use crate::checkpoint::Checkpoint;
-use crate::compress::{Calibration, FactorCache, Plan};
+use crate::compress::{Calibration, FactorCache, Plan, Policy};
 use crate::control::{Control, Told};
 use crate::linalg::Arithmetic;
 use crate::model::{CompressedLinear, Layer, Sampling};
@@ -84,6 +85,10 @@ pub(super) struct Project {
     /// Which opening this is: news of an earlier one are dropped.
     pub(super) serial: u64,
     pub(super) name: String,
+    /// The original that was asked for, for a compressed folder.
+    pub(super) original: Option<String>,
+    /// The policy that the plans began from.
+    pub(super) start: Policy,
     pub(super) identity: String,
     pub(super) checkpoint: Arc<Checkpoint>,
     pub(super) layers: Arc<[Layer]>,
@@ -132,6 +137,10 @@ pub struct Workbench {
     pub(super) rows: Vec<LayerRow>,
     pub(super) totals: Totals,
     pub(super) history: History,
+    /// What was done on the open model so far.
+    pub(super) steps: Vec<SessionStep>,
+    /// The steps that jobs write.
+    pub(super) written: BTreeMap<JobId, usize>,
     pub(super) shelf: Shelf,
     /// Whether a text ends where it loops.
     pub(super) stop_at_loops: Arc<AtomicBool>,
@@ -173,6 +182,8 @@ impl Workbench {
             rows: Vec::new(),
             totals: Totals::default(),
             history: History::default(),
+            steps: Vec::new(),
+            written: BTreeMap::new(),
             shelf: Shelf::default(),
             stop_at_loops: Arc::default(),
             calibration_file: None,
@@ -196,11 +207,20 @@ impl Workbench {
     /// Starts opening a model (a job). Replaces what is open once it succeeded; a failure is a message and changes nothing.
     /// `policy`: a policy file to begin with. `original`: for a compressed folder, the model it came from.
     pub fn open(&mut self, source: Source, policy: Option<PathBuf>, original: Option<Source>) {
+        self.open_as(Request { source, policy, start: None, original, locations: self.locations.clone() });
+    }
+
+    /// As [`Workbench::open`], with the text of a policy to begin with.
+    pub(super) fn open_from(&mut self, source: Source, start: String, original: Option<Source>) {
+        let locations = self.locations.clone();
+        self.open_as(Request { source, policy: None, start: Some(start), original, locations });
+    }
+
+    fn open_as(&mut self, request: Request) {
         if let Some(earlier) = self.opening.take() {
             self.jobs.cancel(earlier);
         }
-        let name = format!("open {}", source.name());
-        let request = Request { source, policy, original, locations: self.locations.clone() };
+        let name = format!("open {}", request.source.name());
         self.opening = Some(self.jobs.spawn(JobKind::Open, name, Vec::new(), move |task| {
             let loaded = open::open(&request, task)?;
             task.outbox.send(Event::Opened(task.id, Box::new(loaded)));
@@ -311,6 +331,7 @@ impl Workbench {
             Event::Compared { job, found } => self.comparison_arrived(job, found),
             Event::Answered { job, answers } => self.answers_arrived(job, *answers),
             Event::Live { run, batch } => {
+                self.record_live(run, &batch);
                 if let Some(live) = self.shelf.written_by(run) {
                     batch.into_iter().for_each(|event| live.fold(event));
                 }
@@ -350,6 +371,8 @@ impl Workbench {
         (self.planning, self.review, self.frontier, self.scan) = (None, None, FrontierView::default(), None);
         (self.probes, self.comparison) = (ProbesView::default(), ComparisonView::default());
         (self.history, self.shelf) = (History::default(), Shelf::default());
+        self.steps.clear();
+        self.written.clear();
         self.openings += 1;
         self.rows =
             loaded.layers.iter().zip(&loaded.plans).map(|(layer, plan)| LayerRow::new(layer.clone(), *plan)).collect();
@@ -359,6 +382,8 @@ impl Workbench {
         let project = Project {
             serial: self.openings,
             name: loaded.name,
+            original: loaded.original,
+            start: loaded.rules.policy.clone(),
             identity: loaded.identity,
             arithmetic: Arithmetic::Exact,
             compressed: loaded.runnable.as_ref().map(|runnable| ModelCell::new(runnable.model.clone())),

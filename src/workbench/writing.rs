@@ -65,8 +65,11 @@ impl Workbench {
             return;
         };
         let name = "write both texts".to_owned();
+        let (asked, earlier) = (options.clone(), live.earlier.len());
         let run = Run { original, compressed, options, from, stop_at_loops: Arc::clone(&self.stop_at_loops) };
-        live.job = Some(self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task)));
+        let job = self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task));
+        self.record_text(job, &asked, earlier);
+        live.job = Some(job);
         self.shelf.begin(live);
     }
 

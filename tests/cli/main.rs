@@ -3,6 +3,7 @@
 
 mod export_faults;
 mod hub;
+mod replay;
 mod report;
 mod strange_models;
 mod support;

@@ -8,7 +8,7 @@ use crate::measure::{CalibrateOptions, WIDEST_INPUT, calibrate};
 use crate::model::Model;
 
 /// A calibration file of a model, over a few ids; its fingerprint.
-fn calibration_file(checkpoint: &Checkpoint, folder: &Path) -> (PathBuf, String) {
+pub(super) fn calibration_file(checkpoint: &Checkpoint, folder: &Path) -> (PathBuf, String) {
     let model = Model::load(checkpoint).unwrap();
     let options = CalibrateOptions { ids: (0..200).collect(), bos: None, limit: None, widest: WIDEST_INPUT };
     let control = Control::new();

@@ -11,6 +11,7 @@ mod reporting;
 mod reviewing;
 mod saving;
 mod scanning;
+mod sessions;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ fn the_comparison_is_on_the_originals_context() {
     let checkpoint = Checkpoint::embedded(DEMO).unwrap();
     let original = Model::load(&checkpoint).unwrap();
     let project = bench.workbench.project.as_ref().unwrap();
-    let compressed = project.compressed.as_ref().unwrap().now().1;
+    let compressed = project.compressed.as_ref().unwrap().now().model;
     let prompt = checkpoint.tokenizer().unwrap().encode(&options.prompt).unwrap();
     let texts = [ids(&live.original), ids(&live.compressed)];
     let context: Vec<u32> = prompt.iter().chain(&texts[0]).copied().collect();
@@ -89,6 +89,10 @@ fn a_change_while_writing_reaches_the_stream() {
     assert!(first >= 1 && first < live.compressed.tokens.len());
     assert_eq!(live.stats.len(), live.original.tokens.len());
     assert!(live.stats.last().unwrap().kld > 0.0);
+    let record = super::sessions::kept(&mut bench);
+    let SessionStep::Write(text) = &record.steps[record.steps.len() - 2] else { panic!("{:?}", record.steps) };
+    assert!(text.compressed_as.iter().any(|segment| segment.from == first), "{:?}", text.compressed_as);
+    assert_eq!(super::sessions::again(&record).unwrap().differences, []);
 }
 
 #[test]
