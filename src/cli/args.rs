@@ -67,6 +67,15 @@ pub struct WorkbenchArgs {
     /// tokyo-night, or one of your own
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
+    /// Work line by line, without a screen: for screen readers, dumb terminals and pipes
+    #[arg(long)]
+    pub plain: bool,
+    /// Draw ASCII alone
+    #[arg(long)]
+    pub ascii: bool,
+    /// Print the configuration file as it is without one, all commented out
+    #[arg(long)]
+    pub print_config: bool,
     #[command(flatten)]
     pub statistics: CalibrationArg,
 }

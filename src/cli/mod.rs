@@ -77,9 +77,9 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
     let Some(command) = cli.command else {
         return workbench(cli.workbench, &cli.common, interrupt);
     };
-    let WorkbenchArgs { model, policy, original, theme, statistics } = &cli.workbench;
+    let WorkbenchArgs { model, policy, original, theme, plain, ascii, print_config, statistics } = &cli.workbench;
     let options = policy.is_some() || original.is_some() || theme.is_some() || statistics.calibration.is_some();
-    if model.is_some() || options {
+    if model.is_some() || options || *ascii || *plain || *print_config {
         return Err(Usage("options and MODEL of the workbench stand before a command; put them after it".into()).into());
     }
     let _listening = interrupt.listen()?;
@@ -109,6 +109,9 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
 }
 
 fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> anyhow::Result<()> {
+    if args.print_config {
+        return output::print(&tui::config::commented_default());
+    }
     let word = args.model.as_deref().unwrap_or_default();
     if let Some(meant) = mistyped::meant(word) {
         return Err(Usage(mistyped::advice(word, &meant)).into());
@@ -116,17 +119,20 @@ fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> any
     if common.json {
         return Err(Usage("--json needs a command; see 'rankscope help'".into()).into());
     }
-    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        return Err(
-            Usage("the workbench needs a terminal; see 'rankscope help' for commands without a screen".into()).into()
-        );
+    if !args.plain && (!std::io::stdout().is_terminal() || !std::io::stdin().is_terminal()) {
+        return Err(Usage(
+            "the workbench needs a terminal; see 'rankscope help' for commands without a screen, or try --plain".into(),
+        )
+        .into());
     }
     if common.download {
         // The screen listens for signals itself.
         let _listening = interrupt.listen()?;
         args.model.iter().chain(&args.original).try_for_each(|model| download::fetch(model, interrupt))?;
     }
-    tui::run(options(args, common))
+    let plain = args.plain;
+    let options = options(args, common);
+    if plain { tui::run_linear(options) } else { tui::run(options) }
 }
 
 /// What the workbench is opened with.
@@ -136,6 +142,7 @@ fn options(args: WorkbenchArgs, common: &Common) -> tui::Options {
         policy: args.policy,
         original: args.original.as_deref().map(Source::parse),
         theme: args.theme,
+        ascii: args.ascii,
         calibration: args.statistics.calibration,
         locations: Locations { family: common.family.clone(), ..locations::locations() },
         config_dir: locations::config_dir(),

@@ -131,7 +131,8 @@ fn differ(model: &str, from: &Path, to: &Path, session: &Session) -> anyhow::Res
         let shown = [from, to].map(|plan: &Plan| plan.to_string());
         Some(Change { name: &layer.name, from: PlanJson::from(from), to: PlanJson::from(to), shown })
     };
-    let changed = diff(&before.resolved, &after.resolved);
+    let [from, to] = [&before, &after].map(|of| of.resolved.iter().map(|one| one.plan).collect::<Vec<_>>());
+    let changed = diff(&from, &to);
     let differing = Differing { changed: changed.iter().filter_map(change).collect() };
     if session.common.json {
         return output::json(&differing);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cache::Keep;
 use super::codec::{UNCALIBRATED, quantized_base, residual};
-use super::predict::{Energies, Errors, predicted};
+use super::predict::{Energies, ErrorCurve, Errors, predicted};
 use super::{Base, CompressError, FactorCache, LayerInputs, Plan, Weighting};
 use crate::checkpoint::Tensor;
 use crate::control::Control;
@@ -57,10 +57,32 @@ impl FactorCache {
             let exact = Errors { weight: 0.0, output: subject.inputs.map(|_| 0.0) };
             return Ok(plan.is_dense().then_some(exact));
         }
+        let curve = self.error_curve(subject, plan, &[plan.rank], control)?;
+        Ok(curve.errors.first().map(|(_, errors)| *errors))
+    }
+
+    /// As [`FactorCache::predicted`] for each of these ranks in place of the plan's, and how strongly the inputs see each
+    /// direction, from one decomposition.
+    ///
+    /// # Errors
+    /// As [`FactorCache::factors`].
+    pub fn error_curve(
+        &self,
+        subject: &Subject<'_>,
+        plan: &Plan,
+        ranks: &[usize],
+        control: &Control,
+    ) -> Result<ErrorCurve, CompressError> {
         let decomposition = self.factors(subject, plan, control)?;
         let output = self.output_errors(subject, plan, &decomposition, control)?;
         let whole = self.energies(subject, control)?;
-        Ok(Some(predicted(plan, &decomposition, output.as_deref(), &whole)))
+        let at = |rank: &usize| {
+            let errors = predicted(&Plan { rank: *rank, ..*plan }, &decomposition, output.as_deref(), &whole);
+            (*rank, errors)
+        };
+        let terms = output.iter().flat_map(|known| &known.terms);
+        let seen = terms.map(|term| term.max(0.0).sqrt() as f32).collect();
+        Ok(ErrorCurve { errors: ranks.iter().map(at).collect(), seen })
     }
 
     /// What the errors of a layer are shares of.

@@ -51,6 +51,6 @@ pub use plan::{Base, Factors, Plan, Weighting};
 pub use plan_text::PlanError;
 pub use policy::{Policy, RankSpec, Rule};
 pub use policy_text::{Issue, PolicyError};
-pub use predict::{Energies, Errors, predicted};
+pub use predict::{Energies, ErrorCurve, Errors, predicted};
 pub use rebuild::{measured_error, measured_output_error};
 pub use resolve::{RankSource, Resolved, diff, resolve};

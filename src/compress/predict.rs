@@ -21,6 +21,16 @@ pub struct Errors {
     pub output: Option<f64>,
 }
 
+/// What cutting a decomposition at several ranks costs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ErrorCurve {
+    /// (rank, errors), in the order asked for.
+    pub errors: Vec<(usize, Errors)>,
+    /// Norms of what each direction adds to the output over the calibration inputs, in the order of the decomposition; empty
+    /// without statistics.
+    pub seen: Vec<f32>,
+}
+
 /// Errors of base + U Vh at the plan's rank, with exact factors: `decomposition` is that of E = W - base (E = W without a
 /// base), `output` its errors in the output. `||E - c E_r||^2 = ||E - E_r||^2 + (c - 1)^2 ||E_r||^2` in either norm, since `E_r`
 /// projects E from the left; c = `||E|| / ||E_r||` with norm correction, else 1.

@@ -147,9 +147,9 @@ fn endings(layers: &[Layer]) -> BTreeSet<String> {
     found
 }
 
-/// Layers whose plans differ between two resolutions of the same layers: (index, from, to).
-pub fn diff(from: &[Resolved], to: &[Resolved]) -> Vec<(usize, Plan, Plan)> {
-    let plans = from.iter().zip(to).enumerate().map(|(index, (from, to))| (index, from.plan, to.plan));
+/// The layers whose plans differ: (index, from, to).
+pub fn diff(from: &[Plan], to: &[Plan]) -> Vec<(usize, Plan, Plan)> {
+    let plans = from.iter().zip(to).enumerate().map(|(index, (from, to))| (index, *from, *to));
     plans.filter(|(_, from, to)| from != to).collect()
 }
 
@@ -239,8 +239,10 @@ mod tests {
         let resolved = |rules| resolve(&policy(rules), &layers(), &mut |_, _| Ok(1)).unwrap().0;
         let from = resolved(r#"{"match": "*", "base": "dense", "factors": "f16"}"#);
         let to = resolved(r#"{"match": "h.1.attn*", "rank": 3, "factors": "f32"}"#);
-        assert_eq!(diff(&from, &to), [(2, Plan::dense(), Plan { factors: Factors::F32, ..Plan::low_rank(3) })]);
-        assert_eq!(diff(&from, &from), []);
+        let plans = |of: &[Resolved]| of.iter().map(|one| one.plan).collect::<Vec<_>>();
+        let changed = diff(&plans(&from), &plans(&to));
+        assert_eq!(changed, [(2, Plan::dense(), Plan { factors: Factors::F32, ..Plan::low_rank(3) })]);
+        assert_eq!(diff(&plans(&from), &plans(&from)), []);
         assert_eq!(to[2].rule, Some(0));
         assert_eq!((to[0].rule, to[0].plan.base), (None, Base::Dense));
     }

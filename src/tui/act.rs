@@ -4,17 +4,31 @@ use super::action::Action;
 use super::app::{App, Effect};
 use super::context::Context;
 use super::export_form::{ExportForm, Format};
+use super::figure::Figure;
 use super::theme::Theme;
 use super::ui::{Dialog, Manner, Menu, Metric, Pane, Purpose, Question, Then};
 use super::view::map;
 use crate::measure::Mode;
 use crate::workbench::{PROMPTS, Severity};
 
+/// A chart of ranks is halved at most so often.
+const MOST_ZOOMED: u8 = 12;
+
 impl App {
     /// Performs an action in the state that the screen is in.
     pub fn perform(&mut self, action: Action) {
+        match action {
+            Action::Help => return self.open_menu(true),
+            Action::Explain => return self.open_explanation(),
+            _ => {}
+        }
         match self.ui.context() {
             Context::List => self.act_on_menu(action),
+            Context::Explain => self.act_on_explanation(action),
+            Context::History if action == Action::TakeSnapshot => self.name_snapshot(),
+            Context::History => self.act_on_history(action),
+            Context::Columns => self.act_on_columns(action),
+            Context::Copy => self.act_on_prefix(action),
             Context::Jobs => self.act_on_jobs(action),
             Context::Export => self.act_on_export(action),
             Context::Review => self.act_on_review(action),
@@ -47,7 +61,12 @@ impl App {
             Action::Home => isize::MIN / 2,
             Action::End => isize::MAX / 2,
             Action::MapLeft | Action::MapRight => {
-                self.step_map(if action == Action::MapLeft { -1 } else { 1 }, 0);
+                let by = if action == Action::MapLeft { -1 } else { 1 };
+                if self.ui.map {
+                    self.step_map(by, 0);
+                } else {
+                    self.ui.listing.step_column(&self.facts.columns, by);
+                }
                 return true;
             }
             Action::TokenBefore | Action::TokenNext => {
@@ -114,6 +133,10 @@ impl App {
             }
             (Action::SortNext, _) => self.sort_stepped(1),
             (Action::SortPrevious, _) => self.sort_stepped(-1),
+            (Action::SortHere, _) => {
+                let column = self.ui.listing.column;
+                self.ui.listing.sort_by(column);
+            }
             (Action::SortReverse, _) => self.ui.listing.falling = !self.ui.listing.falling,
             _ => return false,
         }
@@ -157,9 +180,10 @@ impl App {
             Action::RestoreAlone => self.scan(Mode::Without),
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
+            Action::History => self.open_history(),
+            Action::TakeSnapshot => self.name_snapshot(),
             Action::Export => self.open_form(),
             Action::Jobs => self.ui.dialog = Some(Dialog::Jobs(0)),
-            Action::Help => self.open_menu(true),
             Action::Palette => self.open_menu(false),
             Action::Quit => self.quit(),
             _ => self.arrange(action),
@@ -179,7 +203,15 @@ impl App {
                 self.ui.map = !self.ui.map;
                 self.ui.focus(Pane::Layers);
             }
-            Action::MapMetric => self.ui.metric = Metric::next(self.ui.metric),
+            Action::Group => self.ui.listing.grouping = self.ui.listing.grouping.next(),
+            Action::ChooseColumns => self.choose_columns(),
+            Action::Copy => self.ui.dialog = Some(Dialog::Prefix(Context::Copy)),
+            Action::Overlay => self.ui.spectrum.overlay = !self.ui.spectrum.overlay,
+            Action::ZoomIn => self.ui.spectrum.zoom = (self.ui.spectrum.zoom + 1).min(MOST_ZOOMED),
+            Action::ZoomOut => self.ui.spectrum.zoom = self.ui.spectrum.zoom.saturating_sub(1),
+            Action::Linear => self.ui.spectrum.linear = !self.ui.spectrum.linear,
+            Action::MapMetric => self.ui.metric = self.ui.metric.next(),
+            Action::Tour => self.toggle_tour(),
             Action::Zoom => self.ui.zoomed = !self.ui.zoomed,
             Action::NextTheme => self.next_theme(),
             Action::ReleaseMouse => self.release_mouse(),
@@ -199,6 +231,7 @@ impl App {
     fn next_theme(&mut self) {
         let name = self.ui.theme.next_name();
         if let Ok(theme) = Theme::embedded(name, self.depth) {
+            self.own_theme = None;
             self.ui.theme = theme;
             self.say(Severity::Info, format!("theme {name}"));
         }
@@ -207,8 +240,11 @@ impl App {
     fn release_mouse(&mut self) {
         self.ui.mouse = !self.ui.mouse;
         self.effects.push(Effect::Mouse(self.ui.mouse));
-        let text =
-            if self.ui.mouse { "the mouse is ours again" } else { "the mouse selects text now; Ctrl-Y takes it back" };
+        let text = if self.ui.mouse {
+            "the mouse is ours again".to_owned()
+        } else {
+            format!("the mouse selects text now; {} takes it back", self.key(Action::ReleaseMouse))
+        };
         self.say(Severity::Info, text);
     }
 
@@ -240,7 +276,7 @@ impl App {
     fn scan(&mut self, mode: Mode) {
         match self.workbench.scan(mode) {
             // What comes in is to be seen.
-            Ok(()) => self.ui.metric = Metric::Damage,
+            Ok(()) => self.ui.metric = Metric::of(Figure::Kld),
             Err(reason) => self.say(Severity::Warning, reason),
         }
     }
@@ -270,7 +306,7 @@ impl App {
                 self.ui.manner = if self.ui.chats() { Manner::Text } else { Manner::Chat };
                 self.ui.lower = Pane::Text;
                 let what = if self.ui.chats() { "what a user says" } else { "text to go on with" };
-                self.say(Severity::Info, format!("the prompt is {what}; g writes"));
+                self.say(Severity::Info, format!("the prompt is {what}; {} writes", self.key(Action::Generate)));
             }
         }
     }
@@ -294,7 +330,8 @@ impl App {
     }
 
     pub(super) fn open_menu(&mut self, help: bool) {
-        self.ui.dialog = Some(Dialog::Menu(Menu::new(help, self.ui.context())));
+        let menu = Menu::new(help, self.ui.context());
+        self.ui.lay_over(Dialog::Menu(menu));
     }
 
     fn quit(&mut self) {

@@ -1,6 +1,9 @@
 //! The one list of what a person can do: it feeds the keys, the palette, the help, the footer and the mouse.
 
+use std::fmt::Write as _;
+
 use super::context::Context;
+use super::keymap::Keymap;
 
 const EVERYWHERE: &[Context] = &Context::ALL;
 const PANES: &[Context] = &[Context::Layers, Context::Spectrum, Context::Text];
@@ -9,6 +12,11 @@ const LAYERS: &[Context] = &[Context::Layers];
 const SPECTRUM: &[Context] = &[Context::Spectrum];
 const TEXT: &[Context] = &[Context::Text];
 const LIST: &[Context] = &[Context::List];
+const EXPLAIN: &[Context] = &[Context::Explain];
+const HISTORY: &[Context] = &[Context::History];
+const COLUMNS: &[Context] = &[Context::Columns];
+const COPY: &[Context] = &[Context::Copy];
+const LISTS: &[Context] = &[Context::Jobs, Context::Explain, Context::Columns, Context::History];
 const JOBS: &[Context] = &[Context::Jobs];
 const EXPORT: &[Context] = &[Context::Export];
 const REVIEW: &[Context] = &[Context::Review];
@@ -51,7 +59,7 @@ const fn on(contexts: &'static [Context], keys: &'static str) -> Binding {
 macro_rules! actions {
     ($($action:ident, $footer:literal, $title:literal, $description:literal, [$(($contexts:expr, $keys:literal)),+];)+) => {
         /// Something that a person can do.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Action {
             $(#[doc = $description] $action,)+
         }
@@ -71,25 +79,34 @@ macro_rules! actions {
 
 actions! {
     // Choosing layers.
-    MoveUp, 0, "up", "Moves one line up.", [(PANES, "k up"), (LIST, "up ctrl-p"), (JOBS, "k up"), (STEPPED, "k up"), (EXPORT, "up")];
-    MoveDown, 0, "down", "Moves one line down.", [(PANES, "j down"), (LIST, "down ctrl-n"), (JOBS, "j down"), (STEPPED, "j down"), (EXPORT, "down")];
-    PageUp, 0, "page up", "Moves a page up.", [(PANES, "pageup ctrl-b ctrl-u"), (LIST, "pageup"), (JOBS, "pageup"), (STEPPED, "pageup ctrl-b ctrl-u")];
-    PageDown, 0, "page down", "Moves a page down.", [(PANES, "pagedown ctrl-f ctrl-d"), (LIST, "pagedown"), (JOBS, "pagedown"), (STEPPED, "pagedown ctrl-f ctrl-d")];
-    Home, 0, "first", "Goes to the first line.", [(PANES, "home"), (LIST, "home"), (JOBS, "home"), (STEPPED, "home")];
-    End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (JOBS, "end G"), (STEPPED, "end G")];
-    MapLeft, 0, "left", "In the map, goes to the kind on the left.", [(LAYERS, "h left")];
-    MapRight, 0, "right", "In the map, goes to the kind on the right.", [(LAYERS, "l right")];
+    MoveUp, 0, "up", "Moves one line up.", [(PANES, "k up"), (LIST, "up ctrl-p"), (LISTS, "k up"), (STEPPED, "k up"), (EXPORT, "up")];
+    MoveDown, 0, "down", "Moves one line down.", [(PANES, "j down"), (LIST, "down ctrl-n"), (LISTS, "j down"), (STEPPED, "j down"), (EXPORT, "down")];
+    PageUp, 0, "page up", "Moves a page up.", [(PANES, "pageup ctrl-b ctrl-u"), (LIST, "pageup"), (LISTS, "pageup"), (STEPPED, "pageup ctrl-b ctrl-u")];
+    PageDown, 0, "page down", "Moves a page down.", [(PANES, "pagedown ctrl-f ctrl-d"), (LIST, "pagedown"), (LISTS, "pagedown"), (STEPPED, "pagedown ctrl-f ctrl-d")];
+    Home, 0, "first", "Goes to the first line.", [(PANES, "home"), (LIST, "home"), (LISTS, "home"), (STEPPED, "home")];
+    End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (LISTS, "end G"), (STEPPED, "end G")];
+    MapLeft, 0, "left", "Goes to the column on the left; in the map, to the kind on the left.", [(LAYERS, "h left")];
+    MapRight, 0, "right", "Goes to the column on the right; in the map, to the kind on the right.", [(LAYERS, "l right")];
     Mark, 2, "select", "Selects the layer under the cursor, or no longer, and goes one down.", [(LAYERED, "space")];
     MarkAll, 0, "select all", "Selects every layer that the filter shows; none, where all are selected.", [(LAYERED, "a")];
     MarkInvert, 0, "invert selection", "Selects what is not selected among the layers that the filter shows.", [(LAYERED, "i")];
     MarkKind, 0, "select kind", "Selects all layers of the kind under the cursor.", [(LAYERED, "K")];
     MarkBlock, 0, "select block", "Selects all layers of the block under the cursor.", [(LAYERED, "B")];
-    Filter, 7, "filter", "Filters the layers as you type: words, or kind:k block:3 block:0-2 plan:int8 is:changed.", [(LAYERED, "/")];
+    Filter, 7, "filter", "Filters the layers as you type: words, kind:k block:4..8 plan:svd is:changed, error>0.5 after<1MB; tab completes.", [(LAYERED, "/")];
     SortNext, 0, "sort by next column", "Sorts by the next column.", [(LAYERS, ">")];
     SortPrevious, 0, "sort by previous column", "Sorts by the column before.", [(LAYERS, "<")];
+    SortHere, 0, "sort by this column", "Sorts by the column under the cursor; again, in the other direction.", [(LAYERS, ";")];
     SortReverse, 0, "reverse order", "Turns the order of the table round.", [(LAYERS, "S")];
+    Group, 0, "group", "Gathers the layers by block, by kind, or not, with sums at the head of each group.", [(LAYERS, "O")];
+    ChooseColumns, 0, "columns", "Chooses the table's columns and how wide they are.", [(LAYERS, ",")];
+    Copy, 0, "copy", "Copies a cell, a row or the table to the terminal's clipboard.", [(LAYERED, "Y")];
+    Explain, 0, "what it means", "Explains the figure under the cursor, and all others.", [(PANES, "w"), (STEPPED, "w")];
+    Overlay, 9, "overlay", "Lays the spectra of all layers of the kind behind this one, and names the odd one.", [(SPECTRUM, "O")];
+    ZoomIn, 0, "zoom in", "Shows half as many ranks, around the cut.", [(SPECTRUM, ">")];
+    ZoomOut, 0, "zoom out", "Shows twice as many ranks.", [(SPECTRUM, "<")];
+    Linear, 0, "log or linear", "Shows singular values by order of magnitude, or by value.", [(SPECTRUM, ";")];
     ToggleMap, 8, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
-    MapMetric, 0, "map figure", "Shows another figure in the map: error, rank, bytes, output error, KLD alone, KLD over noise.", [(PANES, "M")];
+    MapMetric, 0, "map figure", "Shows another figure in the map: errors, rank, bytes, KLD alone and over noise, effective and stable rank, alpha.", [(PANES, "M")];
     TokenBefore, 0, "token before", "In the texts, goes to the token before; the first time, to where the texts part.", [(TEXT, "left h")];
     TokenNext, 2, "token", "In the texts, goes to the next token, and shows what both models thought likely there.", [(TEXT, "right l")];
     Branch, 3, "branch", "Writes anew from the token under the cursor in the texts, by the plans as they are now, as a text of its own.", [(TEXT, "b")];
@@ -104,7 +121,7 @@ actions! {
     RankDouble, 0, "rank x2", "Doubles the rank.", [(LAYERED, "}")];
     RankHalve, 0, "rank /2", "Halves the rank.", [(LAYERED, "{")];
     Base, 6, "base", "Changes the base: dense, int8, int4, none (low-rank alone).", [(LAYERED, "b")];
-    Group, 0, "groups", "Changes the group length of an int8 or int4 base: a row, 128, 64, 32; or 32, 64, 128, 16.", [(LAYERED, "y")];
+    GroupLength, 0, "groups", "Changes the group length of an int8 or int4 base: a row, 128, 64, 32; or 32, 64, 128, 16.", [(LAYERED, "y")];
     Factors, 0, "factors", "Changes the type of the factors: int8, f16, f32.", [(LAYERED, "f")];
     Dense, 0, "dense", "Makes the selection dense, as the checkpoint has it.", [(LAYERED, "d")];
     NormCorrection, 0, "norm correction", "Switches norm correction of the low-rank part on or off (it can only raise the error).", [(LAYERED, "N")];
@@ -118,7 +135,9 @@ actions! {
     Compare, 0, "compare over a text", "Compares both models over a text: KLD, perplexity, drift and attention by block, errors of layers, loops in what they write.", [(PANES, "v")];
     Probes, 0, "probes", "Shows how many probes both models continue as expected, and the cases that only one of them gets right.", [(PANES, "Q")];
     Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
-    Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r U")];
+    Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r")];
+    History, 0, "history", "Lists every change of plans and the snapshots, to go back to one or to compare two.", [(PANES, "U")];
+    TakeSnapshot, 3, "snapshot", "Keeps the plans as they are under a name.", [(PANES, "W"), (HISTORY, "s")];
     // Writing text.
     Generate, 9, "write", "Lets both models write from the prompt, from the start.", [(PANES, "g")];
     Stop, 10, "stop", "Stops writing.", [(PANES, ".")];
@@ -133,7 +152,7 @@ actions! {
     Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];
     Arithmetic, 0, "fast arithmetic", "Lets the compressed model round inputs to INT8 where weights are INT8 or INT4, and of long prompts to bfloat16 elsewhere, or compute exactly again.", [(PANES, "X")];
     // The work as a whole.
-    Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x w ctrl-s")];
+    Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x ctrl-s")];
     Calibrate, 0, "calibrate", "Computes the input statistics of all layers now; they are computed when a plan first needs them.", [(PANES, "C")];
     OpenModel, 0, "open model", "Asks for another model: a folder, a file, owner/name from the cache, or demo.", [(PANES, "o")];
     Jobs, 0, "jobs", "Lists jobs with progress, and the messages so far.", [(PANES, "J")];
@@ -146,13 +165,27 @@ actions! {
     Redraw, 0, "redraw", "Draws the whole screen anew.", [(PANES, "ctrl-l")];
     Suspend, 0, "suspend", "Goes back to the shell; fg returns.", [(PANES, "ctrl-z")];
     Palette, 12, "palette", "Finds a command by its name and runs it.", [(PANES, ": ctrl-p")];
-    Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (JOBS, "? f1"), (STEPPED, "? f1")];
+    Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (LISTS, "? f1"), (STEPPED, "? f1")];
+    Tour, 0, "tour", "Begins the tour of six steps, or ends it.", [(PANES, "f2")];
     Dismiss, 0, "dismiss", "Drops the message, then the cursor in the texts, then the filter, then the selection.", [(PANES, "esc")];
     Quit, 0, "quit", "Leaves, after asking where something would be lost.", [(PANES, "q")];
     Interrupt, 0, "leave at once", "Leaves at once; the draft of plans and prompt is kept for the next start.", [(EVERYWHERE, "ctrl-c")];
     // Lists, dialogs, typing.
     Accept, 1, "run", "Runs the chosen command.", [(LIST, "enter")];
-    CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete enter"), (MEASURED, "c")];
+    CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete"), (MEASURED, "c")];
+    CopyCell, 1, "cell", "Copies the figure under the cursor with all its digits; of the spectrum, every singular value.", [(COPY, "c")];
+    CopyRow, 2, "row", "Copies the layer under the cursor, its columns between tabs.", [(COPY, "r")];
+    CopyRowJson, 3, "row as JSON", "Copies the layer under the cursor with every figure known of it.", [(COPY, "R")];
+    CopyTable, 4, "table", "Copies the selected layers, or else all that are shown, columns between tabs.", [(COPY, "t")];
+    CopyTableText, 5, "table as text", "Copies them as the table shows them.", [(COPY, "x")];
+    CopyTableJson, 6, "table as JSON", "Copies them with every figure known of them.", [(COPY, "T")];
+    ToggleColumn, 1, "show", "Shows the column, or no longer.", [(COLUMNS, "space x enter")];
+    Wider, 2, "wider", "Makes the column wider.", [(COLUMNS, "l right +")];
+    Narrower, 3, "narrower", "Makes the column narrower.", [(COLUMNS, "h left -")];
+    FitColumn, 4, "fit", "Gives the column the width of what stands in it.", [(COLUMNS, "f =")];
+    GoThere, 1, "go there", "Goes to that step, or takes the plans of that snapshot as one undoable change.", [(HISTORY, "enter")];
+    CompareWith, 2, "compare with", "Compares the others with this one, or with the plans as they are again.", [(HISTORY, "space")];
+    DropSnapshot, 4, "drop", "Forgets the snapshot.", [(HISTORY, "backspace")];
     NextField, 1, "next field", "Goes to the next field.", [(EXPORT, "tab")];
     PreviousField, 0, "field before", "Goes to the field before.", [(EXPORT, "backtab")];
     NextChoice, 2, "next format", "Chooses the next format.", [(EXPORT, "ctrl-n")];
@@ -164,15 +197,16 @@ actions! {
     AcceptAll, 3, "all", "Accepts every change.", [(REVIEW, "A")];
     RejectAll, 4, "none", "Rejects every change.", [(REVIEW, "n")];
     Apply, 5, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
-    ExportFrontier, 2, "write it", "Writes the frontier as SVG or JSON, by the ending of the path that is asked for.", [(FRONTIER, "x w ctrl-s")];
+    ExportFrontier, 2, "write it", "Writes the frontier as SVG or JSON, by the ending of the path that is asked for.", [(FRONTIER, "x ctrl-s")];
     MeasureAgain, 3, "measure again", "Measures anew, with the plans as they are now.", [(FRONTIER, "r"), (COMPARISON, "r")];
     OtherText, 4, "other text", "Asks for a text file, and compares over it; nothing: the evaluation text in the program.", [(COMPARISON, "o")];
     AskAgain, 2, "ask again", "Asks the same probes anew, with the plans as they are now.", [(PROBES, "r")];
     OtherProbes, 3, "other probes", "Asks for a JSON Lines file of prompt and expected, and asks its probes.", [(PROBES, "o")];
-    Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y enter")];
+    Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y")];
     No, 2, "no", "Answers no.", [(CONFIRM, "n esc q")];
-    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q"), (COMPARISON, "esc q v")];
+    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPLAIN, "esc q w enter"), (HISTORY, "esc q U"), (COLUMNS, "esc q ,"), (COPY, "esc q Y"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q"), (COMPARISON, "esc q v")];
     Enter, 1, "take", "Takes what was typed.", [(INPUT, "enter")];
+    Complete, 3, "complete", "Completes the last word of a filter; what may follow stands beside it.", [(INPUT, "tab")];
     Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
 }
 
@@ -182,23 +216,58 @@ impl Action {
         ACTIONS.iter().find(|info| info.action == self)
     }
 
+    /// Its name in the configuration: `rank-up-more`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for c in format!("{self:?}").chars() {
+            if c.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.extend(c.to_lowercase());
+        }
+        name
+    }
+
+    /// The action of a name in the configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        ACTIONS.iter().map(|info| info.action).find(|action| action.name() == name)
+    }
+
+    /// Whether it ends or overwrites something that no undo brings back.
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::CancelJob
+                | Self::Write
+                | Self::Yes
+                | Self::Quit
+                | Self::Interrupt
+                | Self::Overwrite
+                | Self::DropSnapshot
+        )
+    }
+
     /// Its short name.
     pub fn title(self) -> &'static str {
         self.info().map_or("", |info| info.title)
     }
 }
 
-impl Info {
-    /// The keys that run it in `context`.
-    pub fn keys_in(&self, context: Context) -> impl Iterator<Item = &'static str> {
-        self.bindings
-            .iter()
-            .filter(move |binding| binding.contexts.contains(&context))
-            .flat_map(|binding| binding.keys.split(' '))
+/// All keys as a page of Markdown, a table for each place, as `docs/keys.md` has it.
+pub fn keys_page() -> String {
+    let keymap = Keymap::default();
+    let mut page = String::from(
+        "# Keys\n\nEvery action of the workbench by the place where it counts. `?` shows those of the place where you are, `:` finds any of\n\
+         them by name. `rankscope --print-config` prints a configuration file in which each can be given other keys. This page is\n\
+         made of the program's own list.\n",
+    );
+    for context in Context::ALL {
+        let _ = write!(page, "\n## {}\n\n| keys | action | what it does |\n|---|---|---|\n", context.title());
+        for info in keymap.in_context(context) {
+            let keys: Vec<String> = keymap.keys(info.action, context).iter().map(|key| format!("`{key}`")).collect();
+            let keys = keys.join(" ").replace('|', "\\|");
+            let _ = writeln!(page, "| {keys} | {} | {} |", info.title, info.description);
+        }
     }
-
-    /// Whether some key runs it in `context`.
-    pub fn counts_in(&self, context: Context) -> bool {
-        self.keys_in(context).next().is_some()
-    }
+    page
 }

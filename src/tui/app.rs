@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use crossterm::event::{Event, KeyEvent, KeyEventKind};
 use ratatui::buffer::Buffer;
 
+use super::action::Action;
 use super::colour::Depth;
-use super::keymap;
+use super::own_theme::OwnTheme;
 use super::scene::Scene;
 use super::ui::{Dialog, Facts, Toast, Ui};
 use super::view;
@@ -21,7 +22,7 @@ const DRAFT_AFTER: Duration = Duration::from_secs(2);
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// What the event loop must do, beyond drawing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// End well.
     Quit,
@@ -33,6 +34,8 @@ pub enum Effect {
     Redraw,
     /// Take the mouse, or give it back.
     Mouse(bool),
+    /// Give a text to the terminal's clipboard.
+    Copy(String),
 }
 
 /// The workbench with its screen.
@@ -46,6 +49,8 @@ pub struct App {
     pub facts: Facts,
     /// The draft of the last session, until its model is open.
     pub pending_draft: Option<Draft>,
+    /// The file of the theme, where it is a person's own.
+    pub own_theme: Option<OwnTheme>,
     pub(super) jobs: Vec<JobView>,
     pub(super) effects: Vec<Effect>,
     pub(super) depth: Depth,
@@ -66,6 +71,7 @@ impl App {
             ui,
             facts: Facts::default(),
             pending_draft: None,
+            own_theme: None,
             jobs: Vec::new(),
             effects: Vec::new(),
             depth,
@@ -82,17 +88,29 @@ impl App {
     /// Answers a key, a click, a paste.
     pub fn handle(&mut self, event: &Event, now: Instant) {
         match event {
-            Event::Key(key) if key.kind != KeyEventKind::Release => self.key(*key),
+            Event::Key(key) if key.kind != KeyEventKind::Release => self.pressed(*key),
             Event::Paste(text) => self.paste(text),
             Event::Mouse(mouse) => self.mouse(*mouse),
             _ => {}
         }
+        self.reload_theme();
         self.draft_due.get_or_insert(now + DRAFT_AFTER);
         self.follow(now);
     }
 
-    fn key(&mut self, key: KeyEvent) {
-        match keymap::action_for(self.ui.context(), key) {
+    /// Takes a theme of one's own anew where its file changed: looked at when something is pressed, or the terminal is looked at
+    /// again, so that nothing wakes up for it.
+    fn reload_theme(&mut self) {
+        let depth = self.depth;
+        let Some(own) = self.own_theme.as_mut().filter(|own| own.is_stale()) else { return };
+        match own.read(depth) {
+            Ok(theme) => self.ui.theme = theme,
+            Err(error) => self.say(Severity::Warning, format!("{error:#}; the theme stays as it was")),
+        }
+    }
+
+    fn pressed(&mut self, key: KeyEvent) {
+        match self.ui.keymap.action_for(self.ui.context(), key) {
             Some(action) => self.perform(action),
             None => self.type_key(key),
         }
@@ -117,6 +135,7 @@ impl App {
         }
         self.notice_review();
         self.notice_answers();
+        self.advance_tour();
         self.notice_messages(now);
     }
 
@@ -148,6 +167,11 @@ impl App {
         self.ui.toast = Some(Toast { severity: last.severity, text: last.text.clone() });
         self.toast_until = Some(now + stays);
         self.seen_message = self.workbench.messages().last().map_or(self.seen_message, |message| message.serial);
+    }
+
+    /// The key of an action in the focused pane, as the screen shows keys.
+    pub fn key(&self, action: Action) -> String {
+        self.ui.keymap.shown(action, self.ui.pane.context())
     }
 
     /// Says something to the person.

@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 
+use super::figure::Figure;
 use super::format;
 use crate::checkpoint::escaped;
 use crate::workbench::{Damage, LayerRow, Measured};
 
 /// A column of the layers' table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Column {
     /// Block index; sorting by it is the model's order.
     #[default]
@@ -114,6 +115,26 @@ impl Column {
                 | Self::Output
                 | Self::Damage
         )
+    }
+
+    /// The figure that it shows.
+    pub const fn figure(self) -> Figure {
+        match self {
+            Self::Block => Figure::Block,
+            Self::Kind => Figure::Kind,
+            Self::Shape => Figure::Shape,
+            Self::Type => Figure::Type,
+            Self::Plan => Figure::Plan,
+            Self::Rank => Figure::Rank,
+            Self::Before => Figure::Before,
+            Self::After => Figure::After,
+            Self::Predicted => Figure::Predicted,
+            Self::Measured => Figure::Error,
+            Self::Output => Figure::Output,
+            Self::Damage => Figure::Kld,
+            Self::Spectrum => Figure::StableRank,
+            Self::Name => Figure::Name,
+        }
     }
 
     /// The column `by` places to the right, round the ends.

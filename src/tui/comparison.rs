@@ -54,7 +54,6 @@ impl App {
             Action::OtherText => self.begin(Purpose::Text),
             Action::CancelJob => self.cancel_measuring(self.workbench.comparison().job),
             Action::Close => self.ui.dialog = None,
-            Action::Help => self.open_menu(true),
             _ => self.ui.dialog = Some(Dialog::Comparison(stepped(first, action, self.facts.comparison_overflow))),
         }
     }

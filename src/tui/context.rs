@@ -1,7 +1,7 @@
 //! Where keys go: every state of the screen is one context, and a key means at most one thing in each.
 
 /// What receives the next key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Context {
     /// The layers, as a table or as a map.
     Layers,
@@ -11,6 +11,14 @@ pub enum Context {
     Text,
     /// The help or the palette: a list that is filtered by typing.
     List,
+    /// What figures mean.
+    Explain,
+    /// Edits and snapshots.
+    History,
+    /// The choice of the table's columns.
+    Columns,
+    /// What to copy.
+    Copy,
     /// The list of jobs and messages.
     Jobs,
     /// The save and export dialog.
@@ -31,11 +39,15 @@ pub enum Context {
 
 impl Context {
     /// Every context.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Layers,
         Self::Spectrum,
         Self::Text,
         Self::List,
+        Self::Explain,
+        Self::History,
+        Self::Columns,
+        Self::Copy,
         Self::Jobs,
         Self::Export,
         Self::Review,
@@ -46,6 +58,28 @@ impl Context {
         Self::Input,
     ];
 
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Layers => "layers",
+            Self::Spectrum => "spectrum",
+            Self::Text => "text",
+            Self::List => "list",
+            Self::Explain => "explain",
+            Self::History => "history",
+            Self::Columns => "columns",
+            Self::Copy => "copy",
+            Self::Jobs => "jobs",
+            Self::Export => "export",
+            Self::Review => "review",
+            Self::Frontier => "frontier",
+            Self::Probes => "probes",
+            Self::Comparison => "comparison",
+            Self::Confirm => "question",
+            Self::Input => "typing",
+        }
+    }
+
     /// Its name in the help.
     pub const fn title(self) -> &'static str {
         match self {
@@ -53,6 +87,10 @@ impl Context {
             Self::Spectrum => "Spectrum",
             Self::Text => "Side by side",
             Self::List => "Help and palette",
+            Self::Explain => "What figures mean",
+            Self::History => "History and snapshots",
+            Self::Columns => "Columns",
+            Self::Copy => "Copy",
             Self::Jobs => "Jobs",
             Self::Export => "Save and export",
             Self::Review => "Review",

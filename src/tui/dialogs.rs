@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::app::{App, Effect};
+use super::context::Context;
 use super::export_form::{FIELDS, Format};
 use super::ui::{Dialog, Then};
 use crate::workbench::{JobState, Source};
@@ -9,17 +10,21 @@ use crate::workbench::{JobState, Source};
 impl App {
     pub(super) fn act_on_menu(&mut self, action: Action) {
         let Some(Dialog::Menu(menu)) = &mut self.ui.dialog else { return };
-        let items = menu.items();
+        let items = menu.items(&self.ui.keymap, &self.ui.recent);
         let last = items.len().saturating_sub(1);
         match action {
             Action::Accept => {
                 let chosen = items.get(menu.chosen).map(|info| info.action);
-                self.ui.dialog = None;
+                let palette = !menu.help;
+                self.ui.close();
                 if let Some(action) = chosen {
+                    if palette {
+                        self.ui.used(action);
+                    }
                     self.perform(action);
                 }
             }
-            Action::Close => self.ui.dialog = None,
+            Action::Close => self.ui.close(),
             _ => menu.chosen = stepped(menu.chosen, action, last),
         }
     }
@@ -64,6 +69,7 @@ impl App {
     }
 
     fn write_form(&mut self) {
+        let overwrite = self.ui.keymap.shown(Action::Overwrite, Context::Export);
         let Some(Dialog::Export(form)) = &mut self.ui.dialog else { return };
         form.look(&self.workbench);
         if form.forecast.is_err() {
@@ -71,7 +77,7 @@ impl App {
         }
         let (target, force) = (form.target(), form.force);
         if target.exists() && !force {
-            form.error = Some(format!("{} exists; Ctrl-O allows to write over it", target.display()));
+            form.error = Some(format!("{} exists; {overwrite} allows to write over it", target.display()));
             return;
         }
         let begun = match form.format.kind() {

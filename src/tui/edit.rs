@@ -127,7 +127,7 @@ fn typed_rank(subject: &Subject<'_>, rank: usize) -> Result<Plan, String> {
         return Err(format!("rank {rank} is above min(m, n) = {}", subject.max_rank));
     }
     if rank == 0 && subject.plan.base == Base::None {
-        return Err("rank 0 without a base is nothing; d makes it dense".to_owned());
+        return Err("rank 0 without a base is nothing; make it dense instead".to_owned());
     }
     if rank == 0 && subject.plan.base == Base::Dense { Ok(subject.plan) } else { Ok(ranked(subject, rank)) }
 }

@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::app::{App, Effect};
-use super::terminal::Screen;
+use super::terminal::{Screen, copy};
 
 /// Frames are at least this far apart.
 const FRAME: Duration = Duration::from_millis(10);
@@ -121,6 +121,7 @@ pub fn run(app: &mut App, screen: &mut Screen, inbox: &Inbox) -> anyhow::Result<
                     Effect::Suspend => suspend(screen)?,
                     Effect::Redraw => screen.forget()?,
                     Effect::Mouse(mouse) => screen.set_mouse(mouse)?,
+                    Effect::Copy(text) => copy(&text)?,
                 }
             }
             next = inbox.receiver.try_recv().ok();

@@ -37,7 +37,6 @@ impl App {
             Action::ExportFrontier => self.begin(Purpose::Frontier),
             Action::CancelJob => self.cancel_measuring(self.workbench.frontier().job),
             Action::Close => self.ui.dialog = None,
-            Action::Help => self.open_menu(true),
             _ => self.ui.dialog = Some(Dialog::Frontier(stepped(chosen, action, last))),
         }
     }

@@ -1,11 +1,67 @@
 //! Which layers are shown, in which order, which are selected, and where the cursor stands.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::column::Column;
+use super::columns::Columns;
 use super::filter::Filter;
 use crate::model::Kind;
 use crate::workbench::LayerRow;
+
+/// What the layers are gathered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Grouping {
+    /// Nothing: one list.
+    #[default]
+    None,
+    /// Their block.
+    Block,
+    /// What they do.
+    Kind,
+}
+
+impl Grouping {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Block, Self::Kind];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Block => "block",
+            Self::Kind => "kind",
+        }
+    }
+
+    /// The next one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::None => Self::Block,
+            Self::Block => Self::Kind,
+            Self::Kind => Self::None,
+        }
+    }
+
+    /// What tells a layer's group, in the order of groups; layers outside of blocks come last.
+    fn key(self, row: &LayerRow) -> (usize, Option<Kind>) {
+        match self {
+            Self::None => (0, None),
+            Self::Block => (row.layer.block.unwrap_or(usize::MAX), None),
+            Self::Kind => (0, Some(row.layer.kind)),
+        }
+    }
+}
+
+/// A line of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// The head of a group: the places in the order that belong to it.
+    Group(Range<usize>),
+    /// A layer, by its index.
+    Layer(usize),
+}
 
 /// The table's view on the layers. The cursor is a layer, not a line: it stays where it is when rows are sorted anew.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +78,14 @@ pub struct Listing {
     pub filter_text: String,
     /// Layers shown, in order.
     pub order: Vec<usize>,
+    /// What they are gathered by.
+    pub grouping: Grouping,
+    /// Where in the order groups begin; empty without grouping.
+    pub groups: Vec<usize>,
+    /// The column under the cursor.
+    pub column: Column,
+    /// Which columns are shown.
+    pub columns: Columns,
 }
 
 impl Listing {
@@ -41,6 +105,7 @@ impl Listing {
         if self.falling {
             self.order.reverse();
         }
+        self.gather(rows);
         self.marked.retain(|index| *index < rows.len());
         if !self.order.contains(&self.cursor)
             && let Some(first) = self.order.first()
@@ -49,14 +114,65 @@ impl Listing {
         }
     }
 
+    fn gather(&mut self, rows: &[LayerRow]) {
+        self.groups.clear();
+        if self.grouping == Grouping::None {
+            return;
+        }
+        let key = |index: &usize| rows.get(*index).map(|row| self.grouping.key(row));
+        self.order.sort_by_key(key);
+        let starts = self.order.iter().enumerate().filter(|(at, index)| {
+            let before = at.checked_sub(1).and_then(|before| self.order.get(before));
+            before.is_none_or(|before| key(before) != key(index))
+        });
+        self.groups = starts.map(|(at, _)| at).collect();
+    }
+
+    /// How many lines the table has, heads of groups among them.
+    pub fn lines(&self) -> usize {
+        self.order.len() + self.groups.len()
+    }
+
+    /// What stands on a line of the table.
+    pub fn at_line(&self, line: usize) -> Option<Line> {
+        let (mut low, mut high) = (0, self.groups.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.groups.get(middle).is_some_and(|start| start + middle <= line) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if let Some(start) =
+            low.checked_sub(1).and_then(|last| self.groups.get(last)).filter(|start| *start + low == line + 1)
+        {
+            return Some(Line::Group(*start..self.groups.get(low).copied().unwrap_or(self.order.len())));
+        }
+        self.order.get(line - low).copied().map(Line::Layer)
+    }
+
     /// The line of the cursor.
     pub fn line(&self) -> usize {
+        let place = self.place();
+        place + self.groups.partition_point(|start| *start <= place)
+    }
+
+    fn place(&self) -> usize {
         self.order.iter().position(|index| *index == self.cursor).unwrap_or_default()
     }
 
-    /// Moves the cursor by lines, staying within.
+    /// Moves the column cursor among the columns that there are, staying within.
+    pub fn step_column(&mut self, columns: &[Column], by: isize) {
+        let here = columns.iter().position(|column| *column == self.column).unwrap_or_default();
+        if let Some(column) = columns.get(here.saturating_add_signed(by).min(columns.len().saturating_sub(1))) {
+            self.column = *column;
+        }
+    }
+
+    /// Moves the cursor by layers, staying within.
     pub fn step(&mut self, by: isize) {
-        let line = self.line().saturating_add_signed(by).min(self.order.len().saturating_sub(1));
+        let line = self.place().saturating_add_signed(by).min(self.order.len().saturating_sub(1));
         if let Some(index) = self.order.get(line) {
             self.cursor = *index;
         }
@@ -115,5 +231,40 @@ impl Listing {
         } else {
             self.marked.iter().copied().collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_of_groups_stand_before_their_layers() {
+        let listing = Listing {
+            order: vec![7, 3, 5, 1],
+            groups: vec![0, 1, 3],
+            cursor: 5,
+            grouping: Grouping::Block,
+            ..Listing::default()
+        };
+        let lines: Vec<Line> = (0..listing.lines()).map_while(|line| listing.at_line(line)).collect();
+        let (group, layer) = (Line::Group, Line::Layer);
+        assert_eq!(lines, [group(0..1), layer(7), group(1..3), layer(3), layer(5), group(3..4), layer(1)]);
+        assert_eq!(listing.line(), 4);
+        assert_eq!(listing.at_line(7), None);
+        let flat = Listing { order: vec![7, 3], cursor: 3, ..Listing::default() };
+        assert_eq!((flat.line(), flat.at_line(1), flat.at_line(2)), (1, Some(layer(3)), None));
+    }
+
+    #[test]
+    fn the_column_cursor_stays_within_the_columns() {
+        let columns = [Column::Block, Column::Rank, Column::Name];
+        let mut listing = Listing::default();
+        listing.step_column(&columns, 1);
+        assert_eq!(listing.column, Column::Rank);
+        listing.step_column(&columns, 9);
+        assert_eq!(listing.column, Column::Name);
+        listing.step_column(&columns, -9);
+        assert_eq!(listing.column, Column::Block);
     }
 }

@@ -20,19 +20,27 @@ pub mod view;
 
 mod act;
 mod column;
+mod columns;
 mod comparison;
+mod copy;
 mod dialogs;
 mod edit;
+mod explain;
+mod figure;
 mod filter;
 mod format;
 mod frontier;
+mod history;
+mod linear;
 mod mouse;
+mod own_theme;
 mod plans;
 mod probes;
 mod review;
 mod session;
 mod terminal;
 mod tokens;
+mod tour;
 mod typing;
 mod widths;
 mod writing;
@@ -40,19 +48,23 @@ mod writing;
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
 
+use self::action::Action;
 use self::app::App;
 use self::colour::Depth;
 pub use self::config::Config;
 use self::event_loop::Inbox;
 pub use self::event_loop::Interrupted;
+use self::keymap::Keymap;
+use self::own_theme::OwnTheme;
 use self::terminal::{PanicGuard, Screen};
 use self::theme::Theme;
-use self::ui::Ui;
+use self::ui::{Glyphs, Ui};
 use crate::checkpoint::escaped;
 use crate::control::free_memory;
 use crate::workbench::{Locations, PROMPTS, Severity, Source, Workbench};
@@ -73,6 +85,8 @@ pub struct Options {
     pub calibration: Option<PathBuf>,
     /// The theme asked for.
     pub theme: Option<String>,
+    /// Whether only ASCII is drawn.
+    pub ascii: bool,
     /// Where things are kept.
     pub locations: Locations,
     /// The folder of `config.toml` and `themes/`.
@@ -90,9 +104,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let config = Config::load(options.config_dir.as_deref())?;
     let depth = Depth::of_terminal();
     let asked = options.theme.as_deref().or(config.theme.as_deref());
-    let theme = theme_for(asked, depth, options.config_dir.as_deref())?;
+    let (theme, own_theme) = theme_for(asked, depth, options.config_dir.as_deref())?;
+    let keymap = config.keymap()?;
     let inbox = Inbox::default();
-    let mut app = start(options, theme, depth, &config, &inbox);
+    let mut app = start(options, theme, depth, (&config, keymap), inbox.waker());
+    app.own_theme = own_theme;
     let mouse = app.ui.mouse;
     let guard = PanicGuard::install();
     let mut screen = Screen::enter(mouse).context("the terminal cannot be used")?;
@@ -110,12 +126,35 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     }
 }
 
-fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &Inbox) -> App {
+/// The workbench line by line: questions on stdin, answers on stdout, no screen.
+///
+/// # Errors
+/// A configuration that is not as it should be, the streams'.
+pub fn run_linear(options: Options) -> anyhow::Result<()> {
+    let config = Config::load(options.config_dir.as_deref())?;
+    let keymap = config.keymap()?;
+    let (waker, wakes) = linear::waker();
+    let theme = Theme::embedded("monochrome", Depth::None)?;
+    let mut app = start(options, theme, Depth::None, (&config, keymap), waker);
+    app.ui.tour = None;
+    let ended = linear::run(&mut app, &wakes, &mut std::io::stdin().lock(), &mut std::io::stdout().lock());
+    app.keep_draft();
+    app.workbench.shut_down();
+    ended
+}
+
+type Waker = Arc<dyn Fn() + Send + Sync>;
+
+fn start(options: Options, theme: Theme, depth: Depth, (config, keymap): (&Config, Keymap), waker: Waker) -> App {
     let theme_asked = options.theme.is_some() || config.theme.is_some();
     let mut ui = Ui::new(theme, PROMPTS.lines().next().unwrap_or_default());
     ui.mouse = config.mouse.unwrap_or(true);
+    ui.keymap = Arc::new(keymap);
+    if options.ascii || config.ascii.unwrap_or(false) {
+        ui.glyphs = Glyphs::Ascii;
+    }
     ui.max_tokens = config.max_tokens.unwrap_or(ui.max_tokens);
-    let mut workbench = Workbench::new(options.locations.clone(), inbox.waker());
+    let mut workbench = Workbench::new(options.locations.clone(), waker);
     workbench.watch_memory(free_memory);
     let mut app = App::new(workbench, ui, depth, options.locations.clone());
     if let Some(draft) = Workbench::last_draft(&options.locations) {
@@ -123,11 +162,17 @@ fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &
         if draft.model != options.source.name() && !draft.model.is_empty() {
             app.say(
                 Severity::Info,
-                format!("the last session worked on {}; o opens it again", escaped(&draft.model, 200)),
+                format!(
+                    "the last session worked on {}; {} opens it again",
+                    escaped(&draft.model, 200),
+                    app.key(Action::OpenModel)
+                ),
             );
             app.ui.last_model = Some(draft.model.clone());
         }
         app.pending_draft = Some(draft);
+    } else if options.source == Source::Demo && config.tour.unwrap_or(true) {
+        app.ui.tour = Some(0);
     }
     if let Some(path) = options.calibration {
         app.workbench.use_calibration(path);
@@ -139,19 +184,24 @@ fn start(options: Options, theme: Theme, depth: Depth, config: &Config, inbox: &
     app
 }
 
-fn theme_for(asked: Option<&str>, depth: Depth, config_dir: Option<&Path>) -> anyhow::Result<Theme> {
+fn theme_for(
+    asked: Option<&str>,
+    depth: Depth,
+    config_dir: Option<&Path>,
+) -> anyhow::Result<(Theme, Option<OwnTheme>)> {
     let Some(name) = asked else {
         let query = || theme_mode(with_patience());
         let light = depth != Depth::None && matches!(query(), Ok(ThemeMode::Light));
-        return Ok(Theme::embedded(if light { "light" } else { "dark" }, depth)?);
+        return Ok((Theme::embedded(if light { "light" } else { "dark" }, depth)?, None));
     };
     let own = config_dir.map(|folder| folder.join("themes").join(format!("{name}.toml"))).filter(|path| path.exists());
     match own {
         Some(path) => {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            Ok(Theme::parse(name, &text, depth)?)
+            let mut own = OwnTheme::new(name, path);
+            let theme = own.read(depth).with_context(|| format!("cannot read {}", own.path().display()))?;
+            Ok((theme, Some(own)))
         }
-        None => Ok(Theme::embedded(name, depth)?),
+        None => Ok((Theme::embedded(name, depth)?, None)),
     }
 }
 

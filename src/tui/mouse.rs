@@ -23,8 +23,8 @@ impl App {
                 }
             }
             MouseEventKind::Drag(MouseButton::Left) => {
-                if let (Some((area, Target::Chart(max))), Some(_)) = (found, self.ui.dragged_rank) {
-                    self.ui.dragged_rank = Some(rank_at(area, event.column, max));
+                if let (Some((area, Target::Chart(first, last))), Some(_)) = (found, self.ui.dragged_rank) {
+                    self.ui.dragged_rank = Some(rank_at(area, event.column, (first, last)));
                 }
             }
             MouseEventKind::Up(MouseButton::Left) => self.drop_cut(),
@@ -74,7 +74,10 @@ impl App {
                 self.ui.listing.go_to(index);
                 self.look_at_cursor();
             }
-            Target::Column(column) => self.ui.listing.sort_by(column),
+            Target::Column(column) => {
+                self.ui.listing.column = column;
+                self.ui.listing.sort_by(column);
+            }
             Target::Pane(pane) => self.ui.focus(pane),
             Target::Token(token) => self.go_to_token(token),
             Target::Text(place) => {
@@ -82,9 +85,9 @@ impl App {
                 self.show_text(place);
             }
             Target::Action(action) => self.perform(action),
-            Target::Chart(max) => {
+            Target::Chart(first, last) => {
                 self.ui.focus(Pane::Spectrum);
-                self.ui.dragged_rank = Some(rank_at(area, column, max));
+                self.ui.dragged_rank = Some(rank_at(area, column, (first, last)));
             }
             _ => self.click_in_dialog(target),
         }
@@ -96,7 +99,12 @@ impl App {
                 menu.chosen = line;
                 self.perform(Action::Accept);
             }
-            (Target::JobLine(line), Some(Dialog::Jobs(chosen)))
+            (Target::Line(line), Some(Dialog::Columns(chosen))) if *chosen == line => {
+                self.perform(Action::ToggleColumn);
+            }
+            (Target::Line(line), Some(Dialog::History(history))) => history.choose(line, &self.workbench),
+            (Target::Line(line), Some(Dialog::Explain(chosen) | Dialog::Columns(chosen)))
+            | (Target::JobLine(line), Some(Dialog::Jobs(chosen)))
             | (Target::FrontierPoint(line), Some(Dialog::Frontier(chosen)))
             | (Target::ProbeCase(line), Some(Dialog::Probes(chosen)))
             | (Target::Change(line), Some(Dialog::Review(chosen))) => *chosen = line,

@@ -17,7 +17,7 @@ impl App {
             Action::Dense => PlanEdit::Dense,
             Action::Base => PlanEdit::Base(next_base(leader.base)),
             Action::Factors => PlanEdit::Factors(next_factors(leader.factors)),
-            Action::Group => PlanEdit::Group(next_group(&leader)),
+            Action::GroupLength => PlanEdit::Group(next_group(&leader)),
             Action::Refit => PlanEdit::Refit(!leader.refit),
             Action::NormCorrection => PlanEdit::NormCorrection(!leader.norm_correction),
             Action::Weighting => PlanEdit::Weighting(next_weighting(leader.weighting)),

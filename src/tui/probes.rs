@@ -59,7 +59,6 @@ impl App {
             Action::OtherProbes => self.begin(Purpose::Probes),
             Action::CancelJob => self.cancel_measuring(self.workbench.probes().job),
             Action::Close => self.ui.dialog = None,
-            Action::Help => self.open_menu(true),
             _ => self.ui.dialog = Some(Dialog::Probes(stepped(chosen, action, self.last_case()))),
         }
     }

@@ -48,7 +48,6 @@ impl App {
             Action::RejectAll => review.set_all(false),
             Action::Apply => self.apply_review(),
             Action::Close => self.ui.dialog = None,
-            Action::Help => self.open_menu(true),
             _ => *chosen = stepped(*chosen, action, last),
         }
     }
@@ -63,7 +62,10 @@ impl App {
         self.ui.dialog = None;
         match self.workbench.apply_review() {
             0 => self.say(Severity::Info, "nothing was accepted, so nothing changed"),
-            count => self.say(Severity::Info, format!("{} changed; u undoes it", format::plural(count, "layer"))),
+            count => {
+                let text = format!("{} changed; {} undoes it", format::plural(count, "layer"), self.key(Action::Undo));
+                self.say(Severity::Info, text);
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::linalg::Arithmetic;
 use crate::workbench::{
-    ComparisonView, FrontierView, JobState, JobView, LayerRow, LiveView, Message, Opened, ProbesView, Review, Totals,
-    Workbench,
+    ComparisonView, FrontierView, History, JobState, JobView, LayerRow, LiveView, Message, Opened, ProbesView, Review,
+    Snapshot, Totals, Workbench,
 };
 
 /// All that the workbench has to show.
@@ -35,6 +35,10 @@ pub struct Scene<'a> {
     pub probes: &'a ProbesView,
     /// Both models over a text.
     pub comparison: &'a ComparisonView,
+    /// Edits done and undone.
+    pub history: &'a History,
+    /// Plans kept under names.
+    pub snapshots: &'a [Snapshot],
     /// A policy found for a budget, under review.
     pub review: Option<&'a Review>,
 }
@@ -56,6 +60,8 @@ impl<'a> Scene<'a> {
             frontier: workbench.frontier(),
             probes: workbench.probes(),
             comparison: workbench.comparison(),
+            history: workbench.history(),
+            snapshots: workbench.snapshots(),
             review: workbench.review(),
         }
     }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::action::Action;
 use super::app::App;
 use super::column::Column;
+use super::columns::Columns;
+use super::listing::Grouping;
 use super::theme::Theme;
 use super::ui::{Manner, Metric, Pane};
 use crate::workbench::{Draft, Severity, Workbench};
@@ -18,6 +21,9 @@ impl App {
             ("figure", ui.metric.name().to_owned()),
             ("lower", pane.to_owned()),
             ("sort", ui.listing.sort.title().to_owned()),
+            ("group", ui.listing.grouping.name().to_owned()),
+            ("recent", ui.recent.iter().map(|action| action.name()).collect::<Vec<_>>().join(" ")),
+            ("columns", ui.listing.columns.to_words()),
             ("order", if ui.listing.falling { "falling" } else { "rising" }.to_owned()),
             ("theme", ui.theme.name.clone()),
             ("tokens", ui.max_tokens.to_string()),
@@ -34,13 +40,19 @@ impl App {
         self.ui.map = word("view") == Some("map");
         self.ui.manner = if word("prompt") == Some(Manner::Chat.name()) { Manner::Chat } else { Manner::Text };
         self.ui.lower = if word("lower") == Some("spectrum") { Pane::Spectrum } else { Pane::Text };
-        if let Some(metric) = Metric::ALL.into_iter().find(|one| Some(one.name()) == word("figure")) {
-            self.ui.metric = metric;
+        if let Some(figure) = Metric::FIGURES.into_iter().find(|one| Some(one.title()) == word("figure")) {
+            self.ui.metric = Metric::of(figure);
         }
         if let Some(column) = Column::ALL.into_iter().find(|one| Some(one.title()) == word("sort")) {
             self.ui.listing.sort = column;
             self.ui.listing.falling = word("order") == Some("falling");
         }
+        if let Some(grouping) = Grouping::ALL.into_iter().find(|one| Some(one.name()) == word("group")) {
+            self.ui.listing.grouping = grouping;
+        }
+        let recent = word("recent").unwrap_or_default().split(' ');
+        self.ui.recent = recent.filter_map(Action::named).take(8).collect();
+        self.ui.listing.columns = Columns::of_words(word("columns").unwrap_or_default());
         if let Some(tokens) =
             word("tokens").and_then(|text| text.parse().ok()).filter(|tokens| (1..=100_000).contains(tokens))
         {

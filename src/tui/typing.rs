@@ -1,14 +1,31 @@
 //! Lines of text: what is typed for what, and what Enter makes of it.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
+use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
-use tui_input::{Input, InputRequest};
 
 use super::action::Action;
 use super::app::App;
 use super::edit::{PlanEdit, parse_energy};
+use super::filter::{completed, offers};
 use super::ui::{Dialog, Field, Purpose, Question, Then};
 use crate::workbench::{Severity, Source};
+
+/// The most characters that a line holds.
+const LONGEST: usize = 20_000;
+
+/// Inserts pasted text at the cursor, control characters as spaces, in one piece: character by character a long one would take
+/// for ever. Whether some of it had no room.
+fn insert(input: &mut Input, text: &str) -> bool {
+    let (value, cursor) = (input.value(), input.cursor());
+    let room = LONGEST.saturating_sub(value.chars().count());
+    let text = text.trim_end();
+    let harmless: String = text.chars().take(room).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let inserted = harmless.chars().count();
+    let whole: String = value.chars().take(cursor).chain(harmless.chars()).chain(value.chars().skip(cursor)).collect();
+    *input = Input::new(whole).with_cursor(cursor + inserted);
+    text.chars().nth(room).is_some()
+}
 
 impl App {
     /// Begins a line.
@@ -66,12 +83,14 @@ impl App {
             (None, Some(Dialog::Menu(menu))) => &mut menu.input,
             (None, Some(Dialog::Export(form))) if form.field == 1 => &mut form.path,
             _ => {
-                self.say(Severity::Info, "nothing is being typed; p edits the prompt");
+                let text = format!("nothing is being typed; {} edits the prompt", self.key(Action::EditPrompt));
+                self.say(Severity::Info, text);
                 return;
             }
         };
-        for c in text.trim_end().chars() {
-            input.handle(InputRequest::InsertChar(if c.is_control() { ' ' } else { c }));
+        let cut = insert(input, text);
+        if cut {
+            self.say(Severity::Warning, format!("the paste was cut: {LONGEST} characters are the most that fit"));
         }
         if let Some(Dialog::Export(form)) = &mut self.ui.dialog {
             form.own_path = true;
@@ -95,6 +114,13 @@ impl App {
                 if let Err(reason) = self.take(field.purpose, field.input.value().trim(), field.error.is_some()) {
                     self.ui.field = Some(Field { error: Some(reason), ..field });
                 }
+            }
+            Action::Complete => {
+                let offers = offers(field.input.value(), self.workbench.rows());
+                let completed = completed(field.input.value(), &offers).filter(|_| field.purpose == Purpose::Filter);
+                let input = completed.map_or_else(|| field.input.clone(), Input::new);
+                self.ui.field = Some(Field { input, ..field });
+                self.typed();
             }
             Action::Interrupt => self.ui.field = Some(field),
             _ => {}
@@ -129,6 +155,7 @@ impl App {
             }
             Purpose::Budget => self.workbench.plan_within(text),
             Purpose::Frontier => self.save_frontier(text, again),
+            Purpose::Snapshot => self.take_snapshot(text),
             Purpose::Probes => self.ask_probes(text),
             Purpose::Text => self.compare_over(text),
         }
@@ -158,5 +185,20 @@ impl App {
             let title = "Open another model?".to_owned();
             self.ui.dialog = Some(Dialog::Confirm(Question { title, losses, then: Then::Open(model.to_owned()) }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paste_goes_where_the_cursor_is_and_is_cut_where_it_is_too_long() {
+        let mut input = Input::new("ad".into()).with_cursor(1);
+        assert!(!insert(&mut input, "b\nc\n"));
+        assert_eq!((input.value(), input.cursor()), ("ab cd", 4));
+        assert!(insert(&mut input, &"x".repeat(LONGEST)));
+        assert_eq!(input.value().chars().count(), LONGEST);
+        assert!(input.value().starts_with("ab cx") && input.value().ends_with("xd"));
     }
 }

@@ -1,14 +1,19 @@
 //! The state of the screen: all that is not the workbench's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use frizbee::Matcher;
 use ratatui::layout::{Position, Rect};
 use tui_input::Input;
 
-use super::action::{ACTIONS, Action, Info};
+use super::action::{Action, Info};
 use super::column::Column;
 use super::context::Context;
 use super::export_form::ExportForm;
+use super::figure::Figure;
+use super::history::HistoryView;
+use super::keymap::Keymap;
 use super::listing::Listing;
 use super::scene::Scene;
 use super::theme::Theme;
@@ -17,6 +22,9 @@ use super::widths::Widths;
 use crate::compress::Plan;
 use crate::model::Sampling;
 use crate::workbench::{JobId, LiveView, Severity};
+
+/// So many commands stand first in the palette.
+const RECENT: usize = 6;
 
 /// A pane that can have the focus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,51 +53,72 @@ impl Pane {
 }
 
 /// What the map shows of each layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Metric {
-    /// Weight error.
-    #[default]
-    Error,
-    /// Rank.
-    Rank,
-    /// Bytes under the plan.
-    Bytes,
-    /// Error of the output over the calibration inputs.
-    Output,
-    /// KLD of the layer alone.
-    Damage,
-    /// That over the KLD of noise of the same size.
-    OverNoise,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric(usize);
+
+impl Default for Metric {
+    fn default() -> Self {
+        Self::of(Figure::Error)
+    }
 }
 
 impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Error, Self::Rank, Self::Bytes, Self::Output, Self::Damage, Self::OverNoise];
+    /// The figures that the map can show, in the order in which they come.
+    pub const FIGURES: [Figure; 11] = [
+        Figure::Error,
+        Figure::Output,
+        Figure::Rank,
+        Figure::RankShare,
+        Figure::After,
+        Figure::Kld,
+        Figure::OverNoise,
+        Figure::EffectiveRank,
+        Figure::StableRank,
+        Figure::NoiseRank,
+        Figure::Alpha,
+    ];
+
+    /// The one that shows a figure; the first, where none does.
+    pub fn of(figure: Figure) -> Self {
+        Self(Self::FIGURES.iter().position(|one| *one == figure).unwrap_or_default())
+    }
+
+    /// What it shows.
+    pub fn figure(self) -> Figure {
+        Self::FIGURES.get(self.0).copied().unwrap_or(Figure::Error)
+    }
 
     /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Rank => "rank",
-            Self::Bytes => "bytes",
-            Self::Output => "output error",
-            Self::Damage => "KLD alone",
-            Self::OverNoise => "KLD over noise",
-        }
+    pub fn name(self) -> &'static str {
+        self.figure().title()
     }
 
     /// The next one.
     #[must_use]
     pub const fn next(self) -> Self {
-        match self {
-            Self::Error => Self::Rank,
-            Self::Rank => Self::Bytes,
-            Self::Bytes => Self::Output,
-            Self::Output => Self::Damage,
-            Self::Damage => Self::OverNoise,
-            Self::OverNoise => Self::Error,
-        }
+        Self((self.0 + 1) % Self::FIGURES.len())
     }
+}
+
+/// What is drawn with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Glyphs {
+    /// Lines, bars, braille, arrows.
+    #[default]
+    Full,
+    /// ASCII alone.
+    Ascii,
+}
+
+/// How spectra are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpectrumView {
+    /// By value, not by order of magnitude.
+    pub linear: bool,
+    /// How often the range of ranks was halved.
+    pub zoom: u8,
+    /// With the other layers of the kind behind.
+    pub overlay: bool,
 }
 
 /// How the prompt is put to the models.
@@ -137,6 +166,8 @@ pub enum Purpose {
     Probes,
     /// Where a text to compare over lies.
     Text,
+    /// A name for the plans as they are.
+    Snapshot,
 }
 
 /// A line that is being typed.
@@ -169,20 +200,32 @@ impl Menu {
         Self { help, from, input: Input::default(), chosen: 0 }
     }
 
-    /// The actions that the filter admits: all of its words occur in title, description or keys.
-    pub fn items(&self) -> Vec<&'static Info> {
-        let words: Vec<String> = self.input.value().to_lowercase().split_whitespace().map(str::to_owned).collect();
-        let admitted = |info: &&'static Info| {
-            let keys: Vec<_> = info.keys_in(self.from).collect();
-            let haystack = format!("{} {} {}", info.title, info.description, keys.join(" ")).to_lowercase();
-            info.counts_in(self.from) && words.iter().all(|word| haystack.contains(word))
-        };
-        let mut items: Vec<_> = ACTIONS.iter().filter(admitted).collect();
+    /// The commands to choose from. Of the help those whose words all occur in title, description or keys; of the palette those
+    /// whose title is alike, the likest first, and without anything typed those used last.
+    pub fn items(&self, keymap: &Keymap, recent: &[Action]) -> Vec<&'static Info> {
+        let typed = self.input.value().trim().to_lowercase();
+        let mut items: Vec<&'static Info> = keymap.in_context(self.from).collect();
         let shown_below = |info: &&Info| if info.footer > 0 { info.footer } else { u8::MAX };
-        match words.first() {
-            Some(first) => items.sort_by_key(|info| !info.title.starts_with(first.as_str())),
-            None => items.sort_by_key(shown_below),
+        if typed.is_empty() {
+            let used = |info: &&Info| recent.iter().position(|action| *action == info.action).unwrap_or(usize::MAX);
+            items.sort_by_key(|info| (if self.help { usize::MAX } else { used(info) }, shown_below(info)));
+            return items;
         }
+        if !self.help {
+            let titles: Vec<&str> = items.iter().map(|info| info.title).collect();
+            let alike = Matcher::new(&typed, &frizbee::Config::default()).match_list(&titles);
+            let alike: Vec<_> = alike.iter().filter_map(|found| items.get(found.index as usize).copied()).collect();
+            if !alike.is_empty() {
+                return alike;
+            }
+        }
+        let words: Vec<&str> = typed.split_whitespace().collect();
+        items.retain(|info| {
+            let keys = keymap.keys(info.action, self.from).join(" ");
+            let haystack = format!("{} {} {keys}", info.title, info.description).to_lowercase();
+            words.iter().all(|word| haystack.contains(word))
+        });
+        items.sort_by_key(|info| words.first().is_none_or(|first| !info.title.starts_with(first)));
         items
     }
 }
@@ -212,6 +255,14 @@ pub enum Then {
 pub enum Dialog {
     /// Help or palette.
     Menu(Menu),
+    /// What a figure means; its place among the figures.
+    Explain(usize),
+    /// Edits and snapshots.
+    History(Box<HistoryView>),
+    /// The choice of the table's columns; the chosen line.
+    Columns(usize),
+    /// A key was pressed that begins several commands, which count in this context.
+    Prefix(Context),
     /// Jobs and messages; the chosen line.
     Jobs(usize),
     /// Save and export.
@@ -250,10 +301,14 @@ pub struct Ui {
     pub map: bool,
     /// What the map shows.
     pub metric: Metric,
+    /// How spectra are shown.
+    pub spectrum: SpectrumView,
     /// The focused pane alone.
     pub zoomed: bool,
     /// What lies over the panes.
     pub dialog: Option<Dialog>,
+    /// The dialog that help or an explanation was opened over, and that comes back when it closes.
+    pub below: Option<Box<Dialog>>,
     /// The line that is being typed.
     pub field: Option<Field>,
     /// The prompt.
@@ -270,6 +325,10 @@ pub struct Ui {
     pub token: Option<usize>,
     /// Colours and weights.
     pub theme: Theme,
+    /// What keys do.
+    pub keymap: Arc<Keymap>,
+    /// Commands that the palette ran, the last one first.
+    pub recent: Vec<Action>,
     /// The message on the screen.
     pub toast: Option<Toast>,
     /// The last plan of each layer that was not dense.
@@ -280,6 +339,10 @@ pub struct Ui {
     pub dragged_rank: Option<usize>,
     /// Whether the mouse is ours.
     pub mouse: bool,
+    /// What is drawn with.
+    pub glyphs: Glyphs,
+    /// The step of the tour.
+    pub tour: Option<usize>,
 }
 
 impl Ui {
@@ -290,9 +353,11 @@ impl Ui {
             pane: Pane::Layers,
             lower: Pane::Text,
             map: false,
-            metric: Metric::Error,
+            metric: Metric::default(),
+            spectrum: SpectrumView::default(),
             zoomed: false,
             dialog: None,
+            below: None,
             field: None,
             prompt: prompt.to_owned(),
             manner: Manner::Text,
@@ -301,11 +366,15 @@ impl Ui {
             text_scroll: 0,
             token: None,
             theme,
+            keymap: Arc::default(),
+            recent: Vec::new(),
             toast: None,
             last_plans: BTreeMap::new(),
             last_model: None,
             dragged_rank: None,
             mouse: true,
+            glyphs: Glyphs::Full,
+            tour: None,
         }
     }
 
@@ -314,6 +383,10 @@ impl Ui {
         match (&self.field, &self.dialog) {
             (Some(_), _) => Context::Input,
             (None, Some(Dialog::Menu(_))) => Context::List,
+            (None, Some(Dialog::Explain(_))) => Context::Explain,
+            (None, Some(Dialog::History(_))) => Context::History,
+            (None, Some(Dialog::Columns(_))) => Context::Columns,
+            (None, Some(Dialog::Prefix(context))) => *context,
             (None, Some(Dialog::Jobs(_))) => Context::Jobs,
             (None, Some(Dialog::Export(_))) => Context::Export,
             (None, Some(Dialog::Review(_))) => Context::Review,
@@ -323,6 +396,23 @@ impl Ui {
             (None, Some(Dialog::Confirm(_))) => Context::Confirm,
             (None, None) => self.pane.context(),
         }
+    }
+
+    /// Notes that the palette ran a command.
+    pub fn used(&mut self, action: Action) {
+        self.recent.retain(|one| *one != action);
+        self.recent.insert(0, action);
+        self.recent.truncate(RECENT);
+    }
+
+    /// Puts a dialog over the one that is open, if one is.
+    pub fn lay_over(&mut self, dialog: Dialog) {
+        self.below = self.dialog.replace(dialog).map(Box::new);
+    }
+
+    /// Closes the dialog; the one below it comes back.
+    pub fn close(&mut self) {
+        self.dialog = self.below.take().map(|below| *below);
     }
 
     /// Whether the plans have changed since the texts on the screen were written.
@@ -366,10 +456,12 @@ pub enum Target {
     Text(usize),
     /// A hint or button.
     Action(Action),
-    /// The chart of ranks, with the largest rank.
-    Chart(usize),
+    /// The chart of ranks, with the first and the last rank that it shows.
+    Chart(usize, usize),
     /// A line of a menu.
     MenuLine(usize),
+    /// A line of any other list.
+    Line(usize),
     /// A line of the jobs.
     JobLine(usize),
     /// The cancel of a job.
@@ -399,6 +491,8 @@ pub struct Facts {
     pub table_offset: usize,
     /// How wide the table's columns are.
     pub widths: Widths,
+    /// The table's columns that there are, those without room among them.
+    pub columns: Vec<Column>,
     /// First line of the map.
     pub map_offset: usize,
     /// Lines of text shown at once.

@@ -67,6 +67,7 @@ impl Decompose {
     pub(super) fn run(&self, task: &Task) -> Result<(), End> {
         let queue = Queue::new(&self.layers, &self.first, &self.focus);
         let open: Vec<&Layer> = self.layers.iter().filter(|layer| !layer.fixed).collect();
+        let known: Mutex<Vec<(usize, Arc<Spectrum>)>> = Mutex::default();
         let need = self.cache.spectra_need(&self.checkpoint, &open, threads(&self.layers), (task.free)());
         task.tell_need("decomposing", need);
         task.control.set_total(open.len() as u64);
@@ -76,10 +77,15 @@ impl Decompose {
                     Err(CompressError::Cancelled(_) | CompressError::Numeric(NumericError::Cancelled(_))) => return,
                     outcome => outcome.map_err(|error| error.to_string()),
                 };
+                if let Ok(spectrum) = &outcome {
+                    known.lock().unwrap_or_else(PoisonError::into_inner).push((index, Arc::clone(spectrum)));
+                }
                 task.outbox.send(Event::Spectrum { model: self.model, layer: index, outcome });
                 task.control.advance(1);
             }
         });
+        task.control.check()?;
+        self.fit_power_laws(known.into_inner().unwrap_or_else(PoisonError::into_inner), task);
         task.control.check()?;
         // What is no layer is never decomposed: its NaN would go unseen.
         let layer = |name: &str| self.layers.iter().any(|layer| layer.tensor == name);
@@ -92,6 +98,19 @@ impl Decompose {
             task.outbox.send(Event::Say(Severity::Warning, format!("{first}{more}")));
         }
         Ok(())
+    }
+
+    /// Last, since a fit takes as long as a spectrum that is kept, and nothing waits for it.
+    fn fit_power_laws(&self, known: Vec<(usize, Arc<Spectrum>)>, task: &Task) {
+        let queue = Mutex::new(known);
+        side_by_side(threads(&self.layers), "rankscope power laws", &task.control, &|| {
+            let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            while let Some((layer, spectrum)) = next().filter(|_| !task.control.is_cancelled()) {
+                if let Some(law) = spectrum.power_law() {
+                    task.outbox.send(Event::PowerLaw { model: self.model, layer, alpha: law.alpha });
+                }
+            }
+        });
     }
 
     fn spectrum(&self, index: usize, task: &Task) -> Result<Arc<Spectrum>, CompressError> {

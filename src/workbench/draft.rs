@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Locations;
+use super::{DraftSnapshot, Locations};
 use crate::checkpoint::replace_file;
 use crate::compress::{Base, Factors, Plan, Weighting};
 
@@ -25,6 +25,8 @@ pub struct Draft {
     pub policy: String,
     /// The layers whose plans are not what that policy gives.
     pub plans: Vec<DraftPlan>,
+    /// Named plans.
+    pub snapshots: Vec<DraftSnapshot>,
     /// The prompt.
     pub prompt: String,
     /// Names of the face's layout choices, opaque to the workbench.

@@ -189,7 +189,9 @@ impl Workbench {
         };
         *slot = None;
         match outcome {
-            Ok(EncodedLayer { weight, error, output_error, predicted, residual }) => {
+            Ok(EncodedLayer { weight, error, output_error, predicted, curve, residual }) => {
+                row.set_curve(curve);
+                row.note_measured(error, output_error);
                 (row.measured, row.output_error) = (Measured::Error(error), output_error);
                 if let (Some(residual), Some(slot)) = (residual, project.residuals.get_mut(layer)) {
                     row.set_residual(&residual);
@@ -248,6 +250,13 @@ impl Workbench {
         }
         if waiting.is_some() {
             self.resolved(layer, plan.unwrap_or_default());
+        }
+    }
+
+    pub(super) fn power_law_arrived(&mut self, model: u64, layer: usize, alpha: f64) {
+        let same = self.project.as_ref().is_some_and(|project| project.serial == model);
+        if let Some(row) = self.rows.get_mut(layer).filter(|_| same) {
+            row.alpha = Some(alpha);
         }
     }
 

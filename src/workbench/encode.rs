@@ -16,6 +16,9 @@ use crate::control::{Control, Told};
 use crate::linalg::{InputStatistics, NumericError};
 use crate::model::{CompressedLinear, Layer};
 
+/// Error curves have so many points.
+const CURVE_POINTS: usize = 128;
+
 /// One layer to encode.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
@@ -38,6 +41,12 @@ pub(super) struct Encode {
     pub(super) parts: Vec<Part>,
     /// What was said of memory by those before.
     pub(super) told: Arc<Told>,
+}
+
+/// The ranks at which an error curve is known: all of a small layer, an even choice of a large one.
+fn curve_ranks(max_rank: usize) -> Vec<usize> {
+    let count = max_rank.min(CURVE_POINTS);
+    (1..=count).map(|at| at * max_rank / count.max(1)).collect()
 }
 
 impl Encode {
@@ -106,10 +115,16 @@ impl Encode {
         // What came encoded with the file is not decomposed for this alone, until statistics are asked for.
         let stored = self.checkpoint.tensor(&layer.tensor).filter(|_| given.is_none() || calibration.is_some());
         let predicted = stored.map(predict).transpose()?.flatten();
+        let ranks = curve_ranks(layer.max_rank());
+        let curve = stored.filter(|_| plan.rank > 0).map(|tensor| {
+            let subject = Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() };
+            self.cache.error_curve(&subject, plan, &ranks, control)
+        });
+        let curve = curve.transpose()?.map(Arc::new);
         let error = measured_error(&matrix, &weight, control)?;
         let statistics = calibration.and_then(|known| known.statistics(&layer.name));
         let of_output = |known: &InputStatistics| measured_output_error(&matrix, &weight, known, control);
         let output_error = statistics.as_deref().map(of_output).transpose()?;
-        Ok(EncodedLayer { weight, error, output_error, predicted, residual })
+        Ok(EncodedLayer { weight, error, output_error, predicted, curve, residual })
     }
 }

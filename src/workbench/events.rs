@@ -8,7 +8,7 @@ use super::live::LiveEvent;
 use super::open::Loaded;
 use super::plans::Residual;
 use super::{Compared, Damage, JobId, JobState, ProbeAnswers, Severity};
-use crate::compress::{Calibration, Errors};
+use crate::compress::{Calibration, ErrorCurve, Errors};
 use crate::measure::{FrontierPoint, Spectrum, WithinBudget};
 use crate::model::CompressedLinear;
 
@@ -22,6 +22,8 @@ pub(super) struct EncodedLayer {
     pub(super) output_error: Option<f64>,
     /// What the decomposition that it is cut from predicts.
     pub(super) predicted: Option<Errors>,
+    /// What its decomposition predicts at other ranks, where the plan truncates.
+    pub(super) curve: Option<Arc<ErrorCurve>>,
     /// What a quantized base left, where a low-rank part corrects it.
     pub(super) residual: Option<Arc<Residual>>,
 }
@@ -37,6 +39,8 @@ pub(super) enum Event {
     Opened(JobId, Box<Loaded>),
     /// A layer's spectrum, or why there is none. `model` tells which opening it belongs to.
     Spectrum { model: u64, layer: usize, outcome: Result<Arc<Spectrum>, String> },
+    /// The exponent of the power law in the tail of a layer's spectrum.
+    PowerLaw { model: u64, layer: usize, alpha: f64 },
     /// A layer as stored under its plan.
     Encoded { job: JobId, layer: usize, outcome: Result<EncodedLayer, String> },
     /// The input statistics of a model. `model` tells which opening they belong to.

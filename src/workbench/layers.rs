@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Damage;
 use super::plans::{Residual, predicted_error};
-use crate::compress::{Errors, Plan};
+use crate::compress::{ErrorCurve, Errors, Plan};
 use crate::measure::Spectrum;
 use crate::model::Layer;
 
@@ -34,6 +34,8 @@ pub struct LayerRow {
     pub bytes_after: u64,
     /// Its spectrum, once decomposed.
     pub spectrum: Option<Arc<Spectrum>>,
+    /// Exponent of the power law in the tail of its spectrum, once fitted.
+    pub alpha: Option<f64>,
     /// Predicted weight error, where the plan truncates: from the spectrum at once where that suffices, else once encoded; 0
     /// for dense.
     pub predicted: Option<f64>,
@@ -43,6 +45,10 @@ pub struct LayerRow {
     pub measured: Measured,
     /// ||(W - W')X||_F / ||WX||_F over the calibration inputs, as stored, where input statistics are known.
     pub output_error: Option<f64>,
+    /// What its decomposition predicts at other ranks, of plans that differ in nothing else.
+    pub curve: Option<Arc<ErrorCurve>>,
+    /// What was measured at ranks so far, of plans that differ in nothing else: (rank, weight error, output error).
+    pub points: Vec<(usize, f64, Option<f64>)>,
     /// What a scan found out about it.
     pub damage: Option<Damage>,
 }
@@ -55,10 +61,13 @@ impl LayerRow {
             plan,
             bytes_after: 0,
             spectrum: None,
+            alpha: None,
             predicted: None,
             predicted_output: None,
             measured: Measured::Exact,
             output_error: None,
+            curve: None,
+            points: Vec::new(),
             damage: None,
         };
         row.set_plan(plan);
@@ -67,6 +76,10 @@ impl LayerRow {
 
     /// Changes the plan and all that follows from it at once.
     pub(super) fn set_plan(&mut self, plan: Plan) {
+        if (Plan { rank: 0, ..plan }) != (Plan { rank: 0, ..self.plan }) {
+            self.curve = None;
+            self.points.clear();
+        }
         self.plan = plan;
         (self.output_error, self.predicted_output) = (None, None);
         self.measured = match (self.layer.fixed, plan.is_dense()) {
@@ -100,6 +113,19 @@ impl LayerRow {
     /// Takes over what the decomposition predicts.
     pub(super) fn set_predicted(&mut self, errors: Errors) {
         (self.predicted, self.predicted_output) = (Some(errors.weight), errors.output);
+    }
+
+    /// Takes in the error curve of its plan.
+    pub(super) fn set_curve(&mut self, curve: Option<Arc<ErrorCurve>>) {
+        self.curve = curve.or(self.curve.take());
+    }
+
+    /// Notes what was measured at the rank of its plan.
+    pub(super) fn note_measured(&mut self, error: f64, output: Option<f64>) {
+        if self.plan.rank > 0 {
+            self.points.retain(|point| point.0 != self.plan.rank);
+            self.points.push((self.plan.rank, error, output));
+        }
     }
 
     fn predict(&mut self) {

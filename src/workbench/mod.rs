@@ -35,6 +35,7 @@ mod saving;
 mod scan;
 mod session_file;
 mod shelf;
+mod snapshots;
 mod source;
 mod state;
 #[cfg(test)]
@@ -56,5 +57,6 @@ pub use replay::{Difference, ReplayError, Replayed, replay};
 pub use review::{Change, Review, ReviewTotals};
 pub use scan::Damage;
 pub use session_file::{SessionModel, SessionRecord, SessionSegment, SessionStep, SessionText};
+pub use snapshots::{DraftSnapshot, Snapshot};
 pub use source::{Locations, Source};
 pub use state::{GenerateOptions, Opened, Workbench};

@@ -75,6 +75,7 @@ impl Workbench {
                 !row.layer.fixed && given.map_or_else(|| self.edited(*layer), |given| given != row.plan)
             });
             draft.plans = given.map(|(_, (row, _))| DraftPlan::new(row.layer.name.clone(), row.plan)).collect();
+            draft.snapshots = self.kept_snapshots();
             draft.unsaved = self.unsaved();
             if let Some(file) = &project.file {
                 draft.policy_file = Some(file.path.clone());
@@ -104,7 +105,13 @@ impl Workbench {
             self.draft = Some(draft);
             return;
         }
-        let Some(project) = self.project.as_mut().filter(|project| project.identity == draft.identity) else { return };
+        if self.project.as_ref().is_none_or(|project| project.identity != draft.identity) {
+            return;
+        }
+        if self.snapshots.is_empty() {
+            self.take_back_snapshots(&draft.snapshots);
+        }
+        let Some(project) = self.project.as_mut() else { return };
         let given = project.file.as_ref();
         if let Some(file) = given.filter(|file| file.stamp != draft.policy_stamp) {
             if draft.unsaved {

@@ -19,6 +19,7 @@ use super::rules::{PolicyFile, Rules};
 use super::run::ModelCell;
 use super::scan::Scan;
 use super::shelf::Shelf;
+use super::snapshots::Snapshot;
 use super::{
     ComparisonView, Draft, FrontierView, History, JobId, JobKind, JobState, JobView, LayerRow, LiveView, Locations,
     Message, PLAN_TOKENS, ProbesView, Review, SessionStep, Severity, Source, Totals,
@@ -151,6 +152,7 @@ pub struct Workbench {
     /// The job that seeks a policy within a budget, what was found last, and how many were found.
     pub(super) planning: Option<JobId>,
     pub(super) review: Option<Review>,
+    pub(super) snapshots: Vec<Snapshot>,
     pub(super) reviews: u64,
     /// Bytes against KLD of several policies.
     pub(super) frontier: FrontierView,
@@ -190,6 +192,7 @@ impl Workbench {
             draft: None,
             planning: None,
             review: None,
+            snapshots: Vec::new(),
             reviews: 0,
             frontier: FrontierView::default(),
             scan: None,
@@ -323,6 +326,7 @@ impl Workbench {
             // Nobody waits for that model any more; unmapping it is not the screen's work.
             Event::Opened(_, loaded) => discard(loaded),
             Event::Spectrum { model, layer, outcome } => self.spectrum_arrived(model, layer, outcome),
+            Event::PowerLaw { model, layer, alpha } => self.power_law_arrived(model, layer, alpha),
             Event::Encoded { job, layer, outcome } => self.encoded_arrived(job, layer, outcome),
             Event::Calibrated { model, calibration } => self.calibration_arrived(model, calibration),
             Event::Proposed { job, label, found } => self.proposal_arrived(job, label, &found),
@@ -368,6 +372,7 @@ impl Workbench {
             JobKind::Scan,
             JobKind::Probe,
         ]);
+        self.snapshots.clear();
         (self.planning, self.review, self.frontier, self.scan) = (None, None, FrontierView::default(), None);
         (self.probes, self.comparison) = (ProbesView::default(), ComparisonView::default());
         (self.history, self.shelf) = (History::default(), Shelf::default());

@@ -527,7 +527,10 @@ fn wrong_use_is_2_and_failure_is_1() {
         assert_eq!(place.failure(wrong).0, Some(2), "{wrong:?}");
     }
     let (_, reason) = place.failure(&[]);
-    assert_eq!(reason, "error: the workbench needs a terminal; see 'rankscope help' for commands without a screen\n");
+    assert_eq!(
+        reason,
+        "error: the workbench needs a terminal; see 'rankscope help' for commands without a screen, or try --plain\n"
+    );
     for mistyped in [&["inspct"][..], &["inspct", "demo", "--json"]] {
         let (status, reason) = place.failure(mistyped);
         assert!(status == Some(2) && reason.contains("did you mean 'rankscope inspect'?"), "{reason}");
@@ -665,4 +668,45 @@ fn statistics_give_output_errors_and_weighted_plans() {
     let other = ["roundtrip", "tests/data/golden/gpt2", "--layer", "*", "--rank", "1", "--calibration", &out];
     let (status, reason) = place.failure(&other);
     assert!(status == Some(1) && reason.contains("of another model"), "{reason}");
+}
+
+/// The whole task without a screen: choose, compress, see the texts, undo, save.
+#[test]
+fn the_workbench_works_line_by_line() {
+    let place = Place::new();
+    let policy = place.path("policy.json").display().to_string();
+    let lines = format!(
+        "layers kind:k block:0\nselect kind:k\nrank 16\nmax-tokens 20\nedit-prompt Once upon a time\nundo\nredo\n\
+         rank nothing\nrnak 3\nsteps\nsave policy {policy}\nsave policy {policy}x dense\nhelp weighting\nquit\nlayers\n"
+    );
+    let mut child = place
+        .command()
+        .arg("--plain")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    for wanted in [
+        "1: transformer.h.0.attn.attention.k_proj.weight",
+        "6 selected",
+        "6 layers changed, unsaved",
+        "compressed: ",
+        "over 20 tokens: cosine 0.",
+        "undone: ",
+        "done again: ",
+        "refused: type a whole number",
+        "did you mean rank?",
+        "1: r16 int8 on 6 layers",
+        "saved the policy",
+        "weighting: Weights the error",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}') && text.matches("36 layers").count() == 1, "{text}");
+    assert!(std::fs::read_to_string(&policy).unwrap().contains("\"rank\": 16"));
 }

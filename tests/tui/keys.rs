@@ -152,7 +152,7 @@ fn sorting_by_a_click_on_the_head_goes_both_ways() {
 fn a_click_on_the_chart_sets_the_rank() {
     let mut desk = Desk::demo();
     desk.screen(120, 36);
-    let chart = desk.app.facts.hits.iter().find(|(_, target)| matches!(target, Target::Chart(_))).unwrap().0;
+    let chart = desk.app.facts.hits.iter().find(|(_, target)| matches!(target, Target::Chart(..))).unwrap().0;
     desk.click(chart.x + chart.width / 2, chart.y);
     assert!((56..=72).contains(&desk.app.workbench.rows()[0].plan.rank), "{}", desk.plan(0));
 }
@@ -231,10 +231,10 @@ fn a_policy_is_saved_and_not_written_over_unless_told() {
     let path = folder.path().join("policy.json");
     let mut desk = Desk::demo();
     let typed = format!("<ctrl-u>{}", path.display());
-    desk.keys("c").keys("w").keys(&typed).keys("<enter>");
+    desk.keys("c").keys("x").keys(&typed).keys("<enter>");
     assert!(desk.app.ui.dialog.is_none() && !desk.app.workbench.unsaved());
     std::fs::write(&path, "{}").unwrap();
-    desk.keys("]").keys("w").keys(&typed).keys("<enter>");
+    desk.keys("]").keys("x").keys(&typed).keys("<enter>");
     let Some(Dialog::Export(form)) = &desk.app.ui.dialog else { panic!("the dialog closed") };
     assert!(form.error.as_ref().is_some_and(|error| error.contains("exists")), "{:?}", form.error);
     desk.keys("<ctrl-o><enter>");

@@ -4,7 +4,9 @@
 
 mod keys;
 mod screens;
+mod storm;
 mod support;
+mod table;
 #[cfg(unix)]
 mod terminal;
 mod texts;

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ struct Terminal {
     writer: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     parser: Arc<Mutex<Parser>>,
+    /// Bytes that the program wrote, and ends of synchronized updates among them.
+    written: Arc<(AtomicUsize, AtomicUsize)>,
     home: PathBuf,
 }
 
@@ -37,19 +40,33 @@ impl Terminal {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let parser = Arc::new(Mutex::new(Parser::new(cells(size.1), cells(size.0), 0)));
         let sink = Arc::clone(&parser);
+        let written = Arc::<(AtomicUsize, AtomicUsize)>::default();
+        let counted = Arc::clone(&written);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                let ends = bytes[..count].windows(8).filter(|part| *part == b"\x1b[?2026l").count();
+                counted.0.fetch_add(count, Ordering::Relaxed);
+                counted.1.fetch_add(ends, Ordering::Relaxed);
                 sink.lock().unwrap().process(&bytes[..count]);
             }
         });
-        Self { writer: pair.master.take_writer().unwrap(), master: pair.master, child, parser, home: home.to_owned() }
+        let writer = pair.master.take_writer().unwrap();
+        Self { writer, master: pair.master, child, parser, written, home: home.to_owned() }
     }
 
     fn keys(&mut self, keys: &str) -> &mut Self {
         self.writer.write_all(keys.as_bytes()).unwrap();
         self.writer.flush().unwrap();
         self
+    }
+
+    fn bytes(&self) -> usize {
+        self.written.0.load(Ordering::Relaxed)
+    }
+
+    fn updates(&self) -> usize {
+        self.written.1.load(Ordering::Relaxed)
     }
 
     fn screen(&self) -> String {
@@ -118,7 +135,7 @@ fn a_session_from_start_to_quit() {
     let mut terminal = Terminal::start(home.path(), (120, 36), &[]);
     terminal.until("36 layers").keys("jK").until("6 selected").keys("r24\r").until("6 changed");
     terminal.keys("g").until("· done");
-    terminal.keys("w").until("Save and export").keys("\u{15}out.json\r").until("saved");
+    terminal.keys("x").until("Save and export").keys("\u{15}out.json\r").until("saved");
     terminal.keys("x").until("[policy]").keys("\u{e}\u{15}packed").until("[compressed]").keys("\r");
     let written = home.path().join("packed/model.safetensors");
     let end = Instant::now() + PATIENCE;
@@ -139,6 +156,61 @@ fn a_terminal_may_shrink_to_nothing_and_grow_again() {
     let mut terminal = Terminal::start(home.path(), (80, 24), &[("NO_COLOR", "1")]);
     terminal.until("36 layers").resize((20, 6)).until("too small");
     terminal.resize((1, 1)).resize((80, 24)).until("Side by side").keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_storm_of_sizes_ends_in_the_last_one() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[]);
+    terminal.until("36 layers");
+    for step in 0..300_u16 {
+        terminal.resize((10 + step * 7 % 190, 3 + step * 5 % 60));
+    }
+    terminal.resize((120, 36)).until("Spectrum").until("Side by side").keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn ten_megabytes_of_paste_are_cut_and_nothing_stalls() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[]);
+    terminal.until("36 layers").keys("p").until("Prompt");
+    let line = "many words and 木 no end of them ".repeat(1000);
+    terminal.keys("\u{1b}[200~");
+    (0..10_000_000 / line.len()).for_each(|_| {
+        terminal.keys(&line);
+    });
+    terminal.keys("\u{1b}[201~").until("the paste was cut");
+    // Outside of a line a paste is no command.
+    terminal.keys("\u{1b}");
+    thread::sleep(Duration::from_millis(100));
+    terminal.keys("\u{1b}[200~qqq\u{1b}[201~").until("nothing is being typed").keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_lost_terminal_ends_the_program_and_keeps_the_draft() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[]);
+    terminal.until("36 layers").keys("r18\r").until("1 changed").signal("HUP");
+    assert_eq!(terminal.end(), 130);
+    assert!(terminal.drafts().contains("18"), "{}", terminal.drafts());
+}
+
+/// A frame is one synchronized update, and what streams stays far below what a slow line carries.
+#[test]
+fn a_frame_is_one_update_and_streaming_is_thin() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (200, 50), &[]);
+    terminal.until("36 layers").keys("r8\r").until("1 changed");
+    let before = terminal.bytes();
+    terminal.keys("g").until("done");
+    let (frames, bytes) = (terminal.updates(), terminal.bytes() - before);
+    assert!(frames > 0, "no synchronized update");
+    // 120 tokens on each side: whole screens would be 10 kB each.
+    assert!(bytes < 120 * 4_000, "{bytes} bytes for 120 tokens");
+    terminal.keys("q").keys("y");
     assert_eq!(terminal.end(), 0);
 }
 

@@ -7,7 +7,10 @@ use crate::tui::theme::Role;
 
 const GUTTER: u16 = 7;
 
-/// What a chart shows: curves over ranks 1 to `max_rank`, heights 0 to 1.
+/// A curve: its height, 0 to 1, at a rank.
+pub type Curve<'a> = (&'a dyn Fn(usize) -> f64, Role);
+
+/// What a chart shows: curves over a range of ranks, heights 0 to 1.
 pub struct Chart<'a> {
     /// What it is.
     pub title: &'a str,
@@ -15,10 +18,14 @@ pub struct Chart<'a> {
     pub under: bool,
     /// Label of height 1 and of height 0.
     pub labels: (String, String),
-    /// Largest rank.
-    pub max_rank: usize,
+    /// First and last rank shown.
+    pub ranks: (usize, usize),
+    /// Curves that lie behind, the hindmost first.
+    pub behind: &'a [Curve<'a>],
     /// The height at a rank.
     pub height: &'a dyn Fn(usize) -> f64,
+    /// Single points with their glyph, before the curves: (rank, height, style).
+    pub points: &'a [(usize, f64, Role)],
     /// The rank of the cut, if there is one.
     pub cut: Option<usize>,
     /// A level to mark with its name.
@@ -38,15 +45,17 @@ pub fn plot_area(area: Rect) -> Rect {
     }
 }
 
-/// The rank at a column of the plot.
-pub fn rank_at(plot: Rect, column: u16, max_rank: usize) -> usize {
+/// The rank at a column of a plot of these ranks.
+pub fn rank_at(plot: Rect, column: u16, (first, last): (usize, usize)) -> usize {
     let share = f64::from(column.saturating_sub(plot.x)) / f64::from(plot.width.saturating_sub(1).max(1));
-    (1.0 + share * max_rank.saturating_sub(1) as f64).round().clamp(1.0, max_rank.max(1) as f64) as usize
+    let rank = (first as f64 + share * last.saturating_sub(first) as f64).round();
+    rank.clamp(first.max(1) as f64, last.max(1) as f64) as usize
 }
 
-fn column_of(plot: Rect, rank: usize, max_rank: usize) -> u16 {
-    let share = rank.saturating_sub(1) as f64 / max_rank.saturating_sub(1).max(1) as f64;
-    plot.x + (share.min(1.0) * f64::from(plot.width.saturating_sub(1))).round() as u16
+/// The column of a rank, where it is shown.
+fn column_of(plot: Rect, rank: usize, (first, last): (usize, usize)) -> Option<u16> {
+    let share = rank.checked_sub(first)? as f64 / last.saturating_sub(first).max(1) as f64;
+    (rank <= last).then(|| plot.x + (share * f64::from(plot.width.saturating_sub(1))).round() as u16)
 }
 
 /// Draws a chart with its labels.
@@ -56,13 +65,22 @@ pub fn render(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
         return;
     }
     level(view, plot, chart);
-    let cut = chart.cut.map(|rank| column_of(plot, rank, chart.max_rank));
+    let cut = chart.cut.and_then(|rank| column_of(plot, rank, chart.ranks));
     if let Some(x) = cut {
         (plot.y..plot.bottom()).for_each(|y| {
             view.put(x, y, plot.right(), "┊", Role::Cut);
         });
     }
-    curve(view, plot, chart, cut);
+    for behind in chart.behind {
+        curve(view, plot, chart.ranks, *behind, None);
+    }
+    // All of it is kept where the cut lies beyond what is shown, and nothing where it lies before.
+    let kept = match chart.cut {
+        Some(rank) if rank < chart.ranks.0 => Some(plot.x.saturating_sub(1)),
+        _ => cut,
+    };
+    curve(view, plot, chart.ranks, (chart.height, chart.role), kept);
+    points(view, plot, chart);
     view.put_right(area.x, plot.y, plot.x - 1, &chart.labels.0, Role::Dim);
     view.put_right(area.x, plot.bottom() - 1, plot.x - 1, &chart.labels.1, Role::Dim);
     let title = fit(chart.title, usize::from(plot.width));
@@ -83,8 +101,8 @@ pub fn render(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
 
 fn axis(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>, cut: Option<u16>) {
     let y = plot.bottom();
-    view.put(plot.x, y, plot.right(), "1", Role::Dim);
-    let last = chart.max_rank.to_string();
+    view.put(plot.x, y, plot.right(), &chart.ranks.0.to_string(), Role::Dim);
+    let last = chart.ranks.1.to_string();
     view.put_right(plot.x, y, plot.right(), &last, Role::Dim);
     if let (Some(x), Some(rank)) = (cut, chart.cut) {
         let label = format!(" {rank} ");
@@ -104,14 +122,24 @@ fn level(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>) {
     view.put_right(plot.x, y, plot.right(), &format!(" {name}"), Role::Noise);
 }
 
-fn curve(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>, cut: Option<u16>) {
+fn points(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>) {
+    for (rank, height, role) in chart.points {
+        if let Some(x) = column_of(plot, *rank, chart.ranks) {
+            let y = plot.y + ((1.0 - height.clamp(0.0, 1.0)) * f64::from(plot.height - 1)).round() as u16;
+            view.put(x, y, plot.right(), "●", *role);
+        }
+    }
+}
+
+/// Draws a curve; beyond the column `kept` it is what was cut off.
+fn curve(view: &mut View<'_>, plot: Rect, (first, last): (usize, usize), (height, role): Curve<'_>, kept: Option<u16>) {
     let (columns, rows) = (usize::from(plot.width) * 2, usize::from(plot.height) * 4);
     let mut cells = vec![0_u8; usize::from(plot.width) * usize::from(plot.height)];
     let mut before: Option<usize> = None;
     for column in 0..columns {
         let share = column as f64 / (columns - 1).max(1) as f64;
-        let rank = 1 + (share * chart.max_rank.saturating_sub(1) as f64).round() as usize;
-        let height = (chart.height)(rank).clamp(0.0, 1.0);
+        let rank = first + (share * last.saturating_sub(first) as f64).round() as usize;
+        let height = height(rank).clamp(0.0, 1.0);
         let row = ((1.0 - height) * (rows - 1) as f64).round() as usize;
         let from = before.map_or(row, |before| before.min(row) + usize::from(before < row));
         let to = before.map_or(row, |before| before.max(row) - usize::from(before > row));
@@ -125,9 +153,9 @@ fn curve(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>, cut: Option<u16>) {
     }
     for (position, bits) in plot.positions().zip(cells) {
         if bits != 0 {
-            let kept = cut.is_none_or(|cut| position.x <= cut);
+            let inside = kept.is_none_or(|kept| position.x <= kept);
             let glyph = char::from_u32(0x2800 + u32::from(bits)).unwrap_or(' ').to_string();
-            view.put(position.x, position.y, plot.right(), &glyph, if kept { chart.role } else { Role::Beyond });
+            view.put(position.x, position.y, plot.right(), &glyph, if inside { role } else { Role::Beyond });
         }
     }
 }
@@ -145,11 +173,17 @@ mod tests {
     #[test]
     fn columns_and_ranks_agree_at_the_ends_and_between() {
         let plot = Rect::new(10, 0, 40, 5);
-        assert_eq!((rank_at(plot, 10, 128), rank_at(plot, 49, 128)), (1, 128));
+        let all = (1, 128);
+        assert_eq!((rank_at(plot, 10, all), rank_at(plot, 49, all)), (1, 128));
         for rank in [1, 17, 64, 128] {
-            let column = column_of(plot, rank, 128);
-            assert!(rank_at(plot, column, 128).abs_diff(rank) <= 2);
+            let column = column_of(plot, rank, all).unwrap();
+            assert!(rank_at(plot, column, all).abs_diff(rank) <= 2);
         }
-        assert_eq!(rank_at(plot, 0, 1), 1);
+        assert_eq!(rank_at(plot, 0, (1, 1)), 1);
+        let part = (33, 64);
+        assert_eq!(
+            (rank_at(plot, 10, part), column_of(plot, 64, part), column_of(plot, 32, part)),
+            (33, Some(49), None)
+        );
     }
 }

@@ -7,9 +7,9 @@ use super::frontier;
 use super::paint::{View, fit, width};
 use super::probes;
 use super::side_by_side::line_input;
-use crate::tui::action::{ACTIONS, Action, Info};
+use crate::tui::action::{Action, Info};
 use crate::tui::context::Context;
-use crate::tui::keymap::shown;
+use crate::tui::filter::offers;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Field, Purpose, Target};
 
@@ -24,18 +24,18 @@ pub fn render(view: &mut View<'_>, area: Rect) {
 
 fn hints(view: &mut View<'_>, area: Rect) {
     let context = view.ui.context();
-    let mut infos: Vec<&Info> = ACTIONS.iter().filter(|info| info.counts_in(context) && matters(view, info)).collect();
+    let mut infos: Vec<&Info> = view.ui.keymap.in_context(context).filter(|info| matters(view, info)).collect();
     infos.sort_by_key(|info| info.footer);
     let last = [Action::Palette, Action::Help];
     let reserved: u16 =
-        infos.iter().filter(|info| last.contains(&info.action)).map(|info| hint_width(info, context)).sum();
+        infos.iter().filter(|info| last.contains(&info.action)).map(|info| hint_width(view, info, context)).sum();
     let mut x = area.x + 1;
     let mut open = area.right().saturating_sub(reserved);
     for info in infos {
         if last.contains(&info.action) {
             open = area.right();
         }
-        if x + hint_width(info, context) > open + 2 {
+        if x + hint_width(view, info, context) > open + 2 {
             continue;
         }
         x = hint(view, x, area, info, context);
@@ -53,17 +53,18 @@ fn matters(view: &View<'_>, info: &Info) -> bool {
         Action::EditPrompt => view.ui.context() == Context::Text,
         Action::Generate => !view.scene.live.running,
         Action::Undo => view.scene.unsaved && view.ui.context() != Context::Text,
+        Action::TakeSnapshot => view.ui.context() == Context::History,
         _ => info.footer > 0,
     }
 }
 
-fn hint_width(info: &Info, context: Context) -> u16 {
-    let key = info.keys_in(context).next().map(shown).unwrap_or_default();
+fn hint_width(view: &View<'_>, info: &Info, context: Context) -> u16 {
+    let key = view.ui.keymap.shown(info.action, context);
     width(&key) + 1 + width(info.title) + 2
 }
 
 fn hint(view: &mut View<'_>, x: u16, area: Rect, info: &Info, context: Context) -> u16 {
-    let key = info.keys_in(context).next().map(shown).unwrap_or_default();
+    let key = view.ui.keymap.shown(info.action, context);
     let after = view.put(x, area.y, area.right(), &key, Role::Key);
     let end = view.put(after + 1, area.y, area.right(), info.title, Role::Dim);
     let place = Rect { x, y: area.y, width: end.saturating_sub(x), height: 1 };
@@ -72,8 +73,10 @@ fn hint(view: &mut View<'_>, x: u16, area: Rect, info: &Info, context: Context) 
 }
 
 fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
+    let offered = offered(view, field);
     let (hint, role) = match &field.error {
         Some(error) => (error.as_str(), Role::Error),
+        None if !offered.is_empty() => (offered.as_str(), Role::Dim),
         None if field.purpose == Purpose::Filter => ("⏎ keep  esc clear", Role::Dim),
         None => ("⏎ take  esc leave", Role::Dim),
     };
@@ -90,6 +93,24 @@ fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
         view.put_right(start, area.y, area.right().saturating_sub(1), hint, role)
     };
     line_input(view, start, line.y, end.saturating_sub(1), &field.input);
+}
+
+/// What the last word of a filter may become, as much as has room in half the line.
+fn offered(view: &View<'_>, field: &Field) -> String {
+    if field.purpose != Purpose::Filter || field.input.value().is_empty() {
+        return String::new();
+    }
+    let offers = offers(field.input.value(), view.scene.rows);
+    let key = view.ui.keymap.shown(Action::Complete, Context::Input);
+    let mut text = String::new();
+    for offer in offers {
+        let longer = if text.is_empty() { format!("{key} {offer}") } else { format!("{text} {offer}") };
+        if width(&longer) > view.buffer.area().width / 2 {
+            break;
+        }
+        text = longer;
+    }
+    text
 }
 
 fn label(view: &View<'_>, purpose: Purpose) -> String {
@@ -111,6 +132,7 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
         Purpose::Frontier => "Write the frontier to (.svg, .json)".to_owned(),
         Purpose::Probes => "Probes (JSON Lines of prompt, expected)".to_owned(),
         Purpose::Text => "Text to compare over (empty: the evaluation text)".to_owned(),
+        Purpose::Snapshot => "Name of the snapshot".to_owned(),
         Purpose::Open => "Open (folder, file, owner/name, demo)".to_owned(),
     }
 }

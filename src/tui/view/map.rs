@@ -5,18 +5,22 @@ use std::collections::BTreeMap;
 use ratatui::layout::Rect;
 
 use super::paint::{View, damage_role, error_role, fit};
+use super::spark::bar;
 use super::table::offset;
 use crate::compress::Base;
 use crate::model::Kind;
-use crate::tui::column::{damage, error};
+use crate::tui::column::{damage, tensor};
+use crate::tui::figure::Figure;
 use crate::tui::format;
 use crate::tui::theme::Role;
-use crate::tui::ui::{Metric, Pane, Target};
+use crate::tui::ui::{Pane, Target};
 use crate::workbench::{Damage, LayerRow};
 
 const GUTTER: u16 = 5;
 const CELL: u16 = 11;
 const MIN_CELL: u16 = 6;
+/// From this height on the layer under the cursor is told in full below the map.
+const MIN_TOLD_HEIGHT: u16 = 6;
 
 /// The layers of one cell: a block and a kind. Layers outside of blocks share the last line.
 pub type Cells = BTreeMap<(usize, Kind), Vec<usize>>;
@@ -71,6 +75,12 @@ pub fn render(view: &mut View<'_>, area: Rect) {
     }
     let here = view.scene.rows.get(view.ui.listing.cursor).and_then(|row| row.layer.block).unwrap_or(usize::MAX);
     let line = blocks.iter().position(|block| *block == here).unwrap_or_default();
+    let told = area.height >= MIN_TOLD_HEIGHT;
+    let area = Rect { height: area.height - u16::from(told), ..area };
+    if told {
+        readout(view, Rect { y: area.bottom(), height: 1, ..area });
+    }
+    let scale = Scale::of(view.ui.metric.figure(), view.scene.rows, &view.ui.listing.order);
     let height = usize::from(area.height.saturating_sub(1));
     let first = offset(view.facts.map_offset, line, height, blocks.len());
     view.facts.map_offset = first;
@@ -80,28 +90,32 @@ pub fn render(view: &mut View<'_>, area: Rect) {
         for (x, kind) in (area.x + GUTTER..).step_by(usize::from(width)).zip(&kinds) {
             if let Some(layers) = cells.get(&(*block, *kind)) {
                 let place = Rect { x, y, width: width.min(area.right().saturating_sub(x)), height: 1 };
-                cell(view, place, layers);
+                cell(view, place, layers, scale);
             }
         }
     }
 }
 
-fn cell(view: &mut View<'_>, area: Rect, layers: &[usize]) {
+fn cell(view: &mut View<'_>, area: Rect, layers: &[usize], scale: Scale) {
     let rows = view.scene.rows;
     let members: Vec<&LayerRow> = layers.iter().filter_map(|index| rows.get(*index)).collect();
-    let metric = view.ui.metric;
-    let Some(worst) = members.iter().copied().max_by(|a, b| level(metric, a).total_cmp(&level(metric, b))) else {
+    let figure = view.ui.metric.figure();
+    let Some(worst) = members.iter().copied().max_by(|a, b| level(figure, a).total_cmp(&level(figure, b))) else {
         return;
     };
     let marked = layers.iter().any(|index| view.ui.listing.marked.contains(index));
     let many = if members.len() > 1 { "*" } else { "" };
-    let room = usize::from(area.width.saturating_sub(3));
-    let value = match value(metric, worst) {
-        long if metric == Metric::Damage && long.chars().count() > room => fit(&brief(worst), room),
+    let silent = is_of_the_plan(figure) && worst.plan.is_dense();
+    let height = scale.place(level(figure, worst)).filter(|_| !silent);
+    let heat = height.map_or(" ", |place| bar((1.0 + 7.0 * place).round() as usize));
+    let gap = if area.width > MIN_CELL + 2 { " " } else { "" };
+    let room = usize::from(area.width.saturating_sub(3)).saturating_sub(gap.len());
+    let value = match value(figure, worst) {
+        long if figure == Figure::Kld && long.chars().count() > room => fit(&brief(worst), room),
         value => fit(&value, room),
     };
-    let text = format!("{}{} {value}{many}", if marked { "●" } else { " " }, letter(worst));
-    let role = role(view.ui.metric, worst);
+    let text = format!("{}{}{heat}{gap}{value}{many}", if marked { "●" } else { " " }, letter(worst));
+    let role = role(figure, worst, height);
     view.put(area.x.saturating_sub(1), area.y, area.right(), &text, role);
     let place = Rect { x: area.x.saturating_sub(1), ..area };
     if layers.contains(&view.ui.listing.cursor) {
@@ -113,14 +127,32 @@ fn cell(view: &mut View<'_>, area: Rect, layers: &[usize]) {
     }
 }
 
-fn level(metric: Metric, row: &LayerRow) -> f64 {
-    let level = match metric {
-        Metric::Damage => row.damage.map(|damage| damage.kld),
-        Metric::OverNoise => over_noise(row),
-        Metric::Output => row.output_error,
-        Metric::Error | Metric::Rank | Metric::Bytes => error(row),
-    };
-    level.unwrap_or_default()
+fn level(figure: Figure, row: &LayerRow) -> f64 {
+    figure.value(row).unwrap_or_default()
+}
+
+/// How high a figure stands among those of the map, 0 to 1: by orders of magnitude where they differ by many.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    low: f64,
+    high: f64,
+}
+
+impl Scale {
+    fn of(figure: Figure, rows: &[LayerRow], order: &[usize]) -> Self {
+        let values = order.iter().filter_map(|index| figure.value(rows.get(*index)?)).filter(|value| *value > 0.0);
+        let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+        Self { low, high }
+    }
+
+    fn place(self, value: f64) -> Option<f64> {
+        if !(value > 0.0 && self.low.is_finite()) {
+            return None;
+        }
+        let by = |value: f64| if self.high > 20.0 * self.low { value.ln() } else { value };
+        let range = by(self.high) - by(self.low);
+        Some(if range > 0.0 { ((by(value) - by(self.low)) / range).clamp(0.0, 1.0) } else { 0.5 })
+    }
 }
 
 /// How a layer is stored, as one letter.
@@ -134,16 +166,19 @@ fn letter(row: &LayerRow) -> char {
     }
 }
 
-fn value(metric: Metric, row: &LayerRow) -> String {
-    match metric {
-        Metric::Bytes => format::bytes(row.bytes_after).replace(' ', ""),
-        Metric::Damage => row.damage.as_ref().map_or_else(|| "·".to_owned(), damage),
-        Metric::OverNoise => over_noise(row).map_or_else(|| "·".to_owned(), |ratio| format!("{ratio:.1}x")),
-        _ if row.plan.is_dense() => "·".to_owned(),
-        Metric::Output => row.output_error.map_or_else(|| "…".to_owned(), format::percent),
-        Metric::Error => error(row).map_or_else(|| "…".to_owned(), format::percent),
-        Metric::Rank if row.plan.rank == 0 => "·".to_owned(),
-        Metric::Rank => row.plan.rank.to_string(),
+/// Whether a figure says nothing about a dense layer.
+const fn is_of_the_plan(figure: Figure) -> bool {
+    matches!(figure, Figure::Error | Figure::Output | Figure::Rank | Figure::RankShare)
+}
+
+fn value(figure: Figure, row: &LayerRow) -> String {
+    let known = figure.value(row);
+    match figure {
+        Figure::Kld => row.damage.as_ref().map_or_else(|| "·".to_owned(), damage),
+        _ if is_of_the_plan(figure) && row.plan.is_dense() => "·".to_owned(),
+        Figure::Rank | Figure::RankShare if row.plan.rank == 0 => "·".to_owned(),
+        Figure::OverNoise | Figure::Alpha => known.map_or_else(|| "·".to_owned(), |value| figure.shown(value)),
+        _ => known.map_or_else(|| "…".to_owned(), |value| figure.shown(value).replace(' ', "")),
     }
 }
 
@@ -154,32 +189,38 @@ fn brief(row: &LayerRow) -> String {
     row.damage.map_or_else(String::new, |damage| format!("{}{}", mark(damage), number(damage.kld)))
 }
 
-fn over_noise(row: &LayerRow) -> Option<f64> {
-    row.damage.and_then(|damage| damage.over_noise)
+fn role(figure: Figure, row: &LayerRow, place: Option<f64>) -> Role {
+    match figure {
+        Figure::Kld | Figure::OverNoise => damage_role(row),
+        _ if is_of_the_plan(figure) && row.plan.is_dense() => Role::Dim,
+        Figure::Error | Figure::Output => figure.value(row).map_or(Role::Dim, error_role),
+        Figure::Rank | Figure::RankShare if Figure::RankShare.value(row).is_some_and(|share| share < 0.25) => {
+            Role::Fair
+        }
+        Figure::After if row.bytes_after > row.layer.bytes => Role::Bad,
+        Figure::After if row.plan.is_dense() => Role::Dim,
+        Figure::After | Figure::Rank | Figure::RankShare => Role::Good,
+        _ => place.map_or(Role::Dim, |place| if place > 0.75 { Role::Fair } else { Role::Good }),
+    }
 }
 
-fn role(metric: Metric, row: &LayerRow) -> Role {
-    let share = match metric {
-        Metric::Damage | Metric::OverNoise => return damage_role(row),
-        _ if row.plan.is_dense() => return Role::Dim,
-        Metric::Output => return row.output_error.map_or(Role::Dim, error_role),
-        Metric::Error => return error(row).map_or(Role::Dim, error_role),
-        Metric::Rank => 1.0 - row.plan.rank as f64 / row.layer.max_rank().max(1) as f64,
-        Metric::Bytes => row.bytes_after as f64 / row.layer.bytes.max(1) as f64,
-    };
-    match (metric, share) {
-        (Metric::Bytes, share) if share > 1.0 => Role::Bad,
-        (_, share) if share > 0.75 => Role::Fair,
-        _ => Role::Good,
-    }
+/// What stands under the map: the layer under the cursor with the figure in full.
+fn readout(view: &mut View<'_>, area: Rect) {
+    let Some(row) = view.scene.rows.get(view.ui.listing.cursor) else { return };
+    let figure = view.ui.metric.figure();
+    let shown = figure.value(row).map_or_else(|| "not known".to_owned(), |value| figure.shown(value));
+    let sizes = format!("{} → {}", format::bytes(row.layer.bytes), format::bytes(row.bytes_after));
+    let pillar = if row.damage.is_some_and(|damage| damage.is_pillar()) { "  ! pillar" } else { "" };
+    let text = format!("{}  {} {shown}  {}  {sizes}{pillar}", tensor(row), figure.title(), row.plan);
+    view.put(area.x + 1, area.y, area.right(), &fit(&text, usize::from(area.width.saturating_sub(2))), Role::Text);
 }
 
 /// What stands on the right of the map's head.
 pub fn legend(view: &View<'_>) -> String {
-    let more = match view.ui.metric {
-        Metric::Damage => "! pillar  ~ other plans",
-        Metric::OverNoise => "above 10x: pillar",
-        _ => "d dense  r low-rank  8 int8  4 int4  + both",
+    let more = match view.ui.metric.name() {
+        "KLD alone" => "! pillar  ~ other plans",
+        "KLD over noise" => "above 10x: pillar",
+        _ => "d dense  r low-rank  8 int8  4 int4  + both  ▁▄█ low to high",
     };
-    format!("{} · {more}", view.ui.metric.name())
+    if more.is_empty() { view.ui.metric.name().to_owned() } else { format!("{} · {more}", view.ui.metric.name()) }
 }

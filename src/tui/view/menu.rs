@@ -28,7 +28,7 @@ pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
     let label = "type to filter ";
     let start = view.put(inner.x, inner.y, inner.right(), label, Role::Dim);
     line_input(view, start, inner.y, inner.right(), &menu.input);
-    let items = menu.items();
+    let items = menu.items(&view.ui.keymap, &view.ui.recent);
     let explained = if inner.height >= MIN_EXPLAINED_HEIGHT { 3 } else { 0 };
     let list = Rect { y: inner.y + 2, height: inner.height - 2 - explained, ..inner };
     let height = usize::from(list.height);
@@ -53,7 +53,7 @@ fn explanation(view: &mut View<'_>, area: Rect, info: &Info) {
 }
 
 fn item(view: &mut View<'_>, area: Rect, menu: &Menu, info: &Info, line: usize) {
-    let keys: Vec<String> = info.keys_in(menu.from).map(shown).collect();
+    let keys: Vec<String> = view.ui.keymap.keys(info.action, menu.from).iter().map(|key| shown(key)).collect();
     let chosen = line == menu.chosen;
     view.put(area.x, area.y, area.right(), if chosen { "▸" } else { " " }, Role::Accent);
     view.put(area.x + 2, area.y, area.x + KEY_WIDTH, &keys.join(" "), Role::Key);

@@ -1,15 +1,20 @@
 //! Drawing: one file per region, each a pure function of the scene and the screen's state.
 
 mod align;
+mod ascii;
 mod chart;
+mod columns;
 mod comparison;
 mod comparison_lines;
 mod confirm;
 mod distribution;
+mod explain;
 mod export_dialog;
 mod footer;
 mod frontier;
+mod group;
 mod header;
+mod history;
 mod jobs;
 mod layout;
 pub mod map;
@@ -17,10 +22,12 @@ mod menu;
 mod paint;
 mod pieces;
 mod popup;
+mod prefix;
 mod probes;
 mod review;
 mod run_summary;
 mod side_by_side;
+mod slots;
 mod spark;
 mod spectrum;
 mod strip;
@@ -28,6 +35,7 @@ mod table;
 mod tabs;
 mod texts;
 mod toast;
+mod tour;
 mod wrap;
 
 use ratatui::buffer::Buffer;
@@ -41,13 +49,16 @@ use self::layout::Regions;
 use self::paint::View;
 use super::scene::Scene;
 use super::theme::Role;
-use super::ui::{Dialog, Facts, Pane, Target, Ui};
+use super::ui::{Dialog, Facts, Glyphs, Pane, Target, Ui};
+use crate::workbench::Compared;
 
 /// Draws a frame; what it leaves behind for the keys and clicks that follow goes to `facts`.
 pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) {
     facts.hits.clear();
     facts.cursor = None;
-    let area = *buffer.area();
+    let screen = *buffer.area();
+    let banner = if ui.tour.is_some() && screen.height >= tour::MIN_HEIGHT { tour::HEIGHT } else { 0 };
+    let area = Rect { height: screen.height - banner, ..screen };
     let mut view = View { scene, ui, buffer, facts };
     let Some(regions) = layout::regions(area, ui.pane, ui.lower, ui.zoomed, ui.token_cursor(scene.live).is_some())
     else {
@@ -62,6 +73,10 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
     match &ui.dialog {
         None => {}
         Some(Dialog::Menu(menu)) => menu::render(&mut view, over, menu),
+        Some(Dialog::Explain(chosen)) => explain::render(&mut view, over, *chosen),
+        Some(Dialog::History(view_of)) => history::render(&mut view, over, view_of),
+        Some(Dialog::Columns(chosen)) => columns::render(&mut view, over, *chosen),
+        Some(Dialog::Prefix(context)) => prefix::render(&mut view, over, *context),
         Some(Dialog::Jobs(chosen)) => jobs::render(&mut view, over, *chosen),
         Some(Dialog::Export(form)) => export_dialog::render(&mut view, over, form),
         Some(Dialog::Review(chosen)) => review::render(&mut view, over, *chosen),
@@ -73,7 +88,19 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
     if let Some(toast) = &ui.toast {
         toast::render(&mut view, over, toast);
     }
+    if let Some(step) = ui.tour.filter(|_| banner > 0) {
+        tour::render(&mut view, Rect { y: area.bottom(), height: banner, ..screen }, step);
+    }
     view.paint_ground();
+    if ui.glyphs == Glyphs::Ascii {
+        ascii::translate(view.buffer);
+    }
+}
+
+/// The page of a comparison as plain text, `width` columns wide.
+pub fn comparison_page(found: &Compared, width: u16) -> String {
+    let lines = comparison_lines::lines(found, width);
+    lines.iter().map(|line| line.iter().map(|(text, _)| text.as_str()).collect::<String>() + "\n").collect()
 }
 
 fn too_small(view: &mut View<'_>, area: Rect) {

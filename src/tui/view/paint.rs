@@ -6,6 +6,7 @@ use ratatui::style::{Color, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use crate::tui::action::Action;
 use crate::tui::scene::Scene;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Facts, Target, Ui};
@@ -89,9 +90,17 @@ impl View<'_> {
         }
     }
 
-    /// Says what a click into `area` meets.
+    /// The key of an action in the focused pane, as the screen shows keys.
+    pub fn key(&self, action: Action) -> String {
+        self.ui.keymap.shown(action, self.ui.pane.context())
+    }
+
+    /// Says what a click into `area` meets, as far as it is on the screen.
     pub fn hit(&mut self, area: Rect, target: Target) {
-        self.facts.hits.push((area, target));
+        let area = area.intersection(*self.buffer.area());
+        if !area.is_empty() {
+            self.facts.hits.push((area, target));
+        }
     }
 
     /// Draws a pane's head, `━ Title ━━━━━ info ━`: heavy where it has the focus; the area below it.

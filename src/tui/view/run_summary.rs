@@ -2,6 +2,7 @@
 
 use super::align::Counts;
 use super::paint::{View, width};
+use crate::tui::action::Action;
 use crate::tui::format;
 use crate::workbench::LiveView;
 
@@ -27,7 +28,7 @@ fn forms(view: &View<'_>) -> Vec<Vec<Option<String>>> {
     let tokens = Some(format!("{count} of {asked} tokens"));
     let few = Some(if count == asked { format!("{count} tokens") } else { format!("{count} of {asked}") });
     let branch = (!live.earlier.is_empty()).then(|| format!("branch at token {}", live.earlier.len() + 1));
-    let state = Some(state(view).to_owned());
+    let state = Some(state(view));
     let words = |share| view.facts.alignment.counts().map(|counts| shared(live, counts, share));
     // A branch is told by the line of texts too.
     let named = branch.clone().filter(|_| view.scene.texts.0.len() < 2);
@@ -62,14 +63,14 @@ fn sampling(view: &View<'_>) -> String {
     if view.ui.chats() { format!("chat · {sampling}") } else { sampling }
 }
 
-fn state(view: &View<'_>) -> &'static str {
+fn state(view: &View<'_>) -> String {
     let live = view.scene.live;
     let ended = live.original.ended.is_some() && live.compressed.ended.is_some();
     match (live.running, ended) {
-        _ if view.ui.is_stale(view.scene) => "plans changed: g rewrites",
-        (true, _) => "writing",
-        (false, true) => "done",
-        (false, false) => "stopped",
+        _ if view.ui.is_stale(view.scene) => format!("plans changed: {} rewrites", view.key(Action::Generate)),
+        (true, _) => "writing".to_owned(),
+        (false, true) => "done".to_owned(),
+        (false, false) => "stopped".to_owned(),
     }
 }
 

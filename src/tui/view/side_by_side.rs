@@ -87,7 +87,11 @@ fn prompt(view: &mut View<'_>, area: Rect) {
     } else {
         let written = (&view.scene.live.prompt, view.scene.live.chat);
         let stale = !written.0.is_empty() && written != (&view.ui.prompt, view.ui.chats());
-        let text = if stale { format!("{} (g writes it)", view.ui.prompt) } else { view.ui.prompt.clone() };
+        let text = if stale {
+            format!("{} ({} writes it)", view.ui.prompt, view.key(Action::Generate))
+        } else {
+            view.ui.prompt.clone()
+        };
         let harmless: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         view.put(start, area.y, area.right(), &fit(&harmless, room), Role::Text);
     }

@@ -1,11 +1,13 @@
 //! The spectrum of one layer: what is kept at its rank, and what that costs.
 
+use std::sync::Arc;
+
 use ratatui::layout::Rect;
 
 use super::chart::{self, Chart};
 use super::paint::{View, fit_end, width};
 use crate::checkpoint::escaped;
-use crate::compress::{Base, Plan, Weighting};
+use crate::compress::{Base, ErrorCurve, Errors, Plan, Weighting};
 use crate::measure::{Mode, Spectrum};
 use crate::tui::format;
 use crate::tui::theme::Role;
@@ -18,6 +20,11 @@ const MIN_STACKED_HEIGHT: u16 = 12;
 const MIN_PAIR_WIDTH: u16 = 64;
 /// Higher than this they stand above each other however wide they are.
 const MAX_PAIR_HEIGHT: u16 = 18;
+
+/// A zoomed chart shows at least so many ranks.
+const LEAST_RANKS: usize = 8;
+/// Of one kind so many layers are laid over one another at most.
+const OVERLAID: usize = 200;
 
 /// Draws charts and figures.
 pub fn render(view: &mut View<'_>, area: Rect) {
@@ -46,7 +53,9 @@ pub fn title(view: &View<'_>, room: u16) -> String {
 }
 
 fn known(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
-    let parts = figures(row, spectrum, shown_rank(view, row));
+    let mut parts = figures(row, spectrum, shown_rank(view, row));
+    let place = parts.len().min(3);
+    odd_one(view, row).into_iter().for_each(|odd| parts.insert(place, odd));
     let lines = flow(&parts, area.width.saturating_sub(2));
     let room = if area.height >= MIN_STACKED_HEIGHT { 4 } else { 3 };
     let height = room.min(u16::try_from(lines.len()).unwrap_or(room)).min(area.height);
@@ -79,35 +88,158 @@ pub fn shown_rank(view: &View<'_>, row: &LayerRow) -> Option<usize> {
     Some(rank.clamp(1, row.layer.max_rank().max(1)))
 }
 
+/// The ranks shown: all, or a part around the cut.
+fn shown_ranks(view: &View<'_>, row: &LayerRow) -> (usize, usize) {
+    let all = row.layer.max_rank().max(1);
+    let part = (all >> view.ui.spectrum.zoom).max(all.min(LEAST_RANKS));
+    let middle = shown_rank(view, row).unwrap_or(1);
+    let first = middle.saturating_sub(part / 2).clamp(1, all - part + 1);
+    (first, first + part - 1)
+}
+
+/// How values stand between the ends of the scale.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    top: f64,
+    bottom: f64,
+    linear: bool,
+}
+
+impl Scale {
+    fn of(spectrum: &Spectrum, (first, last): (usize, usize), linear: bool) -> Self {
+        let at = |rank: usize| spectrum.values.get(rank.saturating_sub(1)).map_or(0.0, |value| f64::from(*value));
+        let top = at(first).max(f64::MIN_POSITIVE);
+        if linear {
+            return Self { top, bottom: 0.0, linear };
+        }
+        // The last values of a square matrix fall towards nothing: the scale ends before them, so that the others have room.
+        let low = at(last.min(spectrum.values.len() * 95 / 100 + 1));
+        Self { top: top.log10(), bottom: low.max(top * 1e-6).log10().min(top.log10() - 0.5), linear }
+    }
+
+    fn place(self, value: f64) -> f64 {
+        let value = if self.linear { value } else { value.max(f64::MIN_POSITIVE).log10() };
+        (value - self.bottom) / (self.top - self.bottom)
+    }
+
+    fn ends(self) -> (String, String) {
+        let shown = |end: f64| format::figure(if self.linear { end } else { 10_f64.powf(end) });
+        (shown(self.top), shown(self.bottom))
+    }
+}
+
 fn values_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
-    let first = spectrum.spectral_norm.max(f64::MIN_POSITIVE);
-    // The last values of a square matrix fall towards nothing: the scale ends before them, so that the others have room.
-    let last = spectrum.values.get(spectrum.values.len() * 95 / 100).map_or(0.0, |value| f64::from(*value));
-    let (top, bottom) = (first.log10(), last.max(first * 1e-6).log10().min(first.log10() - 0.5));
-    let scaled = |value: f64| (value.max(f64::MIN_POSITIVE).log10() - bottom) / (top - bottom);
-    let height =
-        |rank: usize| scaled(spectrum.values.get(rank.saturating_sub(1)).map_or(0.0, |value| f64::from(*value)));
+    let ranks = shown_ranks(view, row);
+    let scale = Scale::of(spectrum, ranks, view.ui.spectrum.linear);
+    let value = |values: &[f32], rank: usize| values.get(rank.saturating_sub(1)).map_or(0.0, |one| f64::from(*one));
+    let height = |rank: usize| scale.place(value(&spectrum.values, rank));
+    let first = spectrum.spectral_norm;
+    // As strong at rank 1 as this layer, so that shapes are compared and not sizes.
+    let others: Vec<(Arc<Spectrum>, usize)> = overlaid(view, row);
+    let other = |at: usize| {
+        let (other, max) = others.get(at)?;
+        Some((Arc::clone(other), *max))
+    };
+    let drawn_others: Vec<Box<dyn Fn(usize) -> f64>> = (0..others.len())
+        .filter_map(other)
+        .map(|(other, max)| {
+            let all = row.layer.max_rank().max(1);
+            let scale_to = first / other.spectral_norm.max(f64::MIN_POSITIVE);
+            let height = move |rank: usize| {
+                let place = (rank * max / all).saturating_sub(1);
+                scale.place(other.values.get(place).map_or(0.0, |one| f64::from(*one)) * scale_to)
+            };
+            Box::new(height) as Box<dyn Fn(usize) -> f64>
+        })
+        .collect();
+    let seen = row.curve.as_ref().map(|curve| curve.seen.clone()).unwrap_or_default();
+    let strongest = seen.iter().copied().fold(0.0_f32, f32::max);
+    let seen_height =
+        |rank: usize| scale.place(value(&seen, rank) * first / f64::from(strongest.max(f32::MIN_POSITIVE)));
+    let mut behind: Vec<chart::Curve<'_>> = drawn_others.iter().map(|one| (&**one, Role::Beyond)).collect();
+    if !seen.is_empty() {
+        behind.push((&seen_height, Role::ErrorCurve));
+    }
+    let kind = if view.ui.spectrum.linear { "linear" } else { "log" };
+    let of_inputs = if seen.is_empty() { "" } else { "; as inputs see them" };
+    let title = match others.len() {
+        0 => format!("singular values, {kind}{of_inputs}"),
+        count => format!("singular values, {kind}, over {count} of its kind"),
+    };
     let chart = Chart {
-        title: "singular values, log",
+        title: &title,
         under: true,
-        labels: (format::figure(first), format::figure(10_f64.powf(bottom))),
-        max_rank: row.layer.max_rank(),
+        labels: scale.ends(),
+        ranks,
+        behind: &behind,
         height: &height,
+        points: &[],
         cut: shown_rank(view, row),
-        level: Some((scaled(spectrum.noise_edge), "noise edge")),
+        level: Some((scale.place(spectrum.noise_edge), "noise edge")),
         role: Role::Curve,
     };
     drawn(view, area, &chart);
 }
 
+/// The spectra of the other layers of its kind, with their largest ranks, where they are asked for: a frame must stay cheap, so
+/// of very many an even choice.
+fn overlaid(view: &View<'_>, row: &LayerRow) -> Vec<(Arc<Spectrum>, usize)> {
+    if !view.ui.spectrum.overlay {
+        return Vec::new();
+    }
+    let others = view.scene.rows.iter().filter(|other| other.layer.kind == row.layer.kind);
+    let known = others.filter(|other| other.layer.name != row.layer.name);
+    let known: Vec<_> =
+        known.filter_map(|other| Some((Arc::clone(other.spectrum.as_ref()?), other.layer.max_rank()))).collect();
+    let step = known.len().div_ceil(OVERLAID).max(1);
+    known.into_iter().step_by(step).collect()
+}
+
+/// Which layer of this one's kind stands apart: the one whose share of effective rank is farthest from the median.
+fn odd_one(view: &View<'_>, row: &LayerRow) -> Option<Figure> {
+    let kind: Vec<(&LayerRow, f64)> = view
+        .scene
+        .rows
+        .iter()
+        .filter(|other| other.layer.kind == row.layer.kind)
+        .filter_map(|other| {
+            Some((other, other.spectrum.as_ref()?.effective_rank / other.layer.max_rank().max(1) as f64))
+        })
+        .collect();
+    let mut shares: Vec<f64> = kind.iter().map(|(_, share)| *share).collect();
+    shares.sort_by(f64::total_cmp);
+    let median = *shares.get(shares.len() / 2).filter(|_| view.ui.spectrum.overlay && shares.len() > 2)?;
+    let (odd, share) = kind.into_iter().max_by(|a, b| (a.1 - median).abs().total_cmp(&(b.1 - median).abs()))?;
+    let block = odd.layer.block.map_or_else(|| "it".to_owned(), |block| format!("block {block}"));
+    let text = format!("{block}, effective {} (median {})", format::percent(share), format::percent(median));
+    Some(("odd one ".to_owned(), text, Role::Changed))
+}
+
 fn error_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
-    let height = |rank: usize| spectrum.error_at(rank);
+    let plain = |rank: usize| spectrum.error_at(rank);
+    let curve = row.curve.as_deref();
+    let own = |rank: usize| curve.and_then(|curve| at_rank(curve, rank)).map_or(0.0, |errors| errors.weight);
+    let output =
+        |rank: usize| curve.and_then(|curve| at_rank(curve, rank)).and_then(|errors| errors.output).unwrap_or_default();
+    let has_output = curve.is_some_and(|curve| curve.errors.iter().any(|(_, errors)| errors.output.is_some()));
+    let behind: &[chart::Curve<'_>] = if has_output { &[(&output, Role::Curve)] } else { &[] };
+    let mut points: Vec<(usize, f64, Role)> =
+        row.points.iter().map(|point| (point.0, point.1, Role::ErrorCurve)).collect();
+    points.extend(row.points.iter().filter_map(|point| Some((point.0, point.2?, Role::Curve))));
+    let title = match (curve.is_some(), is_plain(row), has_output) {
+        (_, _, true) => "error by rank: weight, output  ● measured",
+        (true, ..) => "error by rank  ● measured",
+        (false, true, _) => "error by rank",
+        (false, false, _) => "error by rank, plain",
+    };
     let chart = Chart {
-        title: if is_plain(row) { "error by rank" } else { "error by rank, plain" },
+        title,
         under: false,
         labels: ("100%".to_owned(), "0%".to_owned()),
-        max_rank: row.layer.max_rank(),
-        height: &height,
+        ranks: shown_ranks(view, row),
+        behind,
+        height: if curve.is_some() { &own } else { &plain },
+        points: &points,
         cut: shown_rank(view, row),
         level: None,
         role: Role::ErrorCurve,
@@ -115,9 +247,22 @@ fn error_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spect
     drawn(view, area, &chart);
 }
 
+/// Between the two known ranks around it.
+fn at_rank(curve: &ErrorCurve, rank: usize) -> Option<Errors> {
+    let after = curve.errors.partition_point(|(known, _)| *known < rank);
+    let (high, upper) = curve.errors.get(after).or(curve.errors.last())?;
+    let Some((low, lower)) = after.checked_sub(1).and_then(|before| curve.errors.get(before)) else {
+        return Some(*upper);
+    };
+    let share = (rank.min(*high) - low) as f64 / (high - low).max(1) as f64;
+    let between = |low: f64, high: f64| low + share * (high - low);
+    let output = lower.output.zip(upper.output).map(|(low, high)| between(low, high));
+    Some(Errors { weight: between(lower.weight, upper.weight), output })
+}
+
 fn drawn(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
     chart::render(view, area, chart);
-    view.hit(chart::plot_area(area), Target::Chart(chart.max_rank));
+    view.hit(chart::plot_area(area), Target::Chart(chart.ranks.0, chart.ranks.1));
 }
 
 /// Whether the layer is cut by its own singular values and nothing else.
@@ -159,6 +304,7 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
     all.push(figure("effective", format!("{:.1}", spectrum.effective_rank)));
     all.push(figure("above noise", spectrum.noise_edge_rank.to_string()));
     all.push(figure("50/90/99% at", format!("{half}/{ninety}/{most}")));
+    all.extend(row.alpha.map(|alpha| figure("alpha", format!("{alpha:.2}"))));
     all
 }
 

@@ -2,60 +2,54 @@
 
 use ratatui::layout::Rect;
 
-use super::paint::{View, damage_role, error_role, fit, fit_end, width};
+use super::group::{self, Sums};
+use super::paint::{View, damage_role, error_role, fit, fit_end};
+use super::slots::{MARGIN, Slot, Slots, lay_out};
 use super::spark;
+use crate::tui::action::Action;
 use crate::tui::column::{Column, error, tensor};
+use crate::tui::context::Context;
 use crate::tui::format;
+use crate::tui::listing::Line;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Pane, Target};
 use crate::workbench::{LayerRow, Measured};
-
-/// What is left out first where the table is too narrow.
-const EXPENDABLE: [Column; 8] = [
-    Column::Name,
-    Column::Type,
-    Column::Before,
-    Column::Predicted,
-    Column::Shape,
-    Column::Spectrum,
-    Column::After,
-    Column::Output,
-];
-const SPARK_WIDTH: u16 = 8;
-const WIDE_SPARK_WIDTH: u16 = 16;
-const MIN_NAME_WIDTH: u16 = 20;
-const MARGIN: u16 = 3;
-
-/// A column with its place.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    column: Column,
-    x: u16,
-    width: u16,
-}
 
 /// Draws the table under its head.
 pub fn render(view: &mut View<'_>, area: Rect) {
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let listing = &view.ui.listing;
     let height = usize::from(body.height);
-    let offset = offset(view.facts.table_offset, listing.line(), height, listing.order.len());
+    let offset = offset(view.facts.table_offset, listing.line(), height, listing.lines());
     view.facts.table_offset = offset;
     view.facts.page = height.max(1);
-    let shown: Vec<usize> = listing.order.iter().skip(offset).take(height).copied().collect();
+    let lines: Vec<Line> = (offset..offset + height).map_while(|line| listing.at_line(line)).collect();
+    let layer = |line: &Line| if let Line::Layer(index) = line { Some(*index) } else { None };
+    let shown: Vec<usize> = lines.iter().filter_map(layer).collect();
     let label = view.scene.opened.map_or("", |opened| opened.label.as_str());
     view.facts.widths.take_in(label, view.scene.rows, &shown);
-    let slots = slots(view, area);
+    let slots = lay_out(view, area);
     heads(view, area, &slots);
-    for (y, index) in (body.y..).zip(shown) {
-        if let Some(layer) = view.scene.rows.get(index) {
-            line(view, Rect { y, height: 1, ..body }, &slots, index, layer);
+    for (y, entry) in (body.y..).zip(lines) {
+        let place = Rect { y, height: 1, ..body };
+        match entry {
+            Line::Group(members) => group::render(view, place, &slots.shown, members),
+            Line::Layer(index) => {
+                if let Some(layer) = view.scene.rows.get(index) {
+                    line(view, place, &slots.shown, index, layer);
+                }
+            }
         }
     }
+    view.facts.columns = slots.all;
     if listing.order.is_empty() {
-        let text =
-            if view.scene.rows.is_empty() { "no layers yet" } else { "no layer passes the filter; Esc clears it" };
-        view.put(body.x + MARGIN, body.y, body.right(), text, Role::Dim);
+        let text = if view.scene.rows.is_empty() {
+            "no layers yet".to_owned()
+        } else {
+            let clear = view.ui.keymap.shown(Action::Dismiss, Context::Layers);
+            format!("no layer passes the filter; {clear} clears it")
+        };
+        view.put(body.x + MARGIN, body.y, body.right(), &text, Role::Dim);
     }
 }
 
@@ -65,61 +59,8 @@ pub fn offset(before: usize, line: usize, height: usize, lines: usize) -> usize 
     before.clamp(least, line.max(least)).min(lines.saturating_sub(height))
 }
 
-fn slots(view: &View<'_>, area: Rect) -> Vec<Slot> {
-    let there = |column: &&Column| match column {
-        Column::Output => view.scene.rows.iter().any(|row| row.output_error.is_some()),
-        Column::Damage => view.scene.rows.iter().any(|row| row.damage.is_some()),
-        _ => true,
-    };
-    let columns = Column::ALL.iter().filter(there);
-    let mut chosen: Vec<(Column, u16)> = columns.map(|column| (*column, natural_width(view, *column))).collect();
-    let room = area.width.saturating_sub(MARGIN + 1);
-    let total = |chosen: &[(Column, u16)]| chosen.iter().map(|(_, width)| width + 1).sum::<u16>();
-    for column in EXPENDABLE {
-        if total(&chosen) <= room + 1 {
-            break;
-        }
-        chosen.retain(|(kept, _)| *kept != column);
-    }
-    let mut spare = (room + 1).saturating_sub(total(&chosen));
-    let longest = view.facts.widths.of(Column::Name);
-    for (column, width) in chosen.iter_mut().rev() {
-        let wanted = match column {
-            Column::Name => longest,
-            Column::Spectrum => WIDE_SPARK_WIDTH,
-            _ => continue,
-        };
-        let more = wanted.saturating_sub(*width).min(spare);
-        *width += more;
-        spare -= more;
-    }
-    let mut x = area.x + MARGIN;
-    let place = |(column, width)| {
-        let slot = Slot { column, x, width };
-        x += width + 1;
-        slot
-    };
-    chosen.into_iter().map(place).collect()
-}
-
-fn natural_width(view: &View<'_>, column: Column) -> u16 {
-    match column {
-        Column::Spectrum => SPARK_WIDTH,
-        Column::Name => MIN_NAME_WIDTH,
-        _ => {
-            let least = match column {
-                Column::Plan => 8,
-                Column::Predicted | Column::Measured => 6,
-                _ => 0,
-            };
-            let head = width(column.title()) + u16::from(view.ui.listing.sort == column);
-            view.facts.widths.of(column).max(head).max(least).min(24)
-        }
-    }
-}
-
-fn heads(view: &mut View<'_>, area: Rect, slots: &[Slot]) {
-    for slot in slots {
+fn heads(view: &mut View<'_>, area: Rect, slots: &Slots) {
+    for slot in &slots.shown {
         let sorted = view.ui.listing.sort == slot.column;
         let arrow = match (sorted, view.ui.listing.falling) {
             (false, _) => "",
@@ -127,14 +68,29 @@ fn heads(view: &mut View<'_>, area: Rect, slots: &[Slot]) {
             (true, false) => "▲",
         };
         let text = fit(&format!("{}{arrow}", slot.column.title()), usize::from(slot.width));
-        let role = if sorted { Role::Accent } else { Role::Dim };
+        let here = view.ui.listing.column == slot.column && view.ui.pane == Pane::Layers;
+        let role = match (sorted, here) {
+            (true, _) => Role::Accent,
+            (false, true) => Role::Text,
+            (false, false) => Role::Dim,
+        };
         let end = slot.x + slot.width;
         if slot.column.is_number() {
             view.put_right(slot.x, area.y, end, &text, role);
         } else {
             view.put(slot.x, area.y, end, &text, role);
         }
-        view.hit(Rect { x: slot.x, y: area.y, width: slot.width, height: 1 }, Target::Column(slot.column));
+        let place = Rect { x: slot.x, y: area.y, width: slot.width, height: 1 };
+        if here {
+            view.tint(place, Role::Cursor);
+        }
+        view.hit(place, Target::Column(slot.column));
+    }
+    if slots.more.0 {
+        view.put(area.x + 1, area.y, area.right(), "‹", Role::Accent);
+    }
+    if slots.more.1 {
+        view.put(area.right() - 1, area.y, area.right(), "›", Role::Accent);
     }
 }
 
@@ -195,23 +151,28 @@ fn role(column: Column, row: &LayerRow) -> Role {
     }
 }
 
+/// What is selected: how many layers, their bytes before and after, and the mean of their errors.
+fn selection(view: &View<'_>) -> Option<String> {
+    let marked = &view.ui.listing.marked;
+    let rows: Vec<&LayerRow> = marked.iter().filter_map(|index| view.scene.rows.get(*index)).collect();
+    let sums = Sums::of(&rows);
+    let error = sums.error.map_or_else(String::new, |error| format!(", error {}", format::percent(error)));
+    let sizes = format!("{} → {}", format::bytes(sums.before), format::bytes(sums.after));
+    (!rows.is_empty()).then(|| format!("● {} selected, {sizes}{error}", rows.len()))
+}
+
 /// What stands on the right of the pane's head.
 pub fn summary(view: &View<'_>) -> String {
     let listing = &view.ui.listing;
-    let mut parts = vec![match listing.order.len() {
+    let mut parts = selection(view).into_iter().collect::<Vec<_>>();
+    if view.scene.totals.changed > 0 {
+        let unsaved = if view.scene.unsaved { ", unsaved" } else { "" };
+        parts.push(format!("{} changed{unsaved}", view.scene.totals.changed));
+    }
+    parts.push(match listing.order.len() {
         shown if shown == view.scene.rows.len() => format::plural(shown, "layer"),
         shown => format!("{shown} of {}", format::plural(view.scene.rows.len(), "layer")),
-    }];
-    if view.scene.totals.changed > 0 {
-        parts.push(format!(
-            "{} changed{}",
-            view.scene.totals.changed,
-            if view.scene.unsaved { ", unsaved" } else { "" }
-        ));
-    }
-    if !listing.marked.is_empty() {
-        parts.push(format!("● {} selected", listing.marked.len()));
-    }
+    });
     if !listing.filter_text.is_empty() {
         parts.push(format!("filter: {}", listing.filter_text));
     }

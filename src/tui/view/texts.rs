@@ -9,6 +9,7 @@ use super::pieces::{Ink, Text};
 use super::table::offset;
 use super::wrap::{Piece, wrap};
 use crate::linalg::Arithmetic;
+use crate::tui::action::Action;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 use crate::workbench::{LiveView, Pane};
@@ -146,7 +147,8 @@ fn empty_hint(view: &mut View<'_>, area: Rect) {
             line.iter().fold(area.x + 1, |x, (text, role)| view.put(x, y, area.right(), text, *role));
         }
     } else if live.prompt.is_empty() && !live.running {
-        view.put(area.x + 1, area.y + 1, area.right(), "g lets both models write", Role::Dim);
+        let hint = format!("{} lets both models write", view.key(Action::Generate));
+        view.put(area.x + 1, area.y + 1, area.right(), &hint, Role::Dim);
     }
 }
 

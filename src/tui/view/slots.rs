@@ -1,0 +1,162 @@
+//! Which columns of the table have room, and where they lie.
+
+use ratatui::layout::Rect;
+
+use super::paint::{View, width};
+use crate::tui::column::Column;
+use crate::tui::columns::Columns;
+
+/// What is left out first where the table is too narrow.
+const EXPENDABLE: [Column; 8] = [
+    Column::Name,
+    Column::Type,
+    Column::Before,
+    Column::Predicted,
+    Column::Shape,
+    Column::Spectrum,
+    Column::After,
+    Column::Output,
+];
+const SPARK_WIDTH: u16 = 8;
+const WIDE_SPARK_WIDTH: u16 = 16;
+const MIN_NAME_WIDTH: u16 = 20;
+/// Columns for cursor and mark.
+pub const MARGIN: u16 = 3;
+
+/// A column with its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// The column.
+    pub column: Column,
+    /// Where it begins.
+    pub x: u16,
+    /// How wide it is.
+    pub width: u16,
+}
+
+/// The columns of the table as laid out.
+#[derive(Debug, Clone, Default)]
+pub struct Slots {
+    /// From left to right.
+    pub shown: Vec<Slot>,
+    /// Every column that there is, in order.
+    pub all: Vec<Column>,
+    /// Whether some are hidden on the left, and on the right.
+    pub more: (bool, bool),
+}
+
+/// The columns that are wanted and that there is something to show in.
+fn wanted(view: &View<'_>) -> Vec<(Column, u16)> {
+    let there = |column: &&Column| match column {
+        Column::Output => view.scene.rows.iter().any(|row| row.output_error.is_some()),
+        Column::Damage => view.scene.rows.iter().any(|row| row.damage.is_some()),
+        _ => true,
+    };
+    let columns = Column::ALL.iter().filter(there).filter(|column| view.ui.listing.columns.shows(**column));
+    columns.map(|column| (*column, natural_width(view, *column))).collect()
+}
+
+/// Lays the columns out: those that matter most where not all have room, or, where the column cursor goes beyond them, those
+/// around it beside the frozen one.
+pub fn lay_out(view: &View<'_>, area: Rect) -> Slots {
+    let wanted = wanted(view);
+    let all: Vec<Column> = wanted.iter().map(|(column, _)| *column).collect();
+    let room = area.width.saturating_sub(MARGIN + 1) + 1;
+    let mut chosen = wanted.clone();
+    for column in EXPENDABLE {
+        if total(&chosen) <= room {
+            break;
+        }
+        chosen.retain(|(kept, _)| *kept != column);
+    }
+    let cursor = view.ui.listing.column;
+    let mut more = (false, chosen.len() < wanted.len());
+    if chosen.iter().all(|(column, _)| *column != cursor) && all.contains(&cursor) {
+        (chosen, more) = around(&wanted, cursor, room);
+    } else {
+        spread(view, &mut chosen, room);
+    }
+    let mut x = area.x + MARGIN;
+    let place = |(column, width)| {
+        let slot = Slot { column, x, width };
+        x += width + 1;
+        slot
+    };
+    Slots { shown: chosen.into_iter().map(place).collect(), all, more }
+}
+
+fn total(chosen: &[(Column, u16)]) -> u16 {
+    chosen.iter().map(|(_, width)| width.saturating_add(1)).fold(0, u16::saturating_add)
+}
+
+/// The frozen column and as many as there is room for, the one under the cursor the last of them.
+fn around(wanted: &[(Column, u16)], cursor: Column, room: u16) -> (Vec<(Column, u16)>, (bool, bool)) {
+    let (frozen, others): (Vec<_>, Vec<_>) = wanted.iter().partition(|(column, _)| *column == Columns::FROZEN);
+    let at = others.iter().position(|(column, _)| *column == cursor).unwrap_or_default();
+    let fits = |from: usize, to: usize| {
+        let window = others.get(from..to).unwrap_or_default();
+        total(&frozen).saturating_add(total(window)) <= room
+    };
+    let first = (0..=at).find(|first| fits(*first, at + 1)).unwrap_or(at);
+    let end = (at + 1..=others.len()).rev().find(|end| fits(first, *end)).unwrap_or(at + 1);
+    let window = others.get(first..end).unwrap_or_default();
+    let mut chosen: Vec<_> = frozen.into_iter().chain(window.iter().copied()).collect();
+    // A column wider than the table is cut rather than left out.
+    let over = total(&chosen).saturating_sub(room);
+    if let Some((_, width)) = chosen.last_mut() {
+        *width = width.saturating_sub(over).max(1);
+    }
+    (chosen, (first > 0, end < others.len()))
+}
+
+/// Gives names and sparklines what room is left.
+fn spread(view: &View<'_>, chosen: &mut [(Column, u16)], room: u16) {
+    let mut spare = room.saturating_sub(total(chosen));
+    let longest = view.facts.widths.of(Column::Name);
+    for (column, width) in chosen.iter_mut().rev() {
+        let wanted = match column {
+            _ if view.ui.listing.columns.width(*column).is_some() => continue,
+            Column::Name => longest,
+            Column::Spectrum => WIDE_SPARK_WIDTH,
+            _ => continue,
+        };
+        let more = wanted.saturating_sub(*width).min(spare);
+        *width += more;
+        spare -= more;
+    }
+}
+
+fn natural_width(view: &View<'_>, column: Column) -> u16 {
+    if let Some(width) = view.ui.listing.columns.width(column) {
+        return width;
+    }
+    match column {
+        Column::Spectrum => SPARK_WIDTH,
+        Column::Name => MIN_NAME_WIDTH,
+        _ => {
+            let least = match column {
+                Column::Plan => 8,
+                Column::Predicted | Column::Measured => 6,
+                _ => 0,
+            };
+            let head = width(column.title()) + u16::from(view.ui.listing.sort == column);
+            view.facts.widths.of(column).max(head).max(least).min(24)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_keeps_the_frozen_column_and_ends_where_the_cursor_is() {
+        let wanted: Vec<(Column, u16)> = Column::ALL.into_iter().map(|column| (column, 9)).collect();
+        let (chosen, more) = around(&wanted, Column::Name, 45);
+        let columns: Vec<Column> = chosen.iter().map(|(column, _)| *column).collect();
+        assert_eq!(columns, [Column::Block, Column::Damage, Column::Spectrum, Column::Name]);
+        assert_eq!(more, (true, false));
+        let (narrow, _) = around(&wanted, Column::Name, 15);
+        assert_eq!(total(&narrow), 15);
+    }
+}
