@@ -173,6 +173,7 @@ actions! {
     // Lists, dialogs, typing.
     Accept, 1, "run", "Runs the chosen command.", [(LIST, "enter")];
     CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete"), (MEASURED, "c")];
+    RetryJob, 2, "retry", "Does the job under the cursor once more, where it failed or was cancelled.", [(JOBS, "r")];
     CopyCell, 1, "cell", "Copies the figure under the cursor with all its digits; of the spectrum, every singular value.", [(COPY, "c")];
     CopyRow, 2, "row", "Copies the layer under the cursor, its columns between tabs.", [(COPY, "r")];
     CopyRowJson, 3, "row as JSON", "Copies the layer under the cursor with every figure known of it.", [(COPY, "R")];

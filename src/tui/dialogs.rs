@@ -38,6 +38,11 @@ impl App {
                     self.workbench.cancel(job.id);
                 }
             }
+            Action::RetryJob => {
+                if let Some(job) = self.jobs.get(chosen).filter(|job| job.retryable) {
+                    self.workbench.retry(job.id);
+                }
+            }
             _ => self.ui.dialog = Some(Dialog::Jobs(stepped(chosen, action, self.jobs.len().saturating_sub(1)))),
         }
     }

@@ -56,6 +56,16 @@ pub fn figure(value: f64) -> String {
     }
 }
 
+/// A time to wait: `12 s`, `4 min`, `2.5 h`.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        _ if !seconds.is_finite() => "?".to_owned(),
+        _ if seconds < 90.0 => format!("{seconds:.0} s"),
+        _ if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
 /// `1 layer`, `6 layers`.
 pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }

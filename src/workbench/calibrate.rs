@@ -87,6 +87,7 @@ impl Workbench {
             given: self.calibration_file.clone(),
         };
         let job = self.jobs.spawn(JobKind::Calibrate, "calibrate".to_owned(), Vec::new(), move |task| work.run(task));
+        self.jobs.again_by(job, Self::calibrate);
         project.calibrating = Some(job);
     }
 

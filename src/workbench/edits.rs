@@ -6,7 +6,7 @@ use super::encode::{Encode, Part};
 use super::events::EncodedLayer;
 use super::plans::admissible;
 use super::state::Encoding;
-use super::{Edit, History, JobId, JobKind, JobState, Measured, SessionStep, Severity, Workbench};
+use super::{Edit, History, JobId, JobKind, JobState, LayerRow, Measured, SessionStep, Severity, Workbench};
 use crate::checkpoint::escaped;
 use crate::compress::Plan;
 use crate::control::Control;
@@ -115,6 +115,14 @@ impl Workbench {
         self.encode(parts);
     }
 
+    /// Encodes the layers that could not be encoded.
+    fn encode_failed(&mut self) {
+        let failed = |row: &LayerRow| matches!(row.measured, Measured::Failed(_));
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| failed(row) && !row.layer.fixed);
+        let plans: Vec<_> = rows.map(|(layer, row)| (layer, row.plan)).collect();
+        self.apply(&plans);
+    }
+
     /// The stored form of a layer, where it is known under this plan.
     pub(super) fn stored(&self, layer: usize, plan: Plan) -> Option<Arc<CompressedLinear>> {
         let kept = self.project.as_ref()?.encoded.get(layer)?.as_ref()?;
@@ -173,6 +181,7 @@ impl Workbench {
             told: Arc::clone(&project.told),
         };
         let job = self.jobs.spawn(JobKind::Encode, name, controls.clone(), move |task| work.run(task));
+        self.jobs.again_by(job, Self::encode_failed);
         for (layer, control) in layers.into_iter().zip(controls) {
             if let Some(slot) = project.encoding.get_mut(layer) {
                 *slot = Some(Encoding { job, control });

@@ -1,17 +1,23 @@
 //! Jobs: named background work with progress, a cancel that reaches inside, and one end.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Severity;
 use super::events::{Event, Outbox};
+use super::{Severity, Workbench};
 use crate::checkpoint::escaped;
 use crate::control::{Cancelled, Control, Need, Told};
 
 /// Ended jobs that stay in the list.
 const KEPT: usize = 8;
+
+/// Seconds that a job must have run, and the share that it must have done, before what is left can be told.
+const LEAST_SECONDS: f64 = 3.0;
+const LEAST_SHARE: f64 = 0.02;
 
 /// Identifies a job for as long as the workbench lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +78,33 @@ pub struct JobView {
     pub progress: (u64, u64),
     /// Seconds since its start (until its end).
     pub seconds: f64,
+    /// Whether it failed or was cancelled and can be done once more.
+    pub retryable: bool,
+}
+
+impl JobView {
+    /// Seconds that a running job may still take, going on as it went; `None` where too little is done to tell.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let (done, total) = (self.progress.0 as f64, self.progress.1 as f64);
+        let told = self.state == JobState::Running && self.seconds >= LEAST_SECONDS && done >= LEAST_SHARE * total;
+        (told && total > 0.0).then(|| self.seconds * ((total - done) / done).max(0.0))
+    }
+}
+
+/// What does a job once more.
+#[derive(Clone)]
+pub(super) struct Again(Arc<dyn Fn(&mut Workbench) + Send + Sync>);
+
+impl Again {
+    pub(super) fn go(&self, workbench: &mut Workbench) {
+        (self.0)(workbench);
+    }
+}
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Again")
+    }
 }
 
 /// How a job ends when it does not end well.
@@ -126,11 +159,17 @@ struct Record {
     state: JobState,
     started: Instant,
     took: Option<Duration>,
+    again: Option<Again>,
 }
 
 impl Record {
     fn running(&self) -> bool {
         self.state == JobState::Running
+    }
+
+    fn retryable(&self) -> bool {
+        let broken = matches!(self.state, JobState::Failed(_) | JobState::Cancelled);
+        broken && self.again.is_some()
     }
 
     fn cancel(&self) {
@@ -151,6 +190,7 @@ impl Record {
             state: self.state.clone(),
             progress: self.control.progress(),
             seconds: self.took.unwrap_or_else(|| self.started.elapsed()).as_secs_f64(),
+            retryable: self.retryable(),
         }
     }
 }
@@ -193,11 +233,30 @@ impl Jobs {
             state: JobState::Running,
             started: Instant::now(),
             took: None,
+            again: None,
         });
         if let Err(error) = started {
             self.outbox.send(Event::Ended(id, JobState::Failed(format!("no thread could be started: {error}"))));
         }
         id
+    }
+
+    /// The job that was begun last, if any.
+    pub(super) fn latest(&self) -> Option<JobId> {
+        self.records.last().map(|record| record.id)
+    }
+
+    /// Says how a job is done once more.
+    pub(super) fn again_by(&mut self, id: JobId, again: impl Fn(&mut Workbench) + Send + Sync + 'static) {
+        if let Some(record) = self.records.iter_mut().find(|record| record.id == id) {
+            record.again = Some(Again(Arc::new(again)));
+        }
+    }
+
+    /// Takes a job that failed or was cancelled off the list, to be done once more.
+    pub(super) fn take_again(&mut self, id: JobId) -> Option<Again> {
+        let at = self.records.iter().position(|record| record.id == id && record.retryable())?;
+        self.records.remove(at).again
     }
 
     /// Notes a job's end; its kind and name, unless it was superseded (then it leaves the list without a word).
@@ -350,6 +409,26 @@ mod tests {
         assert_eq!(jobs.running(JobKind::Export).count(), 1);
         jobs.cancel(id);
         assert_eq!(end(&mut jobs, &events), JobState::Cancelled);
+    }
+
+    #[test]
+    fn what_is_left_is_told_once_enough_is_done() {
+        let view = |state, progress, seconds| JobView {
+            id: JobId(1),
+            kind: JobKind::Scan,
+            name: String::new(),
+            state,
+            progress,
+            seconds,
+            retryable: false,
+        };
+        let left = |progress, seconds| view(JobState::Running, progress, seconds).seconds_left();
+        assert_eq!((left((1, 4), 10.0), left((4, 4), 10.0), left((9, 4), 10.0)), (Some(30.0), Some(0.0), Some(0.0)));
+        assert_eq!(
+            (left((1, 4), 1.0), left((1, 1000), 10.0), left((0, 0), 10.0), left((5, 0), 10.0)),
+            (None, None, None, None)
+        );
+        assert_eq!(view(JobState::Done, (1, 4), 10.0).seconds_left(), None);
     }
 
     #[test]

@@ -178,6 +178,18 @@ impl Workbench {
     }
 
     fn begin(&mut self, wanted: Wanted) {
+        let (before, same) = (self.jobs.latest(), wanted.clone());
+        self.begin_now(wanted);
+        if let Some(job) = self.jobs.latest().filter(|job| Some(*job) != before) {
+            self.jobs.again_by(job, move |workbench| {
+                if let Err(reason) = workbench.begin_measured(same.clone()) {
+                    workbench.say(Severity::Error, reason);
+                }
+            });
+        }
+    }
+
+    fn begin_now(&mut self, wanted: Wanted) {
         match wanted {
             Wanted::Plan(budget, label) => self.begin_plan(budget, label),
             Wanted::Frontier => self.begin_frontier(),

@@ -94,7 +94,8 @@ impl Workbench {
         let Some(project) = &self.project else { return Err("no model is open".into()) };
         let (checkpoint, path) = (Arc::clone(&project.checkpoint), path.to_owned());
         let name = format!("session to {}", path.display());
-        self.jobs.spawn(JobKind::Export, name, Vec::new(), move |task| {
+        let again = path.clone();
+        let job = self.jobs.spawn(JobKind::Export, name, Vec::new(), move |task| {
             let mut record = record;
             record.model.fingerprint = checkpoint.fingerprint();
             task.control.check()?;
@@ -104,6 +105,11 @@ impl Workbench {
             let told = format!("saved the session to {}; rankscope replay does it again", path.display());
             task.outbox.send(Event::Say(Severity::Info, told));
             Ok(())
+        });
+        self.jobs.again_by(job, move |workbench| {
+            if let Err(reason) = workbench.save_session(&again, force) {
+                workbench.say(Severity::Error, reason);
+            }
         });
         Ok(())
     }

@@ -224,11 +224,14 @@ impl Workbench {
             self.jobs.cancel(earlier);
         }
         let name = format!("open {}", request.source.name());
-        self.opening = Some(self.jobs.spawn(JobKind::Open, name, Vec::new(), move |task| {
+        let same = request.clone();
+        let job = self.jobs.spawn(JobKind::Open, name, Vec::new(), move |task| {
             let loaded = open::open(&request, task)?;
             task.outbox.send(Event::Opened(task.id, Box::new(loaded)));
             Ok::<(), End>(())
-        }));
+        });
+        self.jobs.again_by(job, move |workbench| workbench.open_as(same.clone()));
+        self.opening = Some(job);
     }
 
     /// Folds waiting events into the state; whether anything changed. Bounded work per call: where more waits, `wake` is
@@ -282,6 +285,13 @@ impl Workbench {
     /// Asks a job to stop.
     pub fn cancel(&mut self, job: JobId) {
         self.jobs.cancel(job);
+    }
+
+    /// Does a job that failed or was cancelled once more; whether it can be.
+    pub fn retry(&mut self, job: JobId) -> bool {
+        let again = self.jobs.take_again(job);
+        again.iter().for_each(|again| again.go(self));
+        again.is_some()
     }
 
     /// The run on the screen.
@@ -435,7 +445,8 @@ impl Workbench {
             first: project.rules.waiting.keys().copied().chain(first).collect(),
         };
         let name = format!("decompose {} layers", project.layers.len());
-        self.jobs.spawn(JobKind::Decompose, name, Vec::new(), move |task| work.run(task));
+        let job = self.jobs.spawn(JobKind::Decompose, name, Vec::new(), move |task| work.run(task));
+        self.jobs.again_by(job, Self::decompose);
     }
 
     pub(super) fn refresh_totals(&mut self) {

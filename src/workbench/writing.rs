@@ -66,9 +66,11 @@ impl Workbench {
         };
         let name = "write both texts".to_owned();
         let (asked, earlier) = (options.clone(), live.earlier.len());
+        let (again, branch) = (options.clone(), from.clone());
         let run = Run { original, compressed, options, from, stop_at_loops: Arc::clone(&self.stop_at_loops) };
         let job = self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task));
         self.record_text(job, &asked, earlier);
+        self.jobs.again_by(job, move |workbench| workbench.write(again.clone(), branch.clone()));
         live.job = Some(job);
         self.shelf.begin(live);
     }
@@ -161,7 +163,9 @@ impl Workbench {
             plans,
         };
         let name = format!("export to {}", out.display());
-        self.jobs.spawn(JobKind::Export, name, Vec::new(), move |task| work.run(task));
+        let job = self.jobs.spawn(JobKind::Export, name, Vec::new(), move |task| work.run(task));
+        let out = out.to_owned();
+        self.jobs.again_by(job, move |workbench| workbench.export(kind, &out, force));
     }
 }
 

@@ -45,6 +45,7 @@ fn hints(view: &mut View<'_>, area: Rect) {
 fn matters(view: &View<'_>, info: &Info) -> bool {
     match info.action {
         Action::Stop => view.scene.live.running,
+        Action::RetryJob => view.scene.jobs.iter().any(|job| job.retryable),
         Action::CancelJob if view.ui.context() == Context::Frontier => frontier::at_work(view).is_some(),
         Action::CancelJob if view.ui.context() == Context::Probes => probes::at_work(view).is_some(),
         Action::CancelJob if view.ui.context() == Context::Comparison => comparison::at_work(view).is_some(),

@@ -6,6 +6,7 @@ use super::header::progress;
 use super::paint::{View, fit};
 use super::popup;
 use crate::checkpoint::escaped;
+use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 use crate::workbench::{JobState, JobView, Severity};
@@ -43,11 +44,12 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
 fn entry(view: &mut View<'_>, area: Rect, job: &JobView, chosen: bool, line: usize) {
     view.put(area.x, area.y, area.right(), if chosen { "▸" } else { " " }, Role::Accent);
     let (state, role) = match &job.state {
-        JobState::Running => (format!("{}  ✕ cancel", progress(job)), Role::Info),
+        JobState::Running => (format!("{}{}  ✕ cancel", left(job), progress(job)), Role::Info),
         JobState::Done => (format!("done in {:.1} s", job.seconds), Role::Dim),
         JobState::Cancelled => ("cancelled".to_owned(), Role::Dim),
         JobState::Failed(reason) => (format!("failed: {}", escaped(reason, 120)), Role::Error),
     };
+    let state = if job.retryable { format!("r retries · {state}") } else { state };
     let state = fit(&state, usize::from(area.width) * 6 / 10);
     view.hit(area, Target::JobLine(line));
     let start = view.put_right(area.x, area.y, area.right(), &state, role);
@@ -60,6 +62,11 @@ fn entry(view: &mut View<'_>, area: Rect, job: &JobView, chosen: bool, line: usi
         let button = Rect { x: area.right().saturating_sub(8), width: 8, ..area };
         view.hit(button, Target::CancelJob(job.id));
     }
+}
+
+/// What is left of a running job, where that can be told.
+fn left(job: &JobView) -> String {
+    job.seconds_left().map_or_else(String::new, |left| format!("about {} left ", format::duration(left)))
 }
 
 /// The glyph and the style of a message.

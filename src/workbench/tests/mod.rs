@@ -226,6 +226,35 @@ fn a_panic_in_a_job_is_that_jobs_alone() {
 }
 
 #[test]
+fn what_failed_or_was_cancelled_is_done_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    std::fs::create_dir_all(out.join("mine")).unwrap();
+    let mut bench = Bench::demo();
+    let key = bench.layer(Kind::K);
+    bench.workbench.set_plans("rank 16", &[(key, Plan::low_rank(16))]);
+    let encoding = bench.workbench.jobs().into_iter().find(|job| job.kind == JobKind::Encode).unwrap();
+    assert!(!encoding.retryable && !bench.workbench.retry(encoding.id));
+    bench.workbench.cancel(encoding.id);
+    bench
+        .until("ended", |bench| bench.jobs().iter().any(|job| job.id == encoding.id && job.state != JobState::Running));
+    // It may have been done before it saw the cancel.
+    if bench.workbench.retry(encoding.id) {
+        bench.encoded();
+    }
+    assert!(matches!(bench.workbench.rows()[key].measured, Measured::Error(_)));
+
+    bench.workbench.export(crate::compress::ExportKind::Dense, &out, false);
+    bench.until("refused", |bench| bench.messages().iter().any(|message| message.severity == Severity::Error));
+    std::fs::remove_dir_all(&out).unwrap();
+    let failed = bench.workbench.jobs().into_iter().find(|job| job.kind == JobKind::Export).unwrap();
+    assert!(failed.retryable && bench.workbench.retry(failed.id) && !bench.workbench.retry(failed.id));
+    let done = |job: &JobView| job.kind == JobKind::Export && job.state == JobState::Done;
+    bench.until("exported", |bench| bench.jobs().iter().any(done));
+    assert!(out.join("model.safetensors").is_file());
+}
+
+#[test]
 fn a_cancelled_encoding_says_so_in_its_row() {
     let mut bench = Bench::demo();
     let plans: Vec<_> = (0..36).map(|layer| (layer, Plan::low_rank(4))).collect();
