@@ -124,7 +124,7 @@ fn a_scan_in_table_and_map() {
     snapshot!("scan-120x36", desk.screen(120, 36));
     desk.keys("r20<enter><esc>");
     desk.settle();
-    desk.keys("mMMMM");
+    desk.keys("mMMMMM");
     snapshot!("scan-map-80x24", desk.screen(80, 24));
     desk.keys("M");
     snapshot!("scan-map-60x16", desk.screen(60, 16));
@@ -235,6 +235,41 @@ fn ascii_alone_and_the_tour() {
     snapshot!("tour-80x24", desk.screen(80, 24));
 }
 
+/// Every view at the four sizes that the project looks at.
+#[test]
+fn every_view_at_every_size() {
+    let mut desk = at_work();
+    desk.scan();
+    desk.propose();
+    desk.chart();
+    desk.compare();
+    desk.screen(220, 60);
+    let views = [
+        ("map", "<esc><esc>m"),
+        ("spectrum", "mz<tab>O"),
+        ("token", "Oz<tab><right><right>"),
+        ("palette", "<esc><tab>:"),
+        ("explain", "<esc>w"),
+        ("history", "<esc>U"),
+        ("columns", "<esc>,"),
+        ("copy", "<esc>Y"),
+        ("jobs", "<esc>J"),
+        ("save", "<esc>x"),
+        ("review", "<esc>V"),
+        ("frontier", "<esc>F"),
+        ("comparison", "<esc>v"),
+        ("quit", "<esc>q"),
+    ];
+    for (name, keys) in views {
+        desk.keys(keys);
+        let sizes = [(60, 16), (80, 24), (120, 36), (220, 60)];
+        let all: Vec<String> = sizes.into_iter().map(|(width, height)| desk.screen(width, height)).collect();
+        insta::with_settings!({ snapshot_path => "snapshots/sizes", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, all.join("\n\n"));
+        });
+    }
+}
+
 /// What the README shows is what the program makes. `UPDATE_SCREEN=1 cargo test --test tui` makes it anew.
 fn is_current(name: &str, made: &str) {
     let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -261,7 +296,7 @@ fn the_pictures_of_the_workbench_are_its_screens() {
         is_current(&format!("assets/{name}.svg"), &buffer_to_svg(&desk.buffer(width, height), name));
     };
     shot(&mut desk, "table", "<esc><esc>OKz", (110, 26));
-    shot(&mut desk, "map", "<esc>OOm", (90, 14));
+    shot(&mut desk, "map", "<esc>OOmMMMMM", (90, 14));
     shot(&mut desk, "spectrum", "msO", (110, 20));
     shot(&mut desk, "side-by-side", "z<tab>z", (110, 20));
     shot(&mut desk, "help", "z?", (110, 26));

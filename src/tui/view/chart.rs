@@ -83,18 +83,14 @@ pub fn render(view: &mut View<'_>, area: Rect, chart: &Chart<'_>) {
     points(view, plot, chart);
     view.put_right(area.x, plot.y, plot.x - 1, &chart.labels.0, Role::Dim);
     view.put_right(area.x, plot.bottom() - 1, plot.x - 1, &chart.labels.1, Role::Dim);
-    let title = fit(chart.title, usize::from(plot.width));
+    level_name(view, plot, chart);
     if chart.under {
-        let x = cut.map_or(plot.x + 1, |cut| cut + 2);
-        view.put(
-            if x + width(&title) < plot.right() { x } else { plot.x + 1 },
-            plot.bottom() - 1,
-            plot.right(),
-            &title,
-            Role::Dim,
-        );
+        let after = cut.map_or(plot.x + 1, |cut| cut + 2);
+        let x = if after + width(chart.title) < plot.right() { after } else { plot.x + 1 };
+        let title = fit(chart.title, usize::from(plot.right().saturating_sub(x)));
+        view.put(x, plot.bottom() - 1, plot.right(), &title, Role::Dim);
     } else {
-        view.put_right(plot.x, plot.y, plot.right(), &title, Role::Dim);
+        view.put_right(plot.x, plot.y, plot.right(), &fit(chart.title, usize::from(plot.width)), Role::Dim);
     }
     axis(view, plot, chart, cut);
 }
@@ -112,14 +108,23 @@ fn axis(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>, cut: Option<u16>) {
     }
 }
 
+/// The line of the level, where it is within the chart.
+fn level_line(plot: Rect, chart: &Chart<'_>) -> Option<u16> {
+    let (height, _) = chart.level.filter(|(height, _)| (0.0..=1.0).contains(height))?;
+    Some(plot.y + ((1.0 - height) * f64::from(plot.height - 1)).round() as u16)
+}
+
 fn level(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>) {
-    let Some((height, name)) = chart.level else { return };
-    if !(0.0..=1.0).contains(&height) {
-        return;
+    if let Some(y) = level_line(plot, chart) {
+        view.rule(plot.x, y, plot.right(), "╌", Role::Noise);
     }
-    let y = plot.y + ((1.0 - height) * f64::from(plot.height - 1)).round() as u16;
-    view.rule(plot.x, y, plot.right(), "╌", Role::Noise);
-    view.put_right(plot.x, y, plot.right(), &format!(" {name}"), Role::Noise);
+}
+
+/// Its name, before the curves.
+fn level_name(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>) {
+    if let (Some(y), Some((_, name))) = (level_line(plot, chart), chart.level) {
+        view.put_right(plot.x, y, plot.right(), &format!(" {name}"), Role::Noise);
+    }
 }
 
 fn points(view: &mut View<'_>, plot: Rect, chart: &Chart<'_>) {

@@ -55,7 +55,8 @@ pub fn title(view: &View<'_>, room: u16) -> String {
 fn known(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
     let mut parts = figures(row, spectrum, shown_rank(view, row));
     let place = parts.len().min(3);
-    odd_one(view, row).into_iter().for_each(|odd| parts.insert(place, odd));
+    let odd = odd_one(view, row).into_iter().flatten();
+    parts.splice(place..place, odd);
     let lines = flow(&parts, area.width.saturating_sub(2));
     let room = if area.height >= MIN_STACKED_HEIGHT { 4 } else { 3 };
     let height = room.min(u16::try_from(lines.len()).unwrap_or(room)).min(area.height);
@@ -164,7 +165,7 @@ fn values_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spec
     let of_inputs = if seen.is_empty() { "" } else { "; as inputs see them" };
     let title = match others.len() {
         0 => format!("singular values, {kind}{of_inputs}"),
-        count => format!("singular values, {kind}, over {count} of its kind"),
+        count => format!("{kind}, over {count} of its kind"),
     };
     let chart = Chart {
         title: &title,
@@ -196,7 +197,7 @@ fn overlaid(view: &View<'_>, row: &LayerRow) -> Vec<(Arc<Spectrum>, usize)> {
 }
 
 /// Which layer of this one's kind stands apart: the one whose share of effective rank is farthest from the median.
-fn odd_one(view: &View<'_>, row: &LayerRow) -> Option<Figure> {
+fn odd_one(view: &View<'_>, row: &LayerRow) -> Option<[Figure; 2]> {
     let kind: Vec<(&LayerRow, f64)> = view
         .scene
         .rows
@@ -211,8 +212,8 @@ fn odd_one(view: &View<'_>, row: &LayerRow) -> Option<Figure> {
     let median = *shares.get(shares.len() / 2).filter(|_| view.ui.spectrum.overlay && shares.len() > 2)?;
     let (odd, share) = kind.into_iter().max_by(|a, b| (a.1 - median).abs().total_cmp(&(b.1 - median).abs()))?;
     let block = odd.layer.block.map_or_else(|| "it".to_owned(), |block| format!("block {block}"));
-    let text = format!("{block}, effective {} (median {})", format::percent(share), format::percent(median));
-    Some(("odd one ".to_owned(), text, Role::Changed))
+    let shares = format!("{} (median {})", format::percent(share), format::percent(median));
+    Some([("odd one ".to_owned(), block, Role::Changed), ("effective share ".to_owned(), shares, Role::Text)])
 }
 
 fn error_chart(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
