@@ -13,7 +13,7 @@ use crate::linalg::kernel_family;
 use crate::model::{Model, ModelError};
 
 /// Version of the way in which passes are computed and stored.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// Most bytes of passes that are kept, unless told.
 const KEPT: u64 = 4 << 30;
 /// Bytes of a number in a file.

@@ -21,7 +21,7 @@ use crate::model::{CompressedLinear, Generation, Model, ModelError, Sampling};
 /// How many times the damage of noise of the same size marks a layer whose directions matter.
 pub const PILLAR: f64 = 10.0;
 /// Version of the way in which results are computed.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 /// Most bytes of results that are kept.
 const KEPT: u64 = 64 << 20;
 /// Layers between two times that results are kept; every time costs a pass of both models.
