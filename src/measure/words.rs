@@ -6,7 +6,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// So many words of each text are compared; what follows is not.
-pub const COMPARED_WORDS: usize = 4096;
+pub const COMPARED_WORDS: usize = 2048;
 
 /// A word of a text, or a mark of punctuation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,20 +35,20 @@ pub fn shared_words(one: &str, other: &str) -> SharedWords {
     let cut = ones.len().max(others.len()) > COMPARED_WORDS;
     [&mut ones, &mut others].into_iter().for_each(|words| words.truncate(COMPARED_WORDS));
     let mut ids = HashMap::new();
-    let mut number = |text: &str, words: &[Word]| -> Vec<usize> {
-        let of = |word: &Word| text.get(word.range.clone()).unwrap_or_default().to_owned();
-        let mut ids_of = Vec::with_capacity(words.len());
-        for word in words {
-            let next = ids.len();
-            ids_of.push(*ids.entry(of(word)).or_insert(next));
-        }
-        ids_of
-    };
-    let (a, b) = (number(one, &ones), number(other, &others));
+    let (a, b) = (numbers(one, &ones, &mut ids), numbers(other, &others, &mut ids));
     let (in_a, in_b) = common(&a, &b);
     ones.iter_mut().zip(in_a).for_each(|(word, shared)| word.shared = shared);
     others.iter_mut().zip(in_b).for_each(|(word, shared)| word.shared = shared);
     SharedWords { words: [ones, others], cut }
+}
+
+/// The same number for the same word.
+fn numbers<'a>(text: &'a str, words: &[Word], ids: &mut HashMap<&'a str, usize>) -> Vec<usize> {
+    let number = |word: &Word| {
+        let next = ids.len();
+        *ids.entry(text.get(word.range.clone()).unwrap_or_default()).or_insert(next)
+    };
+    words.iter().map(number).collect()
 }
 
 /// The words of a text; a few more than are compared at most.

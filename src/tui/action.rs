@@ -143,6 +143,9 @@ actions! {
     Stop, 10, "stop", "Stops writing.", [(PANES, ".")];
     EditPrompt, 1, "prompt", "Edits the prompt.", [(PANES, "p"), (TEXT, "enter i")];
     Chat, 0, "chat", "Takes the prompt as what a user says to the model, by its chat template, or as text to go on with.", [(PANES, "I")];
+    Pin, 0, "pin", "Pins the plans as they are now as A, then B: from then on they write beside the plans that follow.", [(TEXT, "a")];
+    Unpin, 0, "unpin", "Lets the pinned plans go.", [(TEXT, "A")];
+    NextPolicy, 6, "policy", "Looks at the next of the policies that write side by side: its words, its strip, its distributions.", [(TEXT, "c")];
     StopLoops, 0, "stop at loops", "Ends a text as soon as it loops, or lets it go on again.", [(TEXT, "L")];
     NextText, 4, "next text", "Shows the next of the texts that are kept.", [(TEXT, "]")];
     PreviousText, 0, "text before", "Shows the text before among those that are kept.", [(TEXT, "[")];

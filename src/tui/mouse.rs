@@ -80,6 +80,10 @@ impl App {
             }
             Target::Pane(pane) => self.ui.focus(pane),
             Target::Token(token) => self.go_to_token(token),
+            Target::Policy(policy) => {
+                self.ui.focus(Pane::Text);
+                self.ui.policy = policy;
+            }
             Target::Text(place) => {
                 self.ui.focus(Pane::Text);
                 self.show_text(place);

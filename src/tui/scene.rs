@@ -2,8 +2,8 @@
 
 use crate::linalg::Arithmetic;
 use crate::workbench::{
-    ComparisonView, FrontierView, History, JobState, JobView, LayerRow, LiveView, Message, Opened, ProbesView, Review,
-    Snapshot, Totals, Workbench,
+    ComparisonView, FrontierView, History, JobState, JobView, LayerRow, LiveView, Message, Opened, Pin, ProbesView,
+    Review, Snapshot, Totals, Workbench,
 };
 
 /// All that the workbench has to show.
@@ -20,7 +20,11 @@ pub struct Scene<'a> {
     /// How the compressed model computes.
     pub arithmetic: Arithmetic,
     /// The run on the screen.
+    pub run: &'a LiveView,
+    /// The same, or of several policies the one that is looked at.
     pub live: &'a LiveView,
+    /// Names of the policies that are pinned.
+    pub pins: &'a [Pin],
     /// The runs that are kept, and the place of that one among them.
     pub texts: (&'a [LiveView], usize),
     /// Whether texts end where they loop.
@@ -52,7 +56,9 @@ impl<'a> Scene<'a> {
             totals: workbench.totals(),
             jobs,
             arithmetic: workbench.arithmetic(),
+            run: workbench.live(),
             live: workbench.live(),
+            pins: workbench.pins(),
             texts: workbench.texts(),
             stops_at_loops: workbench.stops_at_loops(),
             messages: workbench.messages(),

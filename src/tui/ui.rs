@@ -321,6 +321,8 @@ pub struct Ui {
     pub sampling: Sampling,
     /// Lines that the texts are scrolled up from their end.
     pub text_scroll: usize,
+    /// The policy that is looked at: 0 the plans as they are, then those pinned.
+    pub policy: usize,
     /// The token of the original's text that is looked at.
     pub token: Option<usize>,
     /// Colours and weights.
@@ -364,6 +366,7 @@ impl Ui {
             max_tokens: 120,
             sampling: Sampling::default(),
             text_scroll: 0,
+            policy: 0,
             token: None,
             theme,
             keymap: Arc::default(),
@@ -418,13 +421,23 @@ impl Ui {
     /// Whether the plans have changed since the texts on the screen were written.
     pub fn is_stale(&self, scene: &Scene<'_>) -> bool {
         let plans = scene.rows.iter().map(|row| row.plan);
-        !scene.live.running && scene.live.means.count > 0 && !plans.eq(scene.live.plans.iter().copied())
+        !scene.run.running && scene.run.means.count > 0 && !plans.eq(scene.run.plans.iter().copied())
     }
 
     /// The token under the cursor, while the texts have the focus.
     pub fn token_cursor(&self, live: &LiveView) -> Option<usize> {
         let last = live.original.tokens.len().checked_sub(1)?;
         self.token.filter(|_| self.pane == Pane::Text).map(|token| token.min(last))
+    }
+
+    /// The policy that is looked at among those of a run.
+    pub fn policy_of(&self, run: &LiveView) -> usize {
+        if self.policy <= run.rivals.len() { self.policy } else { 0 }
+    }
+
+    /// The original and that policy.
+    pub fn looked_at<'a>(&self, run: &'a LiveView) -> &'a LiveView {
+        self.policy_of(run).checked_sub(1).and_then(|rival| run.rivals.get(rival)).unwrap_or(run)
     }
 
     /// Whether the prompt is what a user says in a chat.
@@ -454,6 +467,8 @@ pub enum Target {
     Token(usize),
     /// One of the texts that are kept.
     Text(usize),
+    /// One of the policies of a run.
+    Policy(usize),
     /// A hint or button.
     Action(Action),
     /// The chart of ranks, with the first and the last rank that it shows.
@@ -503,8 +518,8 @@ pub struct Facts {
     pub text_first: usize,
     /// Line and column of each token of the original's text.
     pub places: Vec<(usize, u16)>,
-    /// What the texts share after they part.
-    pub alignment: Alignment,
+    /// What the texts of each policy share with the original's after they part.
+    pub alignments: Vec<Alignment>,
     /// First token of the strip.
     pub strip_first: usize,
     /// How far the comparison can be scrolled.

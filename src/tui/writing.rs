@@ -1,5 +1,6 @@
 //! Writing text: from the prompt, from a token, and the texts that are kept.
 
+use super::action::Action;
 use super::app::App;
 use super::ui::{Manner, Pane};
 use crate::workbench::{GenerateOptions, Severity};
@@ -20,8 +21,8 @@ impl App {
     pub(super) fn branch(&mut self) {
         let Some(options) = self.writing_options() else { return };
         let Some(token) = self.cursor() else {
-            self.say(Severity::Info, "→ goes to a token first; b writes anew from there");
-            return;
+            let (token, branch) = (self.key(Action::TokenNext), self.key(Action::Branch));
+            return self.say(Severity::Info, format!("{token} goes to a token first; {branch} writes anew from there"));
         };
         match self.workbench.branch(token, &options) {
             Ok(()) => self.look_at_text(),
@@ -85,6 +86,34 @@ impl App {
         self.workbench.set_stop_at_loops(stop);
         let text = if stop { "a text ends as soon as it loops" } else { "texts go on where they loop" };
         self.say(Severity::Info, text);
+    }
+
+    /// Pins the plans as they are.
+    pub(super) fn pin(&mut self) {
+        match self.workbench.pin() {
+            Ok(name) => {
+                let key = self.key(Action::Generate);
+                self.say(Severity::Info, format!("the plans as they are now are {name}; {key} writes by them too"));
+            }
+            Err(reason) => self.say(Severity::Warning, reason),
+        }
+    }
+
+    /// Lets the pinned plans go.
+    pub(super) fn unpin(&mut self) {
+        let text = if self.workbench.unpin() { "no plans are pinned any more" } else { "no plans are pinned" };
+        self.say(Severity::Info, text);
+    }
+
+    /// Looks at the next policy, in the order in which they stand.
+    pub(super) fn next_policy(&mut self) {
+        let rivals = self.workbench.live().rivals.len();
+        if rivals == 0 {
+            let key = self.key(Action::Pin);
+            let text = format!("one policy writes; {key} pins its plans, for others to write beside them");
+            return self.say(Severity::Info, text);
+        }
+        self.ui.policy = (self.ui.policy_of(self.workbench.live()) + 1) % (rivals + 1);
     }
 
     /// The prompt is that of the text on the screen.

@@ -55,8 +55,8 @@ pub(super) enum Event {
     Answered { job: JobId, answers: Box<ProbeAnswers> },
     /// What is known of both models over a text so far.
     Compared { job: JobId, found: Box<Compared> },
-    /// What a run wrote since its last event.
-    Live { run: JobId, batch: Vec<LiveEvent> },
+    /// What a policy wrote in a run since its last event, or without a policy the original.
+    Live { run: JobId, policy: Option<usize>, batch: Vec<LiveEvent> },
 }
 
 /// Wakes the screen's thread, once per drain.

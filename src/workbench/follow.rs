@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
 use super::jobs::{End, Task};
-use super::live::{LiveEvent, Side};
-use super::run::{COALESCE, Position, Run, Start, Version, Writer, end};
+use super::live::LiveEvent;
+use super::run::{COALESCE, ModelCell, Position, Run, Start, Version, Writer, end};
 use crate::measure::inspect_position;
 use crate::model::{Cache, Model};
 
@@ -26,6 +26,7 @@ pub(super) struct Follower<'a> {
     run: &'a Run,
     start: &'a Start,
     task: &'a Task,
+    cell: &'a ModelCell,
     version: u64,
     model: Model,
     /// The free text, its cache, and the ids that the cache lacks.
@@ -47,14 +48,21 @@ pub(super) struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    pub(super) fn new(run: &'a Run, start: &'a Start, task: &'a Task, arriving: Receiver<Position>) -> Self {
-        let Version { number: version, model, running } = run.compressed.now();
-        let mut writer = Writer::new(Side::Compressed, run, start, task);
+    pub(super) fn new(
+        run: &'a Run,
+        (policy, cell): (usize, &'a ModelCell),
+        start: &'a Start,
+        task: &'a Task,
+        arriving: Receiver<Position>,
+    ) -> Self {
+        let Version { number: version, model, running } = cell.now();
+        let mut writer = Writer::new(Some(policy), run, start, task);
         writer.say(LiveEvent::Running { at: 0, running });
         Self {
             run,
             start,
             task,
+            cell,
             version,
             cache: model.cache(),
             model,
@@ -93,7 +101,7 @@ impl<'a> Follower<'a> {
 
     /// Goes on with the newest weights.
     fn pick_up(&mut self) {
-        let Some(Version { number, model, running }) = self.run.compressed.newer(self.version) else { return };
+        let Some(Version { number, model, running }) = self.cell.newer(self.version) else { return };
         (self.version, self.model) = (number, model);
         let at = self.writer.ids.len();
         if !self.writer.ended() {

@@ -62,6 +62,10 @@ pub struct LiveView {
     pub plans: Vec<Plan>,
     /// The job that writes it.
     pub job: Option<JobId>,
+    /// The name of the pinned policy that `compressed` is written by; none for the plans as they are.
+    pub policy: Option<char>,
+    /// The same by each pinned policy, against the same original.
+    pub rivals: Vec<LiveView>,
     /// Whether it is still running.
     pub running: bool,
     /// The original's text.
@@ -134,6 +138,21 @@ impl LiveView {
         (&self.prompt, self.chat, &self.earlier) == (&other.prompt, other.chat, &other.earlier)
     }
 
+    /// Takes in what a policy wrote (0: the plans as they are, then the pinned ones), or with `None` the original, which is
+    /// everybody's.
+    pub(super) fn take(&mut self, policy: Option<usize>, batch: Vec<LiveEvent>) {
+        for event in batch {
+            match policy {
+                None => {
+                    self.rivals.iter_mut().for_each(|rival| rival.fold(event.clone()));
+                    self.fold(event);
+                }
+                Some(0) => self.fold(event),
+                Some(policy) => self.rivals.get_mut(policy - 1).into_iter().for_each(|rival| rival.fold(event.clone())),
+            }
+        }
+    }
+
     /// Takes in what happened.
     pub(super) fn fold(&mut self, event: LiveEvent) {
         match event {
@@ -203,6 +222,23 @@ mod tests {
         assert_eq!(view.first_difference, Some(1));
         token(&mut view, Side::Compressed, 4);
         assert_eq!(view.first_difference, Some(1));
+    }
+
+    #[test]
+    fn the_original_is_everybodys_and_each_policy_has_its_own_text() {
+        let rival = || LiveView { policy: Some('A'), ..LiveView::begun("p".into(), false) };
+        let mut view = LiveView { rivals: vec![rival(), rival()], ..rival() };
+        let token = |side, id| {
+            let token = LiveToken { id, text: String::new() };
+            vec![LiveEvent::Token { side, token, tokens_per_s: None, looping: None }]
+        };
+        view.take(None, token(Side::Original, 1));
+        view.take(Some(0), token(Side::Compressed, 1));
+        view.take(Some(2), token(Side::Compressed, 9));
+        view.take(Some(7), token(Side::Compressed, 9));
+        let told = |view: &LiveView| (view.original.tokens.len(), view.compressed.tokens.len(), view.first_difference);
+        assert_eq!((told(&view), told(&view.rivals[0])), ((1, 1, None), (1, 0, None)));
+        assert_eq!(told(&view.rivals[1]), (1, 1, Some(0)));
     }
 
     #[test]

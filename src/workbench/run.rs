@@ -1,5 +1,6 @@
 //! A run of both models on one prompt, and the side that the original writes.
 
+use std::io;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -94,7 +95,8 @@ impl ModelCell {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) original: Runnable,
-    pub(super) compressed: ModelCell,
+    /// The compressed model as the plans are now, then those of the pinned policies.
+    pub(super) policies: Vec<ModelCell>,
     pub(super) options: GenerateOptions,
     /// Where it is a branch: what it goes on from.
     pub(super) from: Option<Branch>,
@@ -112,9 +114,9 @@ pub(super) struct Branch {
 }
 
 /// Where the original stood before a new token, and what it chose.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Position {
-    pub(super) logits: Vec<f32>,
+    pub(super) logits: Arc<Vec<f32>>,
     pub(super) id: u32,
 }
 
@@ -134,28 +136,31 @@ impl Run {
     pub(super) fn run(&self, task: &Task) -> Result<(), End> {
         let start = self.start()?;
         task.tell_need("writing", self.need(&start));
-        task.control.set_total(2 * start.limit as u64);
+        task.control.set_total((1 + self.policies.len()) as u64 * start.limit as u64);
         let context = LiveEvent::Context(start.prompt.as_slice().into());
-        task.outbox.send(Event::Live { run: task.id, batch: vec![context] });
-        let (sender, receiver) = sync_channel(start.waiting);
-        let (one, other) = thread::scope(|scope| {
+        task.outbox.send(Event::Live { run: task.id, policy: None, batch: vec![context] });
+        let (senders, receivers): (Vec<_>, Vec<_>) = self.policies.iter().map(|_| sync_channel(start.waiting)).unzip();
+        let outcomes = thread::scope(|scope| {
             let start = &start;
-            let writing = thread::Builder::new()
-                .name("rankscope original".into())
-                .spawn_scoped(scope, move || side(task, || self.write_original(start, task, &sender)));
-            let following = side(task, || Follower::new(self, start, task, receiver).run());
-            let written = match writing.map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(written)) => written,
-                Ok(Err(panic)) => resume_unwind(panic),
-                Err(error) => Err(End::Failed(format!("no thread could be started: {error}"))),
+            let original = named("rankscope original".into())
+                .spawn_scoped(scope, move || side(task, || self.write_original(start, task, &senders)));
+            let follow = move |policy: (usize, &ModelCell), arriving| {
+                side(task, || Follower::new(self, policy, start, task, arriving).run())
             };
-            (written, following)
+            let mut followers = self.policies.iter().enumerate().zip(receivers);
+            let first = followers.next();
+            let pinned: Vec<_> = followers
+                .map(|(policy, arriving)| {
+                    named(format!("rankscope policy {}", policy.0))
+                        .spawn_scoped(scope, move || follow(policy, arriving))
+                })
+                .collect();
+            let here = first.map(|(policy, arriving)| follow(policy, arriving));
+            here.into_iter().chain([original].into_iter().chain(pinned).map(joined)).collect::<Vec<_>>()
         });
-        // The one that failed cancelled the other.
-        match (one, other) {
-            (Err(End::Failed(reason)), _) | (_, Err(End::Failed(reason))) => Err(End::Failed(reason)),
-            (one, other) => one.and(other),
-        }
+        // The one that failed cancelled the others.
+        let failed = outcomes.iter().find(|outcome| matches!(outcome, Err(End::Failed(_))));
+        failed.or(outcomes.iter().find(|outcome| outcome.is_err())).cloned().unwrap_or(Ok(()))
     }
 
     fn start(&self) -> Result<Start, End> {
@@ -178,12 +183,14 @@ impl Run {
         Ok(Start { prompt, limit: self.options.max_tokens.min(fit), limit_reason, waiting })
     }
 
-    /// Both texts, and the original's once more in the compressed model where they part.
+    /// The original's text, and for each policy its own and the original's once more where they part.
     fn need(&self, start: &Start) -> Need {
         let tokens = start.prompt.len().saturating_add(start.limit);
         let each = writing_need(&self.original.model, tokens);
+        let policies = self.policies.len();
+        let texts = (0..2 * policies).fold(each, |sum, _| sum.and(each));
         let waiting = 4 * self.original.model.architecture().vocabulary as u64 * start.waiting.min(start.limit) as u64;
-        each.and(each).and(each).and(Need::of(Share::Passes, 2 * waiting))
+        texts.and(Need::of(Share::Passes, (1 + policies as u64) * waiting))
     }
 
     /// The ids of the prompt, as text to go on with or as what is said in a chat.
@@ -200,26 +207,39 @@ impl Run {
         encoded.map_err(|error| error.to_string())
     }
 
-    fn write_original(&self, start: &Start, task: &Task, positions: &SyncSender<Position>) -> Result<(), End> {
+    fn write_original(&self, start: &Start, task: &Task, positions: &[SyncSender<Position>]) -> Result<(), End> {
         let model = &self.original.model;
-        let mut writer = Writer::new(Side::Original, self, start, task);
+        let mut writer = Writer::new(None, self, start, task);
         let (mut cache, mut feed) = (model.cache(), start.prompt.clone());
         while !writer.ended() {
             let clock = Instant::now();
             let logits = model.forward(&feed, &mut cache, &task.control).map_err(end)?;
             let id = writer.write(&logits, clock);
             feed = vec![id];
-            match positions.try_send(Position { logits, id }) {
-                Err(TrySendError::Full(position)) => {
+            let position = Position { logits: Arc::new(logits), id };
+            for follower in positions {
+                if let Err(TrySendError::Full(position)) = follower.try_send(position.clone()) {
                     writer.flush();
                     // An error means that the other thread is gone; it says why itself.
-                    let _ = positions.send(position);
+                    let _ = follower.send(position);
                 }
-                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             }
         }
         writer.finish();
         Ok(())
+    }
+}
+
+fn named(name: String) -> thread::Builder {
+    thread::Builder::new().name(name)
+}
+
+/// How the thread of a side ended; its panic goes on here.
+fn joined(thread: io::Result<thread::ScopedJoinHandle<'_, Result<(), End>>>) -> Result<(), End> {
+    match thread.map(thread::ScopedJoinHandle::join) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(error) => Err(End::Failed(format!("no thread could be started: {error}"))),
     }
 }
 
@@ -243,7 +263,8 @@ pub(super) fn end(error: ModelError) -> End {
 
 /// One of the two texts as it grows: chooses tokens, tells the screen, knows when to stop.
 pub(super) struct Writer<'a> {
-    side: Side,
+    /// Its place among the policies; none for the original.
+    policy: Option<usize>,
     start: &'a Start,
     task: &'a Task,
     eos: &'a [u32],
@@ -258,9 +279,9 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(side: Side, run: &'a Run, start: &'a Start, task: &'a Task) -> Self {
+    pub(super) fn new(policy: Option<usize>, run: &'a Run, start: &'a Start, task: &'a Task) -> Self {
         Self {
-            side,
+            policy,
             start,
             task,
             eos: &run.original.model.architecture().eos,
@@ -280,6 +301,10 @@ impl<'a> Writer<'a> {
         self.reason.is_some()
     }
 
+    fn side(&self) -> Side {
+        self.policy.map_or(Side::Original, |_| Side::Compressed)
+    }
+
     /// Chooses the next token; `clock` was started before its logits were computed.
     pub(super) fn write(&mut self, logits: &[f32], clock: Instant) -> u32 {
         let id = self.sampler.next(logits);
@@ -293,7 +318,7 @@ impl<'a> Writer<'a> {
         let steps = (self.ids.len() - 1) as f64;
         let tokens_per_s = (self.ids.len() > 1).then(|| steps / self.decoding.as_secs_f64().max(1e-9));
         let looping = last_loop(&self.ids);
-        self.say(LiveEvent::Token { side: self.side, token, tokens_per_s, looping });
+        self.say(LiveEvent::Token { side: self.side(), token, tokens_per_s, looping });
         if self.eos.contains(&id) {
             self.reason = Some("eos");
         } else if self.ids.len() >= self.start.limit {
@@ -315,7 +340,11 @@ impl<'a> Writer<'a> {
     /// Tells the screen what waits to be told.
     pub(super) fn flush(&mut self) {
         if !self.batch.is_empty() {
-            self.task.outbox.send(Event::Live { run: self.task.id, batch: std::mem::take(&mut self.batch) });
+            self.task.outbox.send(Event::Live {
+                run: self.task.id,
+                policy: self.policy,
+                batch: std::mem::take(&mut self.batch),
+            });
         }
         self.sent = Instant::now();
     }
@@ -324,10 +353,10 @@ impl<'a> Writer<'a> {
     pub(super) fn finish(&mut self) {
         let text = self.stream.finish();
         if !text.is_empty() {
-            self.batch.push(LiveEvent::Rest { side: self.side, text });
+            self.batch.push(LiveEvent::Rest { side: self.side(), text });
         }
         if let Some(reason) = self.reason {
-            self.batch.push(LiveEvent::Ended { side: self.side, reason });
+            self.batch.push(LiveEvent::Ended { side: self.side(), reason });
         }
         self.flush();
     }

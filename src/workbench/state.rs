@@ -14,6 +14,7 @@ use super::jobs::{End, Jobs};
 use super::messages::Messages;
 use super::metering::Wanted;
 use super::open::{self, Loaded, Request, Runnable};
+use super::pins::Pin;
 use super::plans::Residual;
 use super::rules::{PolicyFile, Rules};
 use super::run::ModelCell;
@@ -143,6 +144,8 @@ pub struct Workbench {
     /// The steps that jobs write.
     pub(super) written: BTreeMap<JobId, usize>,
     pub(super) shelf: Shelf,
+    /// Policies that write beside the plans as they are.
+    pub(super) pins: Vec<Pin>,
     /// Whether a text ends where it loops.
     pub(super) stop_at_loops: Arc<AtomicBool>,
     /// The file that input statistics come from, where one was given.
@@ -187,6 +190,7 @@ impl Workbench {
             steps: Vec::new(),
             written: BTreeMap::new(),
             shelf: Shelf::default(),
+            pins: Vec::new(),
             stop_at_loops: Arc::default(),
             calibration_file: None,
             draft: None,
@@ -344,10 +348,13 @@ impl Workbench {
             Event::Damage { job, layer, damage } => self.damage_arrived(job, layer, damage),
             Event::Compared { job, found } => self.comparison_arrived(job, found),
             Event::Answered { job, answers } => self.answers_arrived(job, *answers),
-            Event::Live { run, batch } => {
-                self.record_live(run, &batch);
+            Event::Live { run, policy, batch } => {
+                // Pinned policies write beside what the session tells.
+                if policy.is_none_or(|policy| policy == 0) {
+                    self.record_live(run, &batch);
+                }
                 if let Some(live) = self.shelf.written_by(run) {
-                    batch.into_iter().for_each(|event| live.fold(event));
+                    live.take(policy, batch);
                 }
             }
         }
@@ -385,7 +392,7 @@ impl Workbench {
         self.snapshots.clear();
         (self.planning, self.review, self.frontier, self.scan) = (None, None, FrontierView::default(), None);
         (self.probes, self.comparison) = (ProbesView::default(), ComparisonView::default());
-        (self.history, self.shelf) = (History::default(), Shelf::default());
+        (self.history, self.shelf, self.pins) = (History::default(), Shelf::default(), Vec::new());
         self.steps.clear();
         self.written.clear();
         self.openings += 1;

@@ -9,7 +9,7 @@ use super::live::LiveView;
 use super::rules::plans;
 use super::run::{Branch, Run};
 use super::{GenerateOptions, JobId, JobKind, JobState, Severity, Workbench};
-use crate::compress::{ExportKind, ExportOptions, ExportPlan, plan_export};
+use crate::compress::{ExportKind, ExportOptions, ExportPlan, Plan, plan_export};
 use crate::linalg::Arithmetic;
 
 /// Largest data size of an exported file.
@@ -37,7 +37,7 @@ impl Workbench {
     pub fn branch(&mut self, token: usize, options: &GenerateOptions) -> Result<(), String> {
         let live = self.live();
         let before = live.original.tokens.get(..token).filter(|_| !live.context.is_empty());
-        let before = before.ok_or("there is no text to branch from; g writes one")?;
+        let before = before.ok_or("there is no text to branch from")?;
         let context = live.context.iter().copied().chain(before.iter().map(|token| token.id)).collect();
         let earlier = live.earlier.iter().chain(before).cloned().collect();
         let GenerateOptions { max_tokens, sampling, .. } = *options;
@@ -48,11 +48,14 @@ impl Workbench {
 
     fn write(&mut self, options: GenerateOptions, from: Option<Branch>) {
         self.stop();
-        let mut live = LiveView {
+        let begun = |plans: Vec<Plan>, policy: Option<char>| LiveView {
             earlier: from.as_ref().map(|from| from.earlier.clone()).unwrap_or_default(),
-            plans: self.rows.iter().map(|row| row.plan).collect(),
+            plans,
+            policy,
             ..LiveView::begun(options.prompt.clone(), options.chat)
         };
+        let mut live = begun(self.rows.iter().map(|row| row.plan).collect(), None);
+        live.rivals = self.pins.iter().map(|pin| begun(pin.plans.clone(), Some(pin.name))).collect();
         let able = self.project.as_ref().and_then(|project| project.runnable.clone().zip(project.compressed.clone()));
         let Some((original, compressed)) = able else {
             let reason = self
@@ -64,20 +67,23 @@ impl Workbench {
             self.shelf.begin(live);
             return;
         };
-        let name = "write both texts".to_owned();
+        let policies = [compressed].into_iter().chain(self.pinned_models()).collect();
+        let name = if self.pins.is_empty() { "write both texts" } else { "write all texts" }.to_owned();
         let (asked, earlier) = (options.clone(), live.earlier.len());
         let (again, branch) = (options.clone(), from.clone());
-        let run = Run { original, compressed, options, from, stop_at_loops: Arc::clone(&self.stop_at_loops) };
+        let run = Run { original, policies, options, from, stop_at_loops: Arc::clone(&self.stop_at_loops) };
         let job = self.jobs.spawn(JobKind::Generate, name, Vec::new(), move |task| run.run(task));
         self.record_text(job, &asked, earlier);
         self.jobs.again_by(job, move |workbench| workbench.write(again.clone(), branch.clone()));
         live.job = Some(job);
+        live.rivals.iter_mut().for_each(|rival| rival.job = Some(job));
         self.shelf.begin(live);
     }
 
     pub(super) fn writing_ended(&mut self, job: JobId, state: &JobState) {
         let Some(live) = self.shelf.written_by(job) else { return };
         live.running = false;
+        live.rivals.iter_mut().for_each(|rival| rival.running = false);
         // While text is written, changes of plans reach it.
         live.plans = self.rows.iter().map(|row| row.plan).collect();
         if let JobState::Failed(reason) = state {

@@ -19,7 +19,7 @@ use rankscope::tui::scene::Scene;
 use rankscope::tui::theme::Theme;
 use rankscope::tui::ui::{Facts, Ui};
 use rankscope::tui::view;
-use rankscope::workbench::{Compared, Damage, JobState, Locations, PROMPTS, Source, Workbench};
+use rankscope::workbench::{Compared, Damage, JobState, LiveView, Locations, PROMPTS, Source, Workbench};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tempfile::TempDir;
@@ -125,9 +125,13 @@ impl Desk {
     /// The screen at a size, speeds and seconds fixed, since they are the machine's.
     pub fn buffer(&mut self, width: u16, height: u16) -> Buffer {
         let mut live = self.app.workbench.live().clone();
-        for pane in [&mut live.original, &mut live.compressed] {
-            pane.tokens_per_s = pane.tokens_per_s.map(|_| 100.0);
-        }
+        let fixed = |live: &mut LiveView| {
+            for pane in [&mut live.original, &mut live.compressed] {
+                pane.tokens_per_s = pane.tokens_per_s.map(|_| 100.0);
+            }
+        };
+        live.rivals.iter_mut().for_each(fixed);
+        fixed(&mut live);
         let mut jobs = self.app.workbench.jobs();
         jobs.iter_mut().for_each(|job| job.seconds = 0.5);
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));

@@ -221,3 +221,37 @@ fn texts_that_are_kept_have_a_line() {
     snapshot!("tabs-80x24", desk.screen(80, 24));
     snapshot!("tabs-120x36", desk.screen(120, 36));
 }
+
+#[test]
+fn pinned_plans_write_beside_those_that_follow_and_each_is_looked_at() {
+    let mut desk = written();
+    desk.keys("c");
+    assert!(desk.app.ui.toast.as_ref().unwrap().text.contains("a pins its plans"));
+    desk.keys("<esc>aa");
+    assert!(desk.app.ui.toast.as_ref().unwrap().text.contains("pinned as A already"));
+    desk.keys("<esc><tab>jKr12<enter><esc>");
+    desk.settle();
+    desk.keys("g<tab><tab>");
+    desk.settle();
+    let live = desk.app.workbench.live();
+    let (a, now) = (live.rivals[0].means.kld, live.means.kld);
+    assert!(live.rivals[0].policy == Some('A') && a < now);
+    desk.keys("<esc><esc>");
+    snapshot!("policies-80x24", desk.screen(80, 24));
+    snapshot!("policies-120x36", desk.screen(120, 36));
+    let named = |kld: f64| format!("KLD {kld:.4}");
+    let screen = desk.screen(80, 24);
+    assert!(screen.contains(&format!("now · {}", named(now))) && !screen.contains(&format!("A · {}", named(a))));
+    desk.keys("c");
+    let screen = desk.screen(80, 24);
+    assert!(screen.contains(&format!("A · {}", named(a))) && !screen.contains(&format!("now · {}", named(now))));
+    desk.screen(120, 36);
+    let head = place(&desk, Target::Policy(0)).unwrap();
+    desk.click(head.x + 2, head.y);
+    assert_eq!(desk.app.ui.policy, 0);
+    desk.keys("lcA");
+    assert!(desk.screen(120, 36).contains("token") && desk.app.workbench.pins().is_empty());
+    desk.keys("<esc><esc>g");
+    desk.settle();
+    assert_eq!((desk.app.workbench.live().rivals.len(), desk.app.ui.policy_of(desk.app.workbench.live())), (0, 0));
+}

@@ -27,9 +27,14 @@ pub struct Counts {
     pub cut: bool,
 }
 
+/// Brings all policies' up to date with a run: cheap where its texts have not grown.
+pub fn follow(alignments: &mut Vec<Alignment>, run: &LiveView) {
+    alignments.resize_with(1 + run.rivals.len(), Alignment::default);
+    alignments.iter_mut().zip([run].into_iter().chain(&run.rivals)).for_each(|(known, live)| known.follow(live));
+}
+
 impl Alignment {
-    /// Brings it up to date with a run: cheap where its texts have not grown.
-    pub fn follow(&mut self, live: &LiveView) {
+    fn follow(&mut self, live: &LiveView) {
         let Some(first) = live.first_difference else {
             *self = Self::default();
             return;

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::paint::{View, fit, width};
+use super::texts::policy_name;
 use super::wrap::is_unsafe;
 use crate::measure::LikelyToken;
 use crate::tui::format;
@@ -116,7 +117,9 @@ fn heads(view: &mut View<'_>, area: Rect, slots: &Slots) {
         &fit(&format!("{CHOSEN} written"), usize::from(MARK + slots.token)),
         Role::Dim,
     );
-    for (model, name) in [(0, "original"), (1, "compressed")] {
+    let several = !view.scene.run.rivals.is_empty();
+    let compressed = if several { policy_name(view.scene.live) } else { "compressed".to_owned() };
+    for (model, name) in [(0, "original"), (1, compressed.as_str())] {
         let start = bar_start(area, slots, model);
         let name = fit(name, usize::from(slots.bar + PERCENT + 1));
         view.put_right(start, area.y, start + slots.bar + PERCENT + 1, &name, Role::Dim);

@@ -50,6 +50,7 @@ fn matters(view: &View<'_>, info: &Info) -> bool {
         Action::CancelJob if view.ui.context() == Context::Probes => probes::at_work(view).is_some(),
         Action::CancelJob if view.ui.context() == Context::Comparison => comparison::at_work(view).is_some(),
         Action::Branch => view.ui.token_cursor(view.scene.live).is_some(),
+        Action::NextPolicy => !view.scene.run.rivals.is_empty(),
         Action::NextText => view.scene.texts.0.len() > 1,
         Action::EditPrompt => view.ui.context() == Context::Text,
         Action::Generate => !view.scene.live.running,

@@ -113,7 +113,7 @@ fn figures(view: &View<'_>, room: u16, left: u16) -> Vec<Part> {
 }
 
 fn figures_after(view: &View<'_>, room: u16, skipped: usize) -> Vec<Part> {
-    let means = view.scene.live.means;
+    let means = view.scene.run.means;
     let known = means.count > 0;
     let stale = view.ui.is_stale(view.scene);
     let role = |good: bool, fair: bool| match (known && !stale, good, fair) {

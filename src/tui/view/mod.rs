@@ -59,6 +59,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
     let screen = *buffer.area();
     let banner = if ui.tour.is_some() && screen.height >= tour::MIN_HEIGHT { tour::HEIGHT } else { 0 };
     let area = Rect { height: screen.height - banner, ..screen };
+    let scene = &Scene { run: scene.live, live: ui.looked_at(scene.live), ..*scene };
     let mut view = View { scene, ui, buffer, facts };
     let Some(regions) = layout::regions(area, ui.pane, ui.lower, ui.zoomed, ui.token_cursor(scene.live).is_some())
     else {
@@ -127,7 +128,7 @@ fn panes(view: &mut View<'_>, regions: &Regions) {
     }
     if let Some(area) = regions.text {
         view.hit(area, Target::Pane(Pane::Text));
-        view.facts.alignment.follow(view.scene.live);
+        align::follow(&mut view.facts.alignments, view.scene.run);
         let summary = run_summary::run_summary(view, area.width);
         let below = view.heading(area, "Side by side", view.ui.pane == Pane::Text, &summary);
         side_by_side::render(view, below);

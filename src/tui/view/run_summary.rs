@@ -1,7 +1,8 @@
 //! One line on the run: how far the texts differ, how far they are, how they are written.
 
-use super::align::Counts;
+use super::align::{Alignment, Counts};
 use super::paint::{View, width};
+use super::texts::policy_name;
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::workbench::LiveView;
@@ -20,7 +21,11 @@ pub fn run_summary(view: &View<'_>, room: u16) -> String {
 fn forms(view: &View<'_>) -> Vec<Vec<Option<String>>> {
     let live = view.scene.live;
     let sampling = Some(sampling(view));
-    let loops = view.scene.stops_at_loops.then(|| "stops at loops".to_owned());
+    let loops = view.scene.stops_at_loops.then_some("stops at loops");
+    let pins: Vec<String> = view.scene.pins.iter().map(|pin| pin.name.to_string()).collect();
+    let pinned = (!pins.is_empty()).then(|| format!("pinned {}", pins.join(", ")));
+    let told: Vec<&str> = loops.into_iter().chain(pinned.as_deref()).collect();
+    let loops = (!told.is_empty()).then(|| told.join(" · "));
     if live.prompt.is_empty() {
         return vec![vec![sampling, loops]];
     }
@@ -29,7 +34,9 @@ fn forms(view: &View<'_>) -> Vec<Vec<Option<String>>> {
     let few = Some(if count == asked { format!("{count} tokens") } else { format!("{count} of {asked}") });
     let branch = (!live.earlier.is_empty()).then(|| format!("branch at token {}", live.earlier.len() + 1));
     let state = Some(state(view));
-    let words = |share| view.facts.alignment.counts().map(|counts| shared(live, counts, share));
+    let known = view.facts.alignments.get(view.ui.policy_of(view.scene.run));
+    let whose = if view.scene.run.rivals.is_empty() { String::new() } else { format!("{}: ", policy_name(live)) };
+    let words = |share| known.and_then(Alignment::counts).map(|counts| whose.clone() + &shared(live, counts, share));
     // A branch is told by the line of texts too.
     let named = branch.clone().filter(|_| view.scene.texts.0.len() < 2);
     vec![
@@ -83,7 +90,7 @@ mod tests {
         let live = |first_difference| LiveView { first_difference: Some(first_difference), ..LiveView::default() };
         let counts = Counts { shared: 31, words: 40, cut: false };
         assert_eq!(shared(&live(10), counts, true), "31 of 40 words shared (77.5%) after token 10");
-        let cut = Counts { shared: 3100, words: 4096, cut: true };
-        assert_eq!(shared(&live(0), cut, false), "3100 of the first 4096 words shared after the prompt");
+        let cut = Counts { shared: 1100, words: 2048, cut: true };
+        assert_eq!(shared(&live(0), cut, false), "1100 of the first 2048 words shared after the prompt");
     }
 }

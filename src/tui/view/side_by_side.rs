@@ -121,14 +121,17 @@ fn skip_columns(text: &str, columns: usize) -> String {
 }
 
 fn explanation(view: &mut View<'_>, area: Rect) {
+    let (pane, runs) =
+        if view.scene.run.rivals.is_empty() { ("the right pane", "runs") } else { ("the others", "run") };
     let texts = [
         "Figures and strip compare both models on the original's text, token by token; the right pane shows what the compressed \
-         model writes when it runs freely.  ≠ first difference  ↻ loop  ◆ plan change  ↳ branch  underlined: words of one text alone",
-        "Figures compare both on the original's text; the right pane runs freely.  ≠ parts  ↻ loop  ◆ new plans  ↳ branch",
-        "Figures compare both on the original's text; the right pane runs freely.",
-        "Figures: on the original's text.",
+         model writes when it runs freely.  ≠ first difference  ↻ loop  ◆ plan change  ↳ branch  underlined: words of one text alone"
+            .to_owned(),
+        format!("Figures compare both on the original's text; {pane} {runs} freely.  ≠ parts  ↻ loop  ◆ new plans  ↳ branch"),
+        format!("Figures compare both on the original's text; {pane} {runs} freely."),
+        "Figures: on the original's text.".to_owned(),
     ];
     let room = area.width.saturating_sub(2);
-    let text = texts.iter().find(|text| width(text) <= room).copied().unwrap_or("");
+    let text = texts.iter().find(|text| width(text) <= room).map_or("", String::as_str);
     view.put(area.x + 1, area.y, area.right(), text, Role::Dim);
 }

@@ -23,9 +23,17 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, ranked: bo
     }
     let live = view.scene.live;
     let (base, ranks) = (area.y + bars - 1, area.y + bars);
-    let label = if ranked { "KLD  " } else { "KLD " };
-    let start = view.put(area.x + 1, base, area.right(), label, Role::Dim);
+    // Of several policies the one that is looked at.
+    let label = match (ranked, live.policy) {
+        (true, Some(letter)) => format!("KLD {letter} "),
+        (true, None) => "KLD  ".to_owned(),
+        (false, _) => "KLD ".to_owned(),
+    };
+    let start = view.put(area.x + 1, base, area.right(), &label, Role::Dim);
     let end = legends(view, Rect { x: start, width: area.right().saturating_sub(start), ..area }, base, ranked);
+    if ranked {
+        view.put(area.x + 1, ranks, start, "rank", Role::Dim);
+    }
     let room = usize::from(end.saturating_sub(start));
     let skipped = match cursor {
         Some(cursor) => around(view.facts.strip_first, cursor, room, live.stats.len()),
@@ -60,7 +68,6 @@ fn legends(view: &mut View<'_>, area: Rect, base: u16, ranked: bool) -> u16 {
     let columns_end = end.saturating_sub(wide).max(area.x);
     view.put(columns_end, base, end, &most, Role::Dim);
     if ranked {
-        view.put(area.x.saturating_sub(5), base + 1, area.right(), "rank ", Role::Dim);
         view.put(columns_end, base + 1, end, ranks, Role::Dim);
     }
     columns_end

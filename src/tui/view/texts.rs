@@ -3,44 +3,45 @@
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::align::Alignment;
 use super::paint::{View, width};
 use super::pieces::{Ink, Text};
 use super::table::offset;
 use super::wrap::{Piece, wrap};
 use crate::linalg::Arithmetic;
 use crate::tui::action::Action;
+use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
-use crate::workbench::{LiveView, Pane};
+use crate::workbench::LiveView;
 
 /// From this width on a text's head says how it is written.
 const MIN_NAMED_WIDTH: u16 = 52;
+/// All policies stand side by side where each text has so much.
+const MIN_COLUMN_WIDTH: u16 = 28;
 const LOOP: &str = "↻";
 
 type Lines = Vec<Vec<Piece<Ink>>>;
 
-/// Draws the original's text and, unless `alone`, the compressed model's beside it, such that the cursor is seen.
+/// Which text stands in a column: none, the original's; else that of a policy of the run.
+type Side = Option<usize>;
+
+/// Draws the original's text and, unless `alone`, those of the policies beside it, such that the cursor is seen.
 pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: bool) {
     if area.height < 2 {
         return;
     }
-    let columns = columns(area, if alone { 1 } else { 2 });
+    let sides = sides(view, area.width, cursor.is_some(), alone);
+    let columns = columns(area, u16::try_from(sides.len()).unwrap_or(1));
     for column in columns.iter().skip(1) {
         for y in area.y..area.bottom() {
             view.put(column.x.saturating_sub(1), y, area.right(), "│", Role::Dim);
         }
     }
-    let live = view.scene.live;
-    let compressed = if view.scene.arithmetic == Arithmetic::Fast {
-        "compressed, fast arithmetic"
-    } else {
-        "compressed, writing freely"
-    };
-    for (column, (name, pane)) in columns.iter().zip([("original", &live.original), (compressed, &live.compressed)]) {
-        head(view, *column, name, pane);
+    for (column, side) in columns.iter().zip(&sides) {
+        head(view, *column, *side);
     }
-    let texts = wrapped(live, &view.facts.alignment, cursor, &columns);
+    let lines = |(column, side): (&Rect, &Side)| wrapped(view, *side, cursor, column.width);
+    let texts: Vec<Lines> = columns.iter().zip(&sides).map(lines).collect();
     scroll(view, usize::from(area.height - 1), cursor, &texts);
     for (place, (column, lines)) in columns.iter().zip(&texts).enumerate() {
         body(view, *column, lines, place == 0);
@@ -48,6 +49,23 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: boo
     if let Some(column) = columns.first() {
         empty_hint(view, *column);
     }
+}
+
+/// What has room: the original and all policies, those pinned first, or the one that is looked at.
+fn sides(view: &View<'_>, width: u16, cursor: bool, alone: bool) -> Vec<Side> {
+    let rivals = view.scene.run.rivals.len();
+    let all = u16::try_from(rivals + 2).unwrap_or(u16::MAX).saturating_mul(MIN_COLUMN_WIDTH) <= width;
+    let policies: Vec<Side> = match alone {
+        true => Vec::new(),
+        false if all && !cursor => (1..=rivals).chain([0]).map(Some).collect(),
+        false => vec![Some(view.ui.policy_of(view.scene.run))],
+    };
+    [None].into_iter().chain(policies).collect()
+}
+
+/// The run as a policy has it.
+fn run_of(run: &LiveView, policy: usize) -> &LiveView {
+    policy.checked_sub(1).and_then(|rival| run.rivals.get(rival)).unwrap_or(run)
 }
 
 /// So many columns with a line between them.
@@ -62,27 +80,22 @@ fn columns(area: Rect, count: u16) -> Vec<Rect> {
         .collect()
 }
 
-fn wrapped(live: &LiveView, words: &Alignment, cursor: Option<usize>, columns: &[Rect]) -> Vec<Lines> {
-    let first = live.first_difference.unwrap_or(usize::MAX);
-    let branch = !live.earlier.is_empty();
-    let texts = [
-        Text { pane: &live.original, branch, first, differs: words.differs(false), plan_changes: &[], cursor },
-        Text {
-            pane: &live.compressed,
-            branch,
-            first,
-            differs: words.differs(true),
-            plan_changes: &live.plan_changes,
-            cursor: None,
-        },
-    ];
-    let lines = |(column, text): (&Rect, &Text<'_>)| {
-        let mut lines = wrap(&text.pieces(live), usize::from(column.width.saturating_sub(2)));
-        let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
-        lines.truncate(used);
-        lines
+fn wrapped(view: &View<'_>, side: Side, cursor: Option<usize>, width: u16) -> Lines {
+    let policy = side.unwrap_or_else(|| view.ui.policy_of(view.scene.run));
+    let live = run_of(view.scene.run, policy);
+    let words = view.facts.alignments.get(policy);
+    let text = Text {
+        pane: if side.is_some() { &live.compressed } else { &live.original },
+        branch: !live.earlier.is_empty(),
+        first: live.first_difference.unwrap_or(usize::MAX),
+        differs: words.map_or(&[], |words| words.differs(side.is_some())),
+        plan_changes: if side.is_some() { &live.plan_changes } else { &[] },
+        cursor: cursor.filter(|_| side.is_none()),
     };
-    columns.iter().zip(&texts).map(lines).collect()
+    let mut lines = wrap(&text.pieces(live), usize::from(width.saturating_sub(2)));
+    let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+    lines.truncate(used);
+    lines
 }
 
 /// Finds the first line that is shown, and leaves behind where the tokens stand.
@@ -152,9 +165,18 @@ fn empty_hint(view: &mut View<'_>, area: Rect) {
     }
 }
 
-fn head(view: &mut View<'_>, area: Rect, name: &str, pane: &Pane) {
-    let name = if area.width < MIN_NAMED_WIDTH { name.split(',').next().unwrap_or(name) } else { name };
-    let after = view.put(area.x + 1, area.y, area.right(), name, Role::Title);
+/// What stands over a text. Of several policies each has its name and its mean KLD, the one that is looked at is set off.
+fn head(view: &mut View<'_>, area: Rect, side: Side) {
+    let run = view.scene.run;
+    let live = run_of(run, side.unwrap_or_default());
+    let pane = if side.is_some() { &live.compressed } else { &live.original };
+    let looked_at = !run.rivals.is_empty() && side == Some(view.ui.policy_of(run));
+    let role = if looked_at { Role::Accent } else { Role::Title };
+    let name = name(live, side, !run.rivals.is_empty(), view.scene.arithmetic, area.width);
+    let after = view.put(area.x + 1, area.y, area.right(), &name, role);
+    if let Some(policy) = side.filter(|_| !run.rivals.is_empty()) {
+        view.hit(Rect { height: 1, ..area }, Target::Policy(policy));
+    }
     let mut notes = Vec::new();
     if let Some(found) = pane.looping {
         notes.push((format!("{LOOP} loop of {} × {}", found.period, found.repeats), Role::Bad));
@@ -170,6 +192,25 @@ fn head(view: &mut View<'_>, area: Rect, name: &str, pane: &Pane) {
         if end > after + 1 + width(&text) {
             end = view.put_right(after + 1, area.y, end, &text, role).saturating_sub(2);
         }
+    }
+}
+
+/// What a policy is called among several: its letter, or that it is the plans as they are.
+pub fn policy_name(live: &LiveView) -> String {
+    live.policy.map_or_else(|| "now".to_owned(), |letter| letter.to_string())
+}
+
+fn name(live: &LiveView, side: Side, several: bool, arithmetic: Arithmetic, width: u16) -> String {
+    match side {
+        None => "original".to_owned(),
+        Some(_) if several => {
+            let name = policy_name(live);
+            let known = live.means.count > 0;
+            if known { format!("{name} · KLD {}", format::figure(live.means.kld)) } else { name }
+        }
+        Some(_) if width < MIN_NAMED_WIDTH => "compressed".to_owned(),
+        Some(_) if arithmetic == Arithmetic::Fast => "compressed, fast arithmetic".to_owned(),
+        Some(_) => "compressed, writing freely".to_owned(),
     }
 }
 

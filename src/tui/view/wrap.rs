@@ -8,40 +8,48 @@ use crate::tui::theme::Role;
 /// A stretch of text in one style, or with whatever else tells it from its neighbours.
 pub type Piece<T = Role> = (String, T);
 
-#[derive(Debug, Clone)]
-struct Glyph<T> {
-    text: String,
+#[derive(Debug, Clone, Copy)]
+struct Glyph<'a, T> {
+    text: &'a str,
     width: usize,
     role: T,
 }
 
+/// Lines as they grow.
+struct Lines<'a, T> {
+    all: Vec<Vec<Glyph<'a, T>>>,
+    /// Columns taken in the last one.
+    used: usize,
+    width: usize,
+}
+
 /// Wraps pieces into lines of at most `width` columns: between words where it can, within them where it must.
 pub fn wrap<T: Copy + PartialEq>(pieces: &[Piece<T>], width: usize) -> Vec<Vec<Piece<T>>> {
-    let mut lines: Vec<Vec<Glyph<T>>> = vec![Vec::new()];
+    let width = width.max(1);
+    let mut lines = Lines { all: vec![Vec::new()], used: 0, width };
     for (text, role) in pieces {
         for grapheme in text.graphemes(true) {
             if grapheme == "\n" || grapheme == "\r\n" {
-                lines.push(Vec::new());
+                lines.open();
             } else {
                 let glyph = glyph(grapheme, *role);
-                let fits = glyph.width <= width.max(1);
                 // What is wider than a whole line is told by a stand-in.
-                let glyph = if fits { glyph } else { Glyph { text: "\u{fffd}".to_owned(), width: 1, role: *role } };
-                push(&mut lines, glyph, width.max(1));
+                let fits = glyph.width <= width;
+                lines.push(if fits { glyph } else { Glyph { text: "\u{fffd}", width: 1, role: *role } });
             }
         }
     }
-    lines.into_iter().map(joined).collect()
+    lines.all.iter().map(|line| joined(line)).collect()
 }
 
 /// Control characters become a visible stand-in: a text may hold anything.
-fn glyph<T>(grapheme: &str, role: T) -> Glyph<T> {
-    let harmless = match grapheme {
+fn glyph<T>(grapheme: &str, role: T) -> Glyph<'_, T> {
+    let text = match grapheme {
         "\t" => "    ",
         _ if grapheme.chars().any(is_unsafe) => "\u{fffd}",
         _ => grapheme,
     };
-    Glyph { text: harmless.to_owned(), width: harmless.width(), role }
+    Glyph { text, width: text.width(), role }
 }
 
 /// Whether a character could steer the terminal, or turn the order of what follows.
@@ -50,32 +58,38 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-fn push<T>(lines: &mut Vec<Vec<Glyph<T>>>, next: Glyph<T>, width: usize) {
-    let Some(line) = lines.last_mut() else { return };
-    let used: usize = line.iter().map(|glyph| glyph.width).sum();
-    if used + next.width <= width || line.is_empty() {
-        line.push(next);
-        return;
+impl<'a, T: Copy> Lines<'a, T> {
+    fn open(&mut self) {
+        self.all.push(Vec::new());
+        self.used = 0;
     }
-    if next.text == " " {
-        lines.push(Vec::new());
-        return;
+
+    fn push(&mut self, next: Glyph<'a, T>) {
+        let Some(line) = self.all.last_mut() else { return };
+        if self.used + next.width <= self.width || line.is_empty() {
+            line.push(next);
+            self.used += next.width;
+        } else if next.text == " " {
+            self.open();
+        } else {
+            let start = line.iter().rposition(|glyph| glyph.text == " ").map_or(line.len(), |space| space + 1);
+            let moved = line.split_off(start);
+            while line.last().is_some_and(|glyph| glyph.text == " ") {
+                line.pop();
+            }
+            self.used = moved.iter().map(|glyph| glyph.width).sum();
+            self.all.push(moved);
+            self.push(next);
+        }
     }
-    let start = line.iter().rposition(|glyph| glyph.text == " ").map_or(line.len(), |space| space + 1);
-    let moved = line.split_off(start);
-    while line.last().is_some_and(|glyph| glyph.text == " ") {
-        line.pop();
-    }
-    lines.push(moved);
-    push(lines, next, width);
 }
 
-fn joined<T: PartialEq>(line: Vec<Glyph<T>>) -> Vec<Piece<T>> {
+fn joined<T: Copy + PartialEq>(line: &[Glyph<'_, T>]) -> Vec<Piece<T>> {
     let mut pieces: Vec<Piece<T>> = Vec::new();
     for glyph in line {
         match pieces.last_mut() {
-            Some((text, role)) if *role == glyph.role => text.push_str(&glyph.text),
-            _ => pieces.push((glyph.text, glyph.role)),
+            Some((text, role)) if *role == glyph.role => text.push_str(glyph.text),
+            _ => pieces.push((glyph.text.to_owned(), glyph.role)),
         }
     }
     pieces

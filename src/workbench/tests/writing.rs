@@ -150,7 +150,7 @@ fn a_branch_goes_on_from_exactly_the_ids_before_it_and_by_the_same_plans_is_the_
     bench.until("written", |bench| !bench.live().running);
     assert_eq!((bench.workbench.live().context.clone(), bench.workbench.texts().0.len()), (deeper.context, 3));
     assert_eq!(ids(&bench.workbench.live().original), ids(&deeper.original));
-    assert!(bench.workbench.branch(99, &prompt(1)).unwrap_err().contains("g writes one"));
+    assert!(bench.workbench.branch(99, &prompt(1)).unwrap_err().contains("no text to branch from"));
 }
 
 #[test]
@@ -191,4 +191,40 @@ fn a_text_ends_where_it_loops_if_that_is_asked_for() {
     assert!(live.compressed.tokens.len() < free.tokens.len() && live.compressed.looping.is_some());
     assert_eq!(ids(&live.compressed), ids(&free)[..live.compressed.tokens.len()]);
     assert!(live.original.ended != Some("loop") && live.stats.len() == live.original.tokens.len());
+}
+
+#[test]
+fn pinned_policies_write_beside_the_plans_as_they_are_each_as_it_would_alone() {
+    let mut bench = Bench::demo();
+    let plans = |rank| (0..36).map(|layer| (layer, Plan::low_rank(rank))).collect::<Vec<_>>();
+    let sampling = Sampling { temperature: Some(0.8), seed: 5, ..Sampling::default() };
+    let options = || GenerateOptions { sampling, ..prompt(24) };
+    let mut alone = Vec::new();
+    for rank in [48, 24, 12] {
+        bench.workbench.set_plans("rank", &plans(rank));
+        if rank == 48 {
+            assert!(bench.workbench.pin().unwrap_err().contains("still being encoded"));
+        }
+        bench.encoded();
+        bench.write(options());
+        alone.push(bench.workbench.live().clone());
+        match rank {
+            48 => assert_eq!(bench.workbench.pin(), Ok('A')),
+            24 => assert_eq!(bench.workbench.pin(), Ok('B')),
+            _ => assert!(bench.workbench.pin().unwrap_err().contains("A and B are pinned")),
+        }
+        assert!(bench.workbench.pin().is_err());
+    }
+    let together = bench.workbench.live();
+    assert_eq!(together.rivals.iter().map(|rival| rival.policy).collect::<Vec<_>>(), [Some('A'), Some('B')]);
+    for (written, single) in [&together.rivals[0], &together.rivals[1], together].into_iter().zip(&alone) {
+        assert_eq!(ids(&written.original), ids(&single.original));
+        assert_eq!(ids(&written.compressed), ids(&single.compressed));
+        assert_eq!((&written.stats, &written.likeliest), (&single.stats, &single.likeliest));
+        assert_eq!((written.first_difference, written.running), (single.first_difference, false));
+        assert_eq!(written.plans, single.plans);
+    }
+    assert!(bench.workbench.unpin() && !bench.workbench.unpin());
+    bench.write(options());
+    assert!(bench.workbench.live().rivals.is_empty());
 }
