@@ -2,10 +2,10 @@
 # Decode and prefill of a model here and in the programs that one would use instead, in turns, so that a machine whose speed
 # changes changes it for all: the median of five rounds each, with the spread, and ours over theirs.
 #
-#   benches/peers.sh MODEL [--policy FILE] [--fast] [--gguf FILE] [--threads N] [--prompt N] [--new N] [--rounds N]
+#   benches/peers.sh MODEL [--policy FILE] [--fast] [--gguf FILE] [--only PEER] [--threads N] [--prompt N] [--new N] [--rounds N]
 #
 # Runs target/release/rankscope (RANKSCOPE names another one) and, where PYTHON (python3) has them, transformers in f32 and
-# bf16, and llama.cpp on FILE.
+# bf16, and llama.cpp on FILE; --only transformers or llama.cpp leaves the other out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec "${PYTHON:-python3}" - "$@" <<'PYTHON'
@@ -22,6 +22,7 @@ parser.add_argument("model")
 parser.add_argument("--policy")
 parser.add_argument("--fast", action="store_true")
 parser.add_argument("--gguf")
+parser.add_argument("--only", choices=["transformers", "llama.cpp"])
 for name, value in {"threads": os.cpu_count(), "prompt": 256, "new": 24, "rounds": 5}.items():
     parser.add_argument(f"--{name}", type=int, default=value)
 asked = parser.parse_args()
@@ -66,9 +67,9 @@ runs = [ours]
 if asked.policy:
     fast = ["--fast"] if asked.fast else []
     runs.append(Ours("rankscope, " + asked.policy + (", fast" if fast else ""), "--policy", asked.policy, *fast))
-if there("transformers") and there("torch"):
+if asked.only != "llama.cpp" and there("transformers") and there("torch"):
     runs += [Peer(f"transformers {dtype}", "transformers", asked.model, dtype) for dtype in ("f32", "bf16")]
-if asked.gguf and there("llama_cpp"):
+if asked.only != "transformers" and asked.gguf and there("llama_cpp"):
     runs.append(Peer("llama.cpp " + os.path.basename(asked.gguf), "llama.cpp", asked.gguf, "-"))
 found = [[] for _ in runs]
 for _ in range(asked.rounds):
