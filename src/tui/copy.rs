@@ -40,9 +40,12 @@ impl App {
         };
         let size = format::bytes(text.len() as u64);
         let (severity, told) = if text.len() > USUAL_LIMIT {
-            (Severity::Warning, format!("{size} copied; many terminals drop more than 75 kB: select fewer layers"))
+            (
+                Severity::Warning,
+                format!("{size} sent to the clipboard; many terminals drop more than 75 kB: select fewer layers"),
+            )
         } else {
-            (Severity::Info, format!("{size} copied to the terminal's clipboard"))
+            (Severity::Info, format!("{size} sent to the terminal's clipboard (OSC 52)"))
         };
         self.effects.push(Effect::Copy(text));
         self.say(severity, told);
