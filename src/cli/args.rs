@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 pub use super::arg_values::{BaseArg, FactorsArg, LayoutArg, ModeArg, SchemaFile, WeightingArg};
 use super::arg_values::{at_least_one, non_negative, share, size};
+use super::report_args::{ReplayArgs, ReportArgs};
 use crate::compress::{Budget, Plan};
 use crate::linalg::Arithmetic;
 use crate::model::{Sampling, supported_families};
@@ -464,68 +465,6 @@ pub struct CompressArgs {
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    #[command(flatten)]
-    pub statistics: CalibrationArg,
-}
-
-/// `report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    #[command(flatten)]
-    pub model: ModelArg,
-    /// The policy
-    #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
-    /// For a compressed folder: the model that it came from, which the policy is then applied to
-    #[arg(long, value_name = "MODEL")]
-    pub original: Option<String>,
-    /// The folder to write
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// The text to compare on [default: the evaluation text in the program]
-    #[arg(long, value_name = "FILE")]
-    pub text: Option<PathBuf>,
-    /// Use at most this many tokens of the text
-    #[arg(long, value_name = "N", default_value_t = PLAN_TOKENS, value_parser = at_least_one)]
-    pub tokens: usize,
-    /// What both models go on after; may be given several times [default: the prompts in the program, the first of which are
-    /// drawn]
-    #[arg(long, value_name = "TEXT")]
-    pub prompt: Vec<String>,
-    /// Most tokens written after each prompt
-    #[arg(long, value_name = "N", default_value_t = 96, value_parser = at_least_one)]
-    pub max_tokens: usize,
-    /// Also measure bytes against KLD of other policies on the same text
-    #[arg(long)]
-    pub frontier: bool,
-    /// Also try every changed layer alone, and name those that matter more than their error tells
-    #[arg(long)]
-    pub sensitivity: bool,
-    /// Write over an existing report
-    #[arg(long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub statistics: CalibrationArg,
-}
-
-/// `replay`.
-#[derive(Debug, Args)]
-pub struct ReplayArgs {
-    /// The session
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Where the session's model lies now [default: as the session names it]
-    #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
-    /// Where the original of its compressed folder lies now [default: as the session names it]
-    #[arg(long, value_name = "MODEL")]
-    pub original: Option<String>,
-    /// Write the session as it came out, and its last policy, to this folder
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Write over what an earlier replay wrote
-    #[arg(long, requires = "out")]
-    pub force: bool,
     #[command(flatten)]
     pub statistics: CalibrationArg,
 }

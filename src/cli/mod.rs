@@ -28,6 +28,7 @@ mod policy;
 mod progress;
 mod replay;
 mod report;
+mod report_args;
 mod roundtrip;
 mod sensitivity;
 mod session;

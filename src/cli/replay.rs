@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::args::ReplayArgs;
 use super::output;
+use super::report_args::ReplayArgs;
 use super::session::{Session, read_text};
 use crate::checkpoint::ReportFolder;
 use crate::workbench::{Difference, Locations, Replayed, SessionRecord, SessionStep, Source, replay};

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::ReportArgs;
 use super::failure::warn;
 use super::output::{self, Table};
+use super::report_args::ReportArgs;
 use super::session::{Opened, Session, read_text};
 use crate::checkpoint::ReportFolder;
 use crate::compress::{Plan, Policy, Weighting};
