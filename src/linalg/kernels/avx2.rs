@@ -2,9 +2,9 @@
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_and_si128, _mm_cvtepu8_epi16, _mm_cvtsi32_si128,
-    _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128, _mm_movehdup_ps, _mm_movehl_ps, _mm_or_si128, _mm_prefetch,
-    _mm_set1_epi8, _mm_set1_epi16, _mm_slli_epi16, _mm_sub_epi8, _mm_xor_si128, _mm256_add_ps, _mm256_castps256_ps128,
+    __m128i, __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_and_si128, _mm_cvtepu8_epi16, _mm_cvtsi32_si128,
+    _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128, _mm_movehdup_ps, _mm_movehl_ps, _mm_or_si128, _mm_set1_epi8,
+    _mm_set1_epi16, _mm_slli_epi16, _mm_sub_epi8, _mm_xor_si128, _mm256_add_ps, _mm256_castps256_ps128,
     _mm256_castsi256_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
     _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_slli_epi32,
     _mm256_storeu_ps,
@@ -64,12 +64,6 @@ impl Simd for Avx2 {
         }
         // SAFETY: `self` proves the features.
         unsafe { compiled(self, kernel) }
-    }
-
-    #[inline(always)]
-    fn prefetch<T>(self, from: *const T) {
-        // SAFETY: a prefetch reads nothing, wherever it points; every x86-64 has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
     }
 
     #[inline(always)]

@@ -61,11 +61,6 @@ impl IntegerSimd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, from: *const T) {
-        Simd::prefetch(self, from);
-    }
-
-    #[inline(always)]
     unsafe fn by_eights(self, from: *const f32) -> Self::V {
         // SAFETY: the caller vouches for one number.
         Simd::splat(self, unsafe { *from })

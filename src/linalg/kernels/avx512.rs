@@ -2,12 +2,11 @@
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, _MM_HINT_T0, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps,
-    _mm256_loadu_si256, _mm256_set1_epi16, _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi128_si512,
-    _mm512_castsi512_ps, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps,
-    _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32,
-    _mm512_storeu_ps,
+    __m128i, __m256i, __m512, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256, _mm256_set1_epi16,
+    _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
+    _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
 };
 
 use half::{bf16, f16};
@@ -39,12 +38,6 @@ impl Simd for Avx512 {
         }
         // SAFETY: `self` proves the features.
         unsafe { compiled(self, kernel) }
-    }
-
-    #[inline(always)]
-    fn prefetch<T>(self, from: *const T) {
-        // SAFETY: a prefetch reads nothing, wherever it points; every x86-64 has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use half::f16;
 
 use super::output::Output;
 use super::rounded::{INPUT_GROUP, RoundedInput};
-use super::rows::{LINE, PANEL_BYTES, Scales};
+use super::rows::{PANEL_BYTES, STREAMS, Scales, TileRows};
 
 /// Columns that a row must be a multiple of: what the widest unit takes at once.
 pub const INTEGER_COLUMNS: usize = 128;
@@ -39,8 +39,6 @@ pub trait IntegerSimd: Copy + Send + Sync {
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The sum of the lanes, always in the same order.
     fn sum(self, v: Self::V) -> f32;
-    /// Asks for the cache line at `from`, which may lie anywhere; it is only a hint.
-    fn prefetch<T>(self, from: *const T);
     /// Each of `LANES / 8` numbers in eight lanes.
     ///
     /// # Safety
@@ -157,6 +155,9 @@ impl IntegerKernel for IntegerRows<'_> {
     #[inline(always)]
     fn run<S: IntegerSimd>(self, s: S) {
         let tokens = self.0.x.quants.len() / self.0.x.cols;
+        if tokens == 1 {
+            return self.streams(s);
+        }
         let height = (PANEL_BYTES / 2 / self.0.x.cols / 8 * 8).max(8);
         for first in (0..self.0.rows).step_by(height) {
             let panel = first..self.0.rows.min(first + height);
@@ -174,38 +175,50 @@ impl IntegerKernel for IntegerRows<'_> {
 }
 
 impl IntegerRows<'_> {
+    /// All rows for one token: [`STREAMS`] parts of them side by side, each from its first row to its last.
+    #[inline(always)]
+    fn streams<S: IntegerSimd>(&self, s: S) {
+        let length = self.0.rows / STREAMS;
+        for first in 0..length {
+            self.tile::<S, STREAMS, 1>(s, TileRows { first, apart: length }, 0);
+        }
+        for row in STREAMS * length..self.0.rows {
+            self.tile::<S, 1, 1>(s, TileRows::from(row), 0);
+        }
+    }
+
     /// Some rows for T tokens, R at a time.
     #[inline(always)]
     fn strip<S: IntegerSimd, const R: usize, const T: usize>(&self, s: S, rows: Range<usize>, token: usize) {
         let mut row = rows.start;
         while row + R <= rows.end {
-            self.tile::<S, R, T>(s, row, token);
+            self.tile::<S, R, T>(s, TileRows::from(row), token);
             row += R;
         }
         while row < rows.end {
-            self.tile::<S, 1, T>(s, row, token);
+            self.tile::<S, 1, T>(s, TileRows::from(row), token);
             row += 1;
         }
     }
 
-    /// R rows times T tokens. `row + R <= rows` and `token + T <= tokens`.
+    /// R rows times T tokens. All rows are below `self.0.rows`, and `token + T <= tokens`.
     #[inline(always)]
-    fn tile<S: IntegerSimd, const R: usize, const T: usize>(&self, s: S, row: usize, token: usize) {
+    fn tile<S: IntegerSimd, const R: usize, const T: usize>(&self, s: S, rows: TileRows, token: usize) {
         let mut sums = [[s.splat(0.0); T]; R];
         match (self.0.w, self.0.scales) {
-            (IntegerWeights::Int8(w), Scales::Rows(_)) => self.add8::<S, R, T, false>(s, w, (row, token), &mut sums),
-            (IntegerWeights::Int8(w), _) => self.add8::<S, R, T, true>(s, w, (row, token), &mut sums),
-            (IntegerWeights::Int4(w), _) => self.add4::<S, R, T>(s, w, (row, token), &mut sums),
+            (IntegerWeights::Int8(w), Scales::Rows(_)) => self.add8::<S, R, T, false>(s, w, (rows, token), &mut sums),
+            (IntegerWeights::Int8(w), _) => self.add8::<S, R, T, true>(s, w, (rows, token), &mut sums),
+            (IntegerWeights::Int4(w), _) => self.add4::<S, R, T>(s, w, (rows, token), &mut sums),
         }
         for (r, sums) in sums.iter().enumerate() {
             let scale = match self.0.scales {
                 // SAFETY: `new` has seen that there are as many scales as rows.
-                Scales::Rows(scales) => unsafe { *scales.get_unchecked(row + r) },
+                Scales::Rows(scales) => unsafe { *scales.get_unchecked(rows.at(r)) },
                 _ => 1.0,
             };
             for (t, sum) in sums.iter().enumerate() {
                 // SAFETY: `new` has seen that y holds tokens x rows, and no other kernel has these rows.
-                unsafe { self.0.y.put(token + t, row + r, s.sum(*sum) * scale) };
+                unsafe { self.0.y.put(token + t, rows.at(r), s.sum(*sum) * scale) };
             }
         }
     }
@@ -215,11 +228,11 @@ impl IntegerRows<'_> {
         &self,
         s: S,
         w: &[i8],
-        (row, token): (usize, usize),
+        (rows, token): (TileRows, usize),
         sums: &mut [[S::V; T]; R],
     ) {
         let cols = self.0.x.cols;
-        let w = w.as_ptr().wrapping_add(row * cols);
+        let w = w.as_ptr().wrapping_add(rows.first * cols);
         let mut sum = *sums;
         for k in (0..cols).step_by(4 * S::LANES) {
             let mut inputs = [self.input8(s, token, k); T];
@@ -227,12 +240,9 @@ impl IntegerRows<'_> {
                 *input = self.input8(s, token + t, k);
             }
             for (r, sum) in sum.iter_mut().enumerate() {
-                if T == 1 && k.is_multiple_of(LINE) {
-                    s.prefetch(w.wrapping_add((r + R) * cols + k));
-                }
-                // SAFETY: row + r < rows, and `new` has seen rows * cols weights.
-                let weights = unsafe { s.bytes(w.add(r * cols + k)) };
-                let of_row = if GROUPED { self.scales8(s, row + r, k) } else { s.splat(1.0) };
+                // SAFETY: its row is below rows, and `new` has seen rows * cols weights.
+                let weights = unsafe { s.bytes(w.add(r * rows.apart * cols + k)) };
+                let of_row = if GROUPED { self.scales8(s, rows.at(r), k) } else { s.splat(1.0) };
                 for (sum, (q, start, scale)) in sum.iter_mut().zip(inputs) {
                     let scale = if GROUPED { s.mul(scale, of_row) } else { scale };
                     *sum = s.fma(s.dot8(start, weights, q), scale, *sum);
@@ -259,11 +269,11 @@ impl IntegerRows<'_> {
         &self,
         s: S,
         w: &[u8],
-        (row, token): (usize, usize),
+        (rows, token): (TileRows, usize),
         sums: &mut [[S::V; T]; R],
     ) {
         let (cols, stride) = (self.0.x.cols, self.0.x.cols / 2);
-        let w = w.as_ptr().wrapping_add(row * stride);
+        let w = w.as_ptr().wrapping_add(rows.first * stride);
         let mut sum = *sums;
         for k in (0..cols).step_by(8 * S::LANES) {
             let mut inputs = [self.input4(s, token, k); T];
@@ -271,12 +281,9 @@ impl IntegerRows<'_> {
                 *input = self.input4(s, token + t, k);
             }
             for (r, sum) in sum.iter_mut().enumerate() {
-                if T == 1 && (k / 2).is_multiple_of(LINE) {
-                    s.prefetch(w.wrapping_add((r + R) * stride + k / 2));
-                }
-                // SAFETY: row + r < rows, and `new` has seen rows * cols / 2 bytes.
-                let weights = unsafe { s.bytes(w.add(r * stride + k / 2).cast()) };
-                let of_row = self.scales4(s, row + r, k);
+                // SAFETY: its row is below rows, and `new` has seen rows * cols / 2 bytes.
+                let weights = unsafe { s.bytes(w.add(r * rows.apart * stride + k / 2).cast()) };
+                let of_row = self.scales4(s, rows.at(r), k);
                 for (sum, (q, start, scale)) in sum.iter_mut().zip(inputs) {
                     *sum = s.fma(s.dot4(start, weights, q), s.mul(scale, of_row), *sum);
                 }

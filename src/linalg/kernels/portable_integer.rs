@@ -56,9 +56,6 @@ impl IntegerSimd for Portable {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, _from: *const T) {}
-
-    #[inline(always)]
     unsafe fn by_eights(self, from: *const f32) -> Self::V {
         // SAFETY: the caller vouches for one number.
         [unsafe { *from }; LANES]

@@ -88,8 +88,34 @@ pub struct RowKernel<'a, E> {
 /// Bytes of weights that stay in the second-level cache while all tokens pass by.
 pub const PANEL_BYTES: usize = 512 << 10;
 
-/// Bytes of a cache line.
-pub const LINE: usize = 64;
+/// Parts of the rows that one token passes side by side. The hardware foresees what is read from one end to the other, through
+/// many rows; it does not foresee neighbouring rows that are read side by side, each too short.
+pub const STREAMS: usize = 4;
+
+/// The rows of a tile.
+#[derive(Debug, Clone, Copy)]
+pub struct TileRows {
+    /// The first.
+    pub first: usize,
+    /// How far the next ones lie behind it, and behind each other.
+    pub apart: usize,
+}
+
+impl TileRows {
+    /// The row `r`, counted within the tile.
+    #[inline(always)]
+    pub fn at(self, r: usize) -> usize {
+        self.first + r * self.apart
+    }
+}
+
+impl From<usize> for TileRows {
+    /// Neighbours from `first` on.
+    #[inline(always)]
+    fn from(first: usize) -> Self {
+        Self { first, apart: 1 }
+    }
+}
 
 impl<'a, E: Element> RowKernel<'a, E> {
     /// `None` where a slice is too short for the sizes: after this, every access of the kernel is inside.
@@ -133,7 +159,7 @@ impl<E: Element> RowKernel<'_, E> {
     #[inline(always)]
     fn panels<S: Simd, const GROUPED: bool>(&self, s: S) {
         if self.product.tokens == 1 {
-            self.strip::<S, 8, 1, GROUPED>(s, self.rows.clone(), 0);
+            self.streams::<S, GROUPED>(s);
         } else if S::MANY_REGISTERS {
             self.panels_of::<S, 4, GROUPED>(s);
         } else {
@@ -169,6 +195,18 @@ impl<E: Element> RowKernel<'_, E> {
         }
     }
 
+    /// All rows for one token: [`STREAMS`] parts of them side by side, each from its first row to its last.
+    #[inline(always)]
+    fn streams<S: Simd, const GROUPED: bool>(&self, s: S) {
+        let length = self.rows.len() / STREAMS;
+        for first in self.rows.clone().take(length) {
+            self.tile::<S, STREAMS, 1, GROUPED>(s, TileRows { first, apart: length }, 0);
+        }
+        for row in self.rows.start + STREAMS * length..self.rows.end {
+            self.tile::<S, 1, 1, GROUPED>(s, TileRows::from(row), 0);
+        }
+    }
+
     /// Some rows for T tokens, R at a time.
     #[inline(always)]
     fn strip<S: Simd, const R: usize, const T: usize, const GROUPED: bool>(
@@ -179,18 +217,18 @@ impl<E: Element> RowKernel<'_, E> {
     ) {
         let mut row = rows.start;
         while row + R <= rows.end {
-            self.tile::<S, R, T, GROUPED>(s, row, token);
+            self.tile::<S, R, T, GROUPED>(s, TileRows::from(row), token);
             row += R;
         }
         while row < rows.end {
-            self.tile::<S, 1, T, GROUPED>(s, row, token);
+            self.tile::<S, 1, T, GROUPED>(s, TileRows::from(row), token);
             row += 1;
         }
     }
 
-    /// R rows times T tokens. `row + R <= rows.end` and `token + T <= tokens`.
+    /// R rows times T tokens. All rows are below `rows.end`, and `token + T <= tokens`.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const T: usize, const GROUPED: bool>(&self, s: S, row: usize, token: usize) {
+    fn tile<S: Simd, const R: usize, const T: usize, const GROUPED: bool>(&self, s: S, rows: TileRows, token: usize) {
         let RowProduct { cols, scales, .. } = self.product;
         let mut sums = [[s.splat(0.0); T]; R];
         if let Scales::Groups(_, group) | Scales::HalfGroups(_, group) = scales
@@ -201,23 +239,23 @@ impl<E: Element> RowKernel<'_, E> {
                 let mut scale = [s.splat(0.0); R];
                 for (r, scale) in scale.iter_mut().enumerate() {
                     // SAFETY: `new` has seen that there are rows.end * groups scales.
-                    *scale = unsafe { scales.of_group(s, (row + r) * groups + g) };
+                    *scale = unsafe { scales.of_group(s, rows.at(r) * groups + g) };
                 }
                 let columns = g * group..cols.min(g * group + group);
-                self.add_span::<S, R, T, true>(s, (row, token), columns, scale, &mut sums);
+                self.add_span::<S, R, T, true>(s, (rows, token), columns, scale, &mut sums);
             }
         } else {
-            self.add_span::<S, R, T, false>(s, (row, token), 0..cols, [s.splat(1.0); R], &mut sums);
+            self.add_span::<S, R, T, false>(s, (rows, token), 0..cols, [s.splat(1.0); R], &mut sums);
         }
         for (r, sums) in sums.iter().enumerate() {
             let scale = match scales {
                 // SAFETY: `new` has seen that there are rows.end scales.
-                Scales::Rows(scales) => unsafe { *scales.get_unchecked(row + r) },
+                Scales::Rows(scales) => unsafe { *scales.get_unchecked(rows.at(r)) },
                 Scales::None | Scales::Groups(..) | Scales::HalfGroups(..) => 1.0,
             };
             for (t, sum) in sums.iter().enumerate() {
                 // SAFETY: `new` has seen that y holds tokens x rows.end, and no other kernel has these rows.
-                unsafe { self.product.y.put(token + t, row + r, s.sum(*sum) * scale) };
+                unsafe { self.product.y.put(token + t, rows.at(r), s.sum(*sum) * scale) };
             }
         }
     }
@@ -227,20 +265,21 @@ impl<E: Element> RowKernel<'_, E> {
     fn add_span<S: Simd, const R: usize, const T: usize, const SCALED: bool>(
         &self,
         s: S,
-        (row, token): (usize, usize),
+        (rows, token): (TileRows, usize),
         span: Range<usize>,
         scale: [S::V; R],
         sums: &mut [[S::V; T]; R],
     ) {
         let RowProduct { cols, w, x, .. } = self.product;
         let stride = cols.div_ceil(E::PACKED);
-        let (w, x) = (w.as_ptr().wrapping_add(row * stride), x.as_ptr().wrapping_add(token * cols));
+        let (w, x) = (w.as_ptr().wrapping_add(rows.first * stride), x.as_ptr().wrapping_add(token * cols));
+        let stride = rows.apart * stride;
         let mut sum = *sums;
         let mut k = span.start;
         if E::PACKED == 2 && k % 2 == 1 && k < span.end {
             // A group that begins within a byte: its first number alone, beside one that counts 0 times.
             for (r, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: row + r < rows.end and k < cols, and `new` has seen rows.end * stride elements.
+                // SAFETY: its row is below rows.end and k < cols, and `new` has seen rows.end * stride elements.
                 let weight = unsafe { E::load_tail(s, w.add(r * stride + k / 2), 2) };
                 let weight = if SCALED { s.mul(weight, scale[r]) } else { weight };
                 for (t, sum) in sum.iter_mut().enumerate() {
@@ -258,11 +297,7 @@ impl<E: Element> RowKernel<'_, E> {
                 *input = unsafe { f32::load(s, x.add(t * cols + k)) };
             }
             for (r, sum) in sum.iter_mut().enumerate() {
-                if T == 1 && (k / E::PACKED * size_of::<E>()).is_multiple_of(LINE) {
-                    // Rows are too short for the hardware to foresee the next tile's.
-                    s.prefetch(w.wrapping_add((r + R) * stride + k / E::PACKED));
-                }
-                // SAFETY: row + r < rows.end and k + LANES <= cols, and `new` has seen rows.end * stride elements; k is a
+                // SAFETY: its row is below rows.end and k + LANES <= cols, and `new` has seen rows.end * stride elements; k is a
                 // whole number of elements.
                 let mut weight = unsafe { E::load(s, w.add(r * stride + k / E::PACKED)) };
                 if SCALED {

@@ -31,9 +31,6 @@ pub trait Simd: Copy + Send + Sync {
     fn fma_one(self, a: f32, b: f32, c: f32) -> f32;
     /// The sum of the lanes, always in the same order.
     fn sum(self, v: Self::V) -> f32;
-    /// Asks for the cache line at `from`, which may lie anywhere; it is only a hint.
-    #[inline(always)]
-    fn prefetch<T>(self, _from: *const T) {}
     /// Writes the lanes to `to`.
     ///
     /// # Safety

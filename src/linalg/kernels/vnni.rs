@@ -2,10 +2,10 @@
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m512, __m512i, _MM_HINT_T0, _mm_castsi128_ps, _mm_cvtph_ps, _mm_loadl_epi64, _mm_loadu_ps, _mm_prefetch,
-    _mm512_and_si512, _mm512_castps128_ps512, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
-    _mm512_loadu_si512, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setzero_si512, _mm512_srli_epi16, _mm512_sub_epi32, _mm512_xor_si512,
+    __m128i, __m512, __m512i, _mm_castsi128_ps, _mm_cvtph_ps, _mm_loadl_epi64, _mm_loadu_ps, _mm512_and_si512,
+    _mm512_castps128_ps512, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512,
+    _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_si512,
+    _mm512_srli_epi16, _mm512_sub_epi32, _mm512_xor_si512,
 };
 
 use half::f16;
@@ -62,12 +62,6 @@ impl IntegerSimd for Vnni {
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         self.0.sum(v)
-    }
-
-    #[inline(always)]
-    fn prefetch<T>(self, from: *const T) {
-        // SAFETY: a prefetch reads nothing, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
     }
 
     #[inline(always)]
