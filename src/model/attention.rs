@@ -4,17 +4,11 @@ use rayon::prelude::*;
 
 use super::architecture::{Architecture, Attention, Positions};
 use super::experts::softmax;
+use super::kv_cache::BlockCache;
 use crate::linalg::{row_dots, row_sum};
 
 /// Work (queries x keys x width) below which one thread is faster than several.
 const PARALLEL_FROM: usize = 1 << 18;
-
-/// One block's keys and values, [positions, `kv_heads` * `head_dim`] each.
-#[derive(Debug, Clone, Default)]
-pub(super) struct BlockCache {
-    pub keys: Vec<f32>,
-    pub values: Vec<f32>,
-}
 
 /// Queries of one block, with all that their attention is made of.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +40,7 @@ impl Attending<'_> {
         let position = self.first + token;
         let start = self.start(position);
         let mut logits = vec![0.0; position + 1 - start];
-        let keys = self.cache.keys.get(self.place(start, head)..).unwrap_or_default();
-        row_dots(query, keys, self.stride(), &mut logits);
+        row_dots(query, self.cache.keys(self.kv_head(head), start), self.architecture.head_dim, &mut logits);
         logits.iter_mut().for_each(|logit| *logit *= self.shape.scale);
         if let Some(cap) = self.shape.cap {
             logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
@@ -62,10 +55,24 @@ impl Attending<'_> {
     /// change a bit.
     pub(super) fn attend(&self, out: &mut [f32]) {
         let Architecture { heads, head_dim, .. } = *self.architecture;
-        let one = |(i, out): (usize, &mut [f32])| self.head_output((i / heads, i % heads), out);
         let tokens = self.tokens();
-        let work = tokens * (self.first + tokens) * heads * head_dim;
-        if work < PARALLEL_FROM {
+        if tokens == 1 {
+            return self.attend_by_heads(1, out);
+        }
+        // Head by head, so that one head's keys and values stay in the cache for all its queries.
+        let mut by_heads = vec![0.0; out.len()];
+        self.attend_by_heads(tokens, &mut by_heads);
+        for (i, one) in by_heads.chunks_exact(head_dim).enumerate() {
+            let start = (i % tokens * heads + i / tokens) * head_dim;
+            out.get_mut(start..start + head_dim).into_iter().for_each(|out| out.copy_from_slice(one));
+        }
+    }
+
+    /// Attends into `out` [heads, t, d].
+    fn attend_by_heads(&self, tokens: usize, out: &mut [f32]) {
+        let Architecture { heads, head_dim, .. } = *self.architecture;
+        let one = |(i, out): (usize, &mut [f32])| self.head_output((i % tokens, i / tokens), out);
+        if tokens * (self.first + tokens) * heads * head_dim < PARALLEL_FROM {
             out.chunks_exact_mut(head_dim).enumerate().for_each(one);
         } else {
             out.par_chunks_exact_mut(head_dim).enumerate().for_each(one);
@@ -76,8 +83,8 @@ impl Attending<'_> {
     fn head_output(&self, (token, head): (usize, usize), out: &mut [f32]) {
         let mut scores = self.logits(token, head);
         softmax(&mut scores);
-        let first = self.place(self.start(self.first + token), head);
-        row_sum(&scores, self.cache.values.get(first..).unwrap_or_default(), self.stride(), out);
+        let values = self.cache.values(self.kv_head(head), self.start(self.first + token));
+        row_sum(&scores, values, self.architecture.head_dim, out);
     }
 
     fn query(&self, token: usize, head: usize) -> Option<&[f32]> {
@@ -90,14 +97,8 @@ impl Attending<'_> {
         self.shape.window.map_or(0, |window| (position + 1).saturating_sub(window))
     }
 
-    /// Numbers of one position's keys, or values.
-    fn stride(&self) -> usize {
-        self.architecture.kv_heads * self.architecture.head_dim
-    }
-
-    /// Where the key, or value, that a head reads at `position` begins.
-    fn place(&self, position: usize, head: usize) -> usize {
-        let Architecture { heads, kv_heads, head_dim, .. } = *self.architecture;
-        position * self.stride() + head / (heads / kv_heads).max(1) * head_dim
+    /// Whose keys and values a head reads.
+    fn kv_head(&self, head: usize) -> usize {
+        head / (self.architecture.heads / self.architecture.kv_heads).max(1)
     }
 }

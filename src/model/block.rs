@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::Observer;
 use super::architecture::{Place, Residual};
-use super::attention::{Attending, BlockCache};
+use super::attention::Attending;
 use super::decoder::{Block, Feed, Linear, Mlp, Model};
 use super::experts::route;
 use super::forward::{add, scale};
+use super::kv_cache::BlockCache;
 use super::observe::Watch;
 use super::rope::Rope;
 
@@ -82,11 +83,8 @@ impl Model {
                 rows.for_each(|(row, at)| rope.turn(row, d, at));
             }
         }
-        let before = first * shape.kv_heads * d;
-        held.keys.truncate(before);
-        held.values.truncate(before);
-        held.keys.extend_from_slice(&k);
-        held.values.extend_from_slice(&v);
+        held.truncate(first);
+        held.extend(&k, &v);
         let attending = Attending { architecture: shape, shape: *span, cache: held, queries: &q, first };
         pass.watch.attending(index, &attending);
         attending.attend(&mut out);

@@ -4,7 +4,7 @@ use std::collections::TryReserveError;
 use std::sync::Arc;
 
 use super::architecture::{Architecture, Place, Positions};
-use super::attention::BlockCache;
+use super::kv_cache::BlockCache;
 use super::load::load;
 use super::norm::Norm;
 use super::rope::Rope;
@@ -133,7 +133,6 @@ pub(super) struct Linear {
 #[derive(Debug, Clone)]
 pub struct Cache {
     pub(super) blocks: Vec<BlockCache>,
-    width: usize,
     /// The tokens.
     pub(super) ids: Vec<u32>,
     /// Length of the text that the keys were made for.
@@ -153,22 +152,14 @@ impl Cache {
 
     /// Makes room for `more` tokens.
     pub(super) fn reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
-        let numbers = more.saturating_mul(self.width);
-        for held in self.blocks.iter_mut().flat_map(|block| [&mut block.keys, &mut block.values]) {
-            // Growing by halves again is fast, where there is so much.
-            held.try_reserve(numbers).or_else(|_| held.try_reserve_exact(numbers))?;
-        }
-        Ok(())
+        self.blocks.iter_mut().try_for_each(|block| block.reserve(more))
     }
 
     /// Drops all tokens from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.ids.truncate(len);
-        let held = self.ids.len() * self.width;
-        for block in &mut self.blocks {
-            block.keys.truncate(held);
-            block.values.truncate(held);
-        }
+        let held = self.ids.len();
+        self.blocks.iter_mut().for_each(|block| block.truncate(held));
     }
 }
 
@@ -242,9 +233,12 @@ impl Model {
 
     /// An empty cache.
     pub fn cache(&self) -> Cache {
-        let shape = self.architecture();
-        let blocks = vec![BlockCache::default(); shape.blocks];
-        Cache { blocks, width: shape.kv_heads * shape.head_dim, ids: Vec::new(), made_for: 0 }
+        Cache { blocks: vec![self.block_cache(); self.architecture().blocks], ids: Vec::new(), made_for: 0 }
+    }
+
+    /// An empty cache of one block.
+    pub(super) fn block_cache(&self) -> BlockCache {
+        BlockCache::new(self.architecture().kv_heads, self.architecture().head_dim)
     }
 
     /// Bytes of the keys and values of so many tokens, in all blocks.
@@ -258,7 +252,7 @@ impl Model {
     /// logits of `scored` of them.
     pub fn pass_bytes(&self, tokens: usize, scored: usize) -> u64 {
         let shape = self.architecture();
-        let attention = (2 * shape.heads + 2 * shape.kv_heads) * shape.head_dim;
+        let attention = (3 * shape.heads + 2 * shape.kv_heads) * shape.head_dim;
         let each = 4 * shape.hidden + attention + 2 * shape.intermediate;
         let numbers = |tokens: usize, each: usize| (tokens as u64).saturating_mul(each as u64);
         let sum = numbers(tokens, each).saturating_add(numbers(scored, shape.vocabulary));

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::architecture::Place;
-use super::attention::BlockCache;
 use super::block::Pass;
 use super::decoder::{Cache, Head, Model};
 use super::observe::Watch;
@@ -104,7 +103,7 @@ impl Model {
         let mut pass = Pass::new(self, 0, tokens, observer);
         for index in blocks {
             control.check()?;
-            self.block(index, x, &mut BlockCache::default(), &mut pass);
+            self.block(index, x, &mut self.block_cache(), &mut pass);
             self.check_read()?;
         }
         self.check_files()

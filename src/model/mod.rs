@@ -16,6 +16,7 @@ mod forward;
 mod fused;
 mod generate;
 mod health;
+mod kv_cache;
 mod layers;
 mod load;
 mod norm;

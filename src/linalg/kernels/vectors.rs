@@ -80,23 +80,39 @@ impl Kernel for RowSum<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(mut self, s: S) {
         let len = self.out.len();
         let mut k = 0;
+        while k + 4 * S::LANES <= len {
+            self.add_up::<S, 4>(s, k);
+            k += 4 * S::LANES;
+        }
         while k + S::LANES <= len {
-            let mut sum = s.splat(0.0);
-            for (i, weight) in self.weights.iter().enumerate() {
-                // SAFETY: k + LANES <= len, and `new` has seen that every row has len elements.
-                let row = unsafe { f32::load(s, self.rows.as_ptr().add(i * self.stride + k)) };
-                sum = s.fma(s.splat(*weight), row, sum);
-            }
-            // SAFETY: k + LANES <= len.
-            unsafe { s.store(self.out.as_mut_ptr().add(k), sum) };
+            self.add_up::<S, 1>(s, k);
             k += S::LANES;
         }
         for (k, out) in self.out.iter_mut().enumerate().skip(k) {
             let elements = self.weights.iter().zip(self.rows.iter().skip(k).step_by(self.stride.max(1)));
             *out = elements.fold(0.0, |sum, (weight, x)| s.fma_one(*weight, *x, sum));
+        }
+    }
+}
+
+impl RowSum<'_> {
+    /// C vectors of the sum from its element `k` on, which do not wait for one another. `k + C * LANES <= out.len()`.
+    #[inline(always)]
+    fn add_up<S: Simd, const C: usize>(&mut self, s: S, k: usize) {
+        let mut sums = [s.splat(0.0); C];
+        for (i, weight) in self.weights.iter().enumerate() {
+            let (weight, row) = (s.splat(*weight), self.rows.as_ptr().wrapping_add(i * self.stride + k));
+            for (c, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: k + C * LANES <= len, and `new` has seen that every row has len elements.
+                *sum = s.fma(weight, unsafe { f32::load(s, row.add(c * S::LANES)) }, *sum);
+            }
+        }
+        for (c, sum) in sums.into_iter().enumerate() {
+            // SAFETY: k + C * LANES <= len.
+            unsafe { s.store(self.out.as_mut_ptr().add(k + c * S::LANES), sum) };
         }
     }
 }
