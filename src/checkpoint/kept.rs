@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use tracing::info;
+
 use super::WriteError;
 use super::write::{replace_kept, tidy};
 
@@ -103,13 +105,19 @@ impl KeptFolder {
         let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
         // The newest stays, whatever it takes: somebody just made it.
         files.pop();
+        let (mut left, before) = (0, total);
         for (_, bytes, path) in files {
             if total <= self.limit {
                 break;
             }
             if fs::remove_file(path).is_ok() {
                 total -= bytes;
+                left += 1;
             }
+        }
+        if left > 0 {
+            let freed = before - total;
+            info!(folder = ?self.folder, files = left, bytes = freed, "kept results made room for newer ones");
         }
         // Others may write here, too: the limit is passed by no more than they write before each looks again.
         self.room.store(self.limit.saturating_sub(total) / 2, Ordering::Relaxed);

@@ -27,7 +27,7 @@ mod tokenizer;
 mod write;
 
 pub use bytes::{Bytes, View};
-pub use chat::{ChatTemplate, Message};
+pub use chat::{ChatTemplate, Message, strftime};
 pub use error::CheckpointError;
 pub use hub::{Hub, HubError};
 pub use kept::{KeptFolder, Unsound};

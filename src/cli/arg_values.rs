@@ -1,6 +1,7 @@
 //! Values of flags: the words that each takes, and how numbers and sizes are read.
 
 use clap::ValueEnum;
+use tracing::level_filters::LevelFilter;
 
 use crate::compress::{Base, Factors, Layout, Weighting};
 use crate::measure::Mode;
@@ -112,6 +113,37 @@ impl From<LayoutArg> for Layout {
         match layout {
             LayoutArg::Native => Self::Native,
             LayoutArg::Classic => Self::Classic,
+        }
+    }
+}
+
+/// How much is written to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogArg {
+    /// Nothing.
+    Off,
+    /// What failed.
+    Error,
+    /// Warnings too.
+    Warn,
+    /// What was done too.
+    Info,
+    /// And how.
+    Debug,
+    /// And every step of it.
+    Trace,
+}
+
+impl LogArg {
+    /// What is let through; `None`: nothing.
+    pub const fn filter(self) -> Option<LevelFilter> {
+        match self {
+            Self::Off => None,
+            Self::Error => Some(LevelFilter::ERROR),
+            Self::Warn => Some(LevelFilter::WARN),
+            Self::Info => Some(LevelFilter::INFO),
+            Self::Debug => Some(LevelFilter::DEBUG),
+            Self::Trace => Some(LevelFilter::TRACE),
         }
     }
 }

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use super::arg_values::{BaseArg, FactorsArg, LayoutArg, ModeArg, SchemaFile, WeightingArg};
+pub use super::arg_values::{BaseArg, FactorsArg, LayoutArg, LogArg, ModeArg, SchemaFile, WeightingArg};
 use super::arg_values::{at_least_one, non_negative, share, size};
 use super::report_args::{ReplayArgs, ReportArgs};
 use crate::compress::{Budget, Plan};
@@ -44,6 +44,10 @@ pub struct Common {
     /// Threads to compute with [default: one per core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,
+    /// How much is written to the log in the state folder: off, error, warn, info, debug, trace [default: info, or
+    /// `RANKSCOPE_LOG`]
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
+    pub log: Option<LogArg>,
     /// Fetch a MODEL that is named owner/name from the Hugging Face hub into its local cache, as far as it is not there
     #[arg(long, global = true)]
     pub download: bool,
@@ -125,6 +129,36 @@ pub enum Command {
         /// Which file
         file: SchemaFile,
     },
+}
+
+impl Command {
+    /// Its name, as it is typed.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Inspect(_) => "inspect",
+            Self::Spectrum(_) => "spectrum",
+            Self::Roundtrip(_) => "roundtrip",
+            Self::Generate(_) => "generate",
+            Self::Logits(_) => "logits",
+            Self::Compare(_) => "compare",
+            Self::Sensitivity(_) => "sensitivity",
+            Self::Calibrate(_) => "calibrate",
+            Self::Plan(_) => "plan",
+            Self::Compress(_) => "compress",
+            Self::Report(_) => "report",
+            Self::Replay(_) => "replay",
+            Self::Bench(_) => "bench",
+            Self::Policy(_) => "policy",
+            Self::Completions { .. } => "completions",
+            Self::Man => "man",
+            Self::Schema { .. } => "schema",
+        }
+    }
+
+    /// Whether it only prints what is in the program.
+    pub const fn is_plain(&self) -> bool {
+        matches!(self, Self::Completions { .. } | Self::Man | Self::Schema { .. })
+    }
 }
 
 /// The model that a command works on.

@@ -40,19 +40,24 @@ pub fn report(error: &anyhow::Error, interrupted: bool) -> ExitCode {
     }
     let stopped = |cause: &(dyn std::error::Error + 'static)| cause.is::<Cancelled>() || cause.is::<Interrupted>();
     if interrupted || error.chain().any(stopped) {
+        tracing::info!("interrupted");
         say("interrupted");
         return ExitCode::from(130);
     }
     if error.downcast_ref::<Found>().is_some() {
         return ExitCode::FAILURE;
     }
-    lines(error).iter().for_each(say);
+    let lines = lines(error);
+    tracing::error!("{}", lines.join(";"));
+    lines.iter().for_each(say);
     ExitCode::from(if error.downcast_ref::<Usage>().is_some() { 2 } else { 1 })
 }
 
 /// A warning on stderr.
 pub fn warn(text: impl fmt::Display) {
-    say(format!("warning: {}", escaped(&text.to_string(), LONGEST)));
+    let text = escaped(&text.to_string(), LONGEST);
+    tracing::warn!("{text}");
+    say(format!("warning: {text}"));
 }
 
 /// A line on stderr; a stderr that is closed is no error.

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use directories::{BaseDirs, ProjectDirs};
 
+use super::args::LogArg;
 use crate::checkpoint::Hub;
 use crate::workbench::Locations;
 
@@ -15,6 +17,14 @@ pub fn locations() -> Locations {
     let own = own_folders();
     let state = own.as_ref().map(|own| own.state_dir().unwrap_or_else(|| own.data_local_dir()).to_path_buf());
     Locations { cache: own.as_ref().map(|own| own.cache_dir().join("factors")), state, hub: hub(), family: None }
+}
+
+/// How much is logged, where the command line does not say (`RANKSCOPE_LOG`); what it says instead where that is no level.
+pub fn log_level() -> Result<LogArg, String> {
+    match std::env::var("RANKSCOPE_LOG").ok().filter(|value| !value.is_empty()) {
+        None => Ok(LogArg::Info),
+        Some(word) => LogArg::from_str(&word, true).map_err(|_| word),
+    }
 }
 
 /// The folder of `config.toml` and `themes`.

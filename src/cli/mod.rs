@@ -18,6 +18,7 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod locations;
+mod logging;
 mod logits;
 mod memory;
 mod mistyped;
@@ -36,16 +37,20 @@ mod spectrum;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
-use self::args::{Cli, Command, Common, WorkbenchArgs};
+use self::args::{Cli, Command, Common, LogArg, WorkbenchArgs};
 use self::failure::Usage;
 use self::interrupt::Interrupt;
+use self::logging::Logging;
 use self::session::Session;
 use crate::compress::FactorCache;
 use crate::control::Told;
+use crate::linalg::kernel_family;
 use crate::tui;
+use crate::tui::log::LogBook;
 use crate::workbench::{Locations, Source};
 
 /// Runs the program; its exit status is 0 when done, 1 when the work failed, 2 for wrong use, 130 when interrupted.
@@ -64,19 +69,45 @@ pub fn main() -> ExitCode {
         }
     };
     let interrupt = Interrupt::default();
-    match run(cli, &interrupt) {
+    let (log, clock) = (log(&cli), Instant::now());
+    let status = match run(cli, &interrupt, &log.book) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error, interrupt.is_interrupted()),
-    }
+    };
+    tracing::info!("the program ends after {:.2} s", clock.elapsed().as_secs_f64());
+    status
 }
 
-fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
+/// Begins the log with what the program is and where it runs; of the command its name alone, since the rest may hold prompts.
+fn log(cli: &Cli) -> Logging {
+    let asked = cli.common.log.map_or_else(locations::log_level, Ok);
+    let level = match &cli.command {
+        Some(command) if command.is_plain() => LogArg::Off,
+        _ => *asked.as_ref().unwrap_or(&LogArg::Info),
+    };
+    let log = Logging::begin(level, locations::locations().state.as_deref());
+    let (command, threads) = (cli.command.as_ref().map_or("workbench", Command::name), rayon_threads(cli));
+    let version = env!("CARGO_PKG_VERSION");
+    let machine = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    tracing::info!("rankscope {version} begins: {command}, {threads} threads, {machine}, {} kernels", kernel_family());
+    if let Err(word) = asked {
+        failure::warn(format!("RANKSCOPE_LOG is \"{word}\", which is no level; info is taken"));
+    }
+    log
+}
+
+fn rayon_threads(cli: &Cli) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    cli.common.threads.map_or_else(all, usize::from)
+}
+
+fn run(cli: Cli, interrupt: &Interrupt, log: &LogBook) -> anyhow::Result<()> {
     Interrupt::outlive_size_limits()?;
     if let Some(threads) = cli.common.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     let Some(command) = cli.command else {
-        return workbench(cli.workbench, &cli.common, interrupt);
+        return workbench(cli.workbench, &cli.common, interrupt, log);
     };
     let WorkbenchArgs { model, policy, original, theme, plain, ascii, print_config, statistics } = &cli.workbench;
     let options = policy.is_some() || original.is_some() || theme.is_some() || statistics.calibration.is_some();
@@ -109,7 +140,7 @@ fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
     }
 }
 
-fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> anyhow::Result<()> {
+fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt, log: &LogBook) -> anyhow::Result<()> {
     if args.print_config {
         return output::print(&tui::config::commented_default());
     }
@@ -132,12 +163,12 @@ fn workbench(args: WorkbenchArgs, common: &Common, interrupt: &Interrupt) -> any
         args.model.iter().chain(&args.original).try_for_each(|model| download::fetch(model, interrupt))?;
     }
     let plain = args.plain;
-    let options = options(args, common);
+    let options = options(args, common, log);
     if plain { tui::run_linear(options) } else { tui::run(options) }
 }
 
 /// What the workbench is opened with.
-fn options(args: WorkbenchArgs, common: &Common) -> tui::Options {
+fn options(args: WorkbenchArgs, common: &Common, log: &LogBook) -> tui::Options {
     tui::Options {
         source: Source::parse(args.model.as_deref().unwrap_or("demo")),
         policy: args.policy,
@@ -145,6 +176,7 @@ fn options(args: WorkbenchArgs, common: &Common) -> tui::Options {
         theme: args.theme,
         ascii: args.ascii,
         calibration: args.statistics.calibration,
+        log: log.clone(),
         locations: Locations { family: common.family.clone(), ..locations::locations() },
         config_dir: locations::config_dir(),
     }
@@ -158,7 +190,7 @@ mod tests {
     fn the_workbench_reads_models_as_the_family_that_is_told() {
         for (line, family) in [(&["rankscope", "x"][..], None), (&["rankscope", "--as", "llama", "x"], Some("llama"))] {
             let cli = Cli::try_parse_from(line).unwrap();
-            let options = options(cli.workbench, &cli.common);
+            let options = options(cli.workbench, &cli.common, &LogBook::default());
             assert_eq!((options.source, options.locations.family.as_deref()), (Source::parse("x"), family));
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tracing::debug;
 
 use super::cache_files::CacheFolder;
 use super::{CompressError, Plan, Subject};
@@ -162,10 +164,14 @@ impl FactorCache {
         let shape = (matrix.rows(), matrix.cols());
         let folder = self.0.folder.as_ref();
         let found = if let Some(stored) = folder.and_then(|folder| folder.read(key, shape)) {
+            debug!(key, rows = shape.0, cols = shape.1, "factors were kept");
             Arc::new(stored)
         } else {
             control.check()?;
+            let clock = Instant::now();
             let fresh = Arc::new(compute()?);
+            let seconds = clock.elapsed().as_secs_f64();
+            debug!(key, rows = shape.0, cols = shape.1, seconds, "factors were computed");
             if let Some(folder) = folder {
                 folder.write(key, &fresh);
             }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::info;
+
 use super::architecture::{Architecture, HeadNorm, NormKind, Place, Positions};
 use super::config::Config;
 use super::decoder::{Block, Feed, Head, Linear, Mlp, Model, NormsAt, Parts, Stem};
@@ -36,6 +38,9 @@ pub(super) fn load(checkpoint: &Checkpoint) -> Result<Model, ModelError> {
     let parts = loader.parts()?;
     // Vectors are copied by now.
     checkpoint.check()?;
+    let Architecture { family, blocks, hidden, heads, kv_heads, intermediate, vocabulary, context, .. } = architecture;
+    let layers = parts.layers.len();
+    info!(family, layers, blocks, hidden, heads, kv_heads, intermediate, vocabulary, context, "the model is read");
     Ok(Model::assemble(architecture, parts))
 }
 

@@ -16,7 +16,8 @@ const EXPLAIN: &[Context] = &[Context::Explain];
 const HISTORY: &[Context] = &[Context::History];
 const COLUMNS: &[Context] = &[Context::Columns];
 const COPY: &[Context] = &[Context::Copy];
-const LISTS: &[Context] = &[Context::Jobs, Context::Explain, Context::Columns, Context::History];
+const LOG: &[Context] = &[Context::Log];
+const LISTS: &[Context] = &[Context::Jobs, Context::Log, Context::Explain, Context::Columns, Context::History];
 const JOBS: &[Context] = &[Context::Jobs];
 const EXPORT: &[Context] = &[Context::Export];
 const REVIEW: &[Context] = &[Context::Review];
@@ -159,6 +160,7 @@ actions! {
     Calibrate, 0, "calibrate", "Computes the input statistics of all layers now; they are computed when a plan first needs them.", [(PANES, "C")];
     OpenModel, 0, "open model", "Asks for another model: a folder, a file, owner/name from the cache, or demo.", [(PANES, "o")];
     Jobs, 0, "jobs", "Lists jobs with progress, and the messages so far.", [(PANES, "J")];
+    Log, 0, "log", "Shows what the program did, as its log has it: jobs, models opened, warnings and failures with their reasons.", [(PANES, "!"), (JOBS, "l !")];
     NextPane, 0, "next pane", "Goes to the next pane.", [(PANES, "tab")];
     PreviousPane, 0, "pane before", "Goes to the pane before.", [(PANES, "backtab")];
     ShowSpectrum, 0, "spectrum", "Goes to the singular values of the layer, or back.", [(PANES, "s")];
@@ -177,6 +179,10 @@ actions! {
     Accept, 1, "run", "Runs the chosen command.", [(LIST, "enter")];
     CancelJob, 1, "cancel job", "Cancels the job under the cursor.", [(JOBS, "c x delete"), (MEASURED, "c")];
     RetryJob, 2, "retry", "Does the job under the cursor once more, where it failed or was cancelled.", [(JOBS, "r")];
+    FilterLog, 1, "filter", "Shows the entries of the log alone that have the words typed.", [(LOG, "/")];
+    LogLevel, 2, "warnings", "Shows warnings and errors alone, then errors alone, then all.", [(LOG, "l")];
+    CopyEntry, 3, "copy entry", "Copies the entry under the cursor to the terminal's clipboard.", [(LOG, "c")];
+    CopyLog, 4, "copy all", "Copies every entry that is shown, for whoever is to look into a fault.", [(LOG, "Y y")];
     CopyCell, 1, "cell", "Copies the figure under the cursor with all its digits; of the spectrum, every singular value.", [(COPY, "c")];
     CopyRow, 2, "row", "Copies the layer under the cursor, its columns between tabs.", [(COPY, "r")];
     CopyRowJson, 3, "row as JSON", "Copies the layer under the cursor with every figure known of it.", [(COPY, "R")];
@@ -208,7 +214,7 @@ actions! {
     OtherProbes, 3, "other probes", "Asks for a JSON Lines file of prompt and expected, and asks its probes.", [(PROBES, "o")];
     Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y")];
     No, 2, "no", "Answers no.", [(CONFIRM, "n esc q")];
-    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (EXPLAIN, "esc q w enter"), (HISTORY, "esc q U"), (COLUMNS, "esc q ,"), (COPY, "esc q Y"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q"), (COMPARISON, "esc q v")];
+    Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (LOG, "esc q !"), (EXPLAIN, "esc q w enter"), (HISTORY, "esc q U"), (COLUMNS, "esc q ,"), (COPY, "esc q Y"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q"), (COMPARISON, "esc q v")];
     Enter, 1, "take", "Takes what was typed.", [(INPUT, "enter")];
     Complete, 3, "complete", "Completes the last word of a filter; what may follow stands beside it.", [(INPUT, "tab")];
     Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];

@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 
 use super::action::Action;
 use super::colour::Depth;
+use super::log::{LogBook, LogSeen};
 use super::own_theme::OwnTheme;
 use super::scene::Scene;
 use super::ui::{Dialog, Facts, Toast, Ui};
@@ -51,6 +52,9 @@ pub struct App {
     pub pending_draft: Option<Draft>,
     /// The file of the theme, where it is a person's own.
     pub own_theme: Option<OwnTheme>,
+    /// The log, where it is kept.
+    pub log: LogBook,
+    pub(super) log_seen: LogSeen,
     pub(super) jobs: Vec<JobView>,
     pub(super) effects: Vec<Effect>,
     pub(super) depth: Depth,
@@ -72,6 +76,8 @@ impl App {
             facts: Facts::default(),
             pending_draft: None,
             own_theme: None,
+            log: LogBook::default(),
+            log_seen: LogSeen::default(),
             jobs: Vec::new(),
             effects: Vec::new(),
             depth,
@@ -128,6 +134,7 @@ impl App {
     /// Brings the screen's own state up to date with the workbench.
     pub fn follow(&mut self, now: Instant) {
         self.notice_progress(now);
+        self.notice_log();
         self.notice_model();
         self.ui.listing.refresh(self.workbench.rows());
         if let Some(Dialog::Jobs(chosen)) = &mut self.ui.dialog {
@@ -185,7 +192,8 @@ impl App {
             self.draft_due = None;
             self.keep_draft_aside();
         }
-        let moved = self.progress_due.is_some_and(|due| due <= now) && self.notice_progress(now);
+        let looked = self.progress_due.is_some_and(|due| due <= now);
+        let moved = looked && (self.notice_progress(now) | self.notice_log());
         let expired = self.toast_until.is_some_and(|until| until <= now);
         if expired {
             self.toast_until = None;
@@ -206,12 +214,12 @@ impl App {
 
     /// What a frame shows.
     pub fn scene(&self) -> Scene<'_> {
-        Scene::of(&self.workbench, &self.jobs)
+        Scene::of(&self.workbench, &self.jobs, (&self.log_seen, self.log.path()))
     }
 
     /// Draws a frame.
     pub fn draw(&mut self, buffer: &mut Buffer) {
-        let scene = Scene::of(&self.workbench, &self.jobs);
+        let scene = Scene::of(&self.workbench, &self.jobs, (&self.log_seen, self.log.path()));
         view::draw(&scene, &self.ui, buffer, &mut self.facts);
     }
 }

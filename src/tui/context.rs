@@ -21,6 +21,8 @@ pub enum Context {
     Copy,
     /// The list of jobs and messages.
     Jobs,
+    /// The log.
+    Log,
     /// The save and export dialog.
     Export,
     /// A policy found for a budget, as a difference to review.
@@ -39,7 +41,7 @@ pub enum Context {
 
 impl Context {
     /// Every context.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Layers,
         Self::Spectrum,
         Self::Text,
@@ -49,6 +51,7 @@ impl Context {
         Self::Columns,
         Self::Copy,
         Self::Jobs,
+        Self::Log,
         Self::Export,
         Self::Review,
         Self::Frontier,
@@ -70,6 +73,7 @@ impl Context {
             Self::Columns => "columns",
             Self::Copy => "copy",
             Self::Jobs => "jobs",
+            Self::Log => "log",
             Self::Export => "export",
             Self::Review => "review",
             Self::Frontier => "frontier",
@@ -92,6 +96,7 @@ impl Context {
             Self::Columns => "Columns",
             Self::Copy => "Copy",
             Self::Jobs => "Jobs",
+            Self::Log => "Log",
             Self::Export => "Save and export",
             Self::Review => "Review",
             Self::Frontier => "Frontier",

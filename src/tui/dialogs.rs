@@ -38,6 +38,7 @@ impl App {
                     self.workbench.cancel(job.id);
                 }
             }
+            Action::Log => self.open_log(),
             Action::RetryJob => {
                 if let Some(job) = self.jobs.get(chosen).filter(|job| job.retryable) {
                     self.workbench.retry(job.id);

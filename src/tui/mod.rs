@@ -12,6 +12,7 @@ pub mod event_loop;
 pub mod export_form;
 pub mod keymap;
 pub mod listing;
+pub mod log;
 pub mod scene;
 pub mod svg;
 pub mod theme;
@@ -61,6 +62,7 @@ pub use self::config::Config;
 use self::event_loop::Inbox;
 pub use self::event_loop::Interrupted;
 use self::keymap::Keymap;
+use self::log::LogBook;
 use self::own_theme::OwnTheme;
 use self::terminal::{PanicGuard, Screen};
 use self::theme::Theme;
@@ -87,6 +89,8 @@ pub struct Options {
     pub theme: Option<String>,
     /// Whether only ASCII is drawn.
     pub ascii: bool,
+    /// What was logged so far, and what will be.
+    pub log: LogBook,
     /// Where things are kept.
     pub locations: Locations,
     /// The folder of `config.toml` and `themes/`.
@@ -157,6 +161,7 @@ fn start(options: Options, theme: Theme, depth: Depth, (config, keymap): (&Confi
     let mut workbench = Workbench::new(options.locations.clone(), waker);
     workbench.watch_memory(free_memory);
     let mut app = App::new(workbench, ui, depth, options.locations.clone());
+    app.log = options.log;
     if let Some(draft) = Workbench::last_draft(&options.locations) {
         app.arrange_as(&draft.layout, !theme_asked);
         if draft.model != options.source.name() && !draft.model.is_empty() {

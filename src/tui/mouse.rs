@@ -106,6 +106,9 @@ impl App {
             (Target::Line(line), Some(Dialog::Columns(chosen))) if *chosen == line => {
                 self.perform(Action::ToggleColumn);
             }
+            (Target::Line(line), Some(Dialog::Log(log))) => {
+                log.chosen = log.shown(&self.log_seen).get(line).map(|(number, _)| *number);
+            }
             (Target::Line(line), Some(Dialog::History(history))) => history.choose(line, &self.workbench),
             (Target::Line(line), Some(Dialog::Explain(chosen) | Dialog::Columns(chosen)))
             | (Target::JobLine(line), Some(Dialog::Jobs(chosen)))

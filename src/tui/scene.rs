@@ -1,5 +1,8 @@
 //! What a frame shows: borrowed from the workbench, so that drawing is a pure function of it.
 
+use std::path::Path;
+
+use super::log::LogSeen;
 use crate::linalg::Arithmetic;
 use crate::workbench::{
     ComparisonView, FrontierView, History, JobState, JobView, LayerRow, LiveView, Message, Opened, Pin, ProbesView,
@@ -43,13 +46,17 @@ pub struct Scene<'a> {
     pub history: &'a History,
     /// Plans kept under names.
     pub snapshots: &'a [Snapshot],
+    /// The last entries of the log.
+    pub log: &'a LogSeen,
+    /// The file that they go to.
+    pub log_path: Option<&'a Path>,
     /// A policy found for a budget, under review.
     pub review: Option<&'a Review>,
 }
 
 impl<'a> Scene<'a> {
-    /// The workbench as it is; `jobs` are its jobs, taken before.
-    pub fn of(workbench: &'a Workbench, jobs: &'a [JobView]) -> Self {
+    /// The workbench as it is; `jobs` are its jobs and `log` the entries of its log, taken before.
+    pub fn of(workbench: &'a Workbench, jobs: &'a [JobView], (log, log_path): (&'a LogSeen, Option<&'a Path>)) -> Self {
         Self {
             opened: workbench.opened(),
             rows: workbench.rows(),
@@ -68,6 +75,8 @@ impl<'a> Scene<'a> {
             comparison: workbench.comparison(),
             history: workbench.history(),
             snapshots: workbench.snapshots(),
+            log,
+            log_path,
             review: workbench.review(),
         }
     }

@@ -143,6 +143,7 @@ impl PanicGuard {
         let screen = thread::current().id();
         let before: Hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            tracing::error!("{info}");
             if thread::current().id() == screen {
                 give_back();
                 before(info);

@@ -35,6 +35,7 @@ impl App {
         }
         let text = match purpose {
             Purpose::Filter => self.ui.listing.filter_text.clone(),
+            Purpose::Log => self.log_view().map_or_else(String::new, |view| view.filter.clone()),
             Purpose::Prompt => self.ui.prompt.clone(),
             Purpose::Open => self.ui.last_model.clone().unwrap_or_default(),
             Purpose::Frontier => self.frontier_path(),
@@ -104,12 +105,17 @@ impl App {
         if let Some(field) = self.ui.field.as_ref().filter(|field| field.purpose == Purpose::Filter) {
             field.input.value().clone_into(&mut self.ui.listing.filter_text);
         }
+        if let Some(field) = self.ui.field.as_ref().filter(|field| field.purpose == Purpose::Log) {
+            let words = field.input.value().to_owned();
+            self.filter_log(words);
+        }
     }
 
     pub(super) fn act_on_field(&mut self, action: Action) {
         let Some(field) = self.ui.field.take() else { return };
         match action {
             Action::Leave if field.purpose == Purpose::Filter => self.ui.listing.filter_text.clear(),
+            Action::Leave if field.purpose == Purpose::Log => self.filter_log(String::new()),
             Action::Enter => {
                 if let Err(reason) = self.take(field.purpose, field.input.value().trim(), field.error.is_some()) {
                     self.ui.field = Some(Field { error: Some(reason), ..field });
@@ -130,7 +136,7 @@ impl App {
     /// `again`: the same text was refused before.
     fn take(&mut self, purpose: Purpose, text: &str, again: bool) -> Result<(), String> {
         match purpose {
-            Purpose::Filter => Ok(()),
+            Purpose::Filter | Purpose::Log => Ok(()),
             Purpose::MaxTokens | Purpose::Sampling | Purpose::Open if text.is_empty() => Ok(()),
             Purpose::Rank => {
                 let rank = text.parse().map_err(|_| "type a whole number".to_owned())?;

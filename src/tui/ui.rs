@@ -15,6 +15,7 @@ use super::figure::Figure;
 use super::history::HistoryView;
 use super::keymap::Keymap;
 use super::listing::Listing;
+use super::log::LogView;
 use super::scene::Scene;
 use super::theme::Theme;
 use super::view::Alignment;
@@ -168,6 +169,8 @@ pub enum Purpose {
     Text,
     /// A name for the plans as they are.
     Snapshot,
+    /// Words of the log's entries; counts as one types.
+    Log,
 }
 
 /// A line that is being typed.
@@ -265,6 +268,8 @@ pub enum Dialog {
     Prefix(Context),
     /// Jobs and messages; the chosen line.
     Jobs(usize),
+    /// The log.
+    Log(LogView),
     /// Save and export.
     Export(Box<ExportForm>),
     /// A policy found for a budget; the chosen line.
@@ -391,6 +396,7 @@ impl Ui {
             (None, Some(Dialog::Columns(_))) => Context::Columns,
             (None, Some(Dialog::Prefix(context))) => *context,
             (None, Some(Dialog::Jobs(_))) => Context::Jobs,
+            (None, Some(Dialog::Log(_))) => Context::Log,
             (None, Some(Dialog::Export(_))) => Context::Export,
             (None, Some(Dialog::Review(_))) => Context::Review,
             (None, Some(Dialog::Frontier(_))) => Context::Frontier,

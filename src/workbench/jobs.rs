@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tracing::{debug, info};
+
 use super::events::{Event, Outbox};
 use super::{Severity, Workbench};
 use crate::checkpoint::escaped;
@@ -14,6 +16,9 @@ use crate::control::{Cancelled, Control, Need, Told};
 
 /// Ended jobs that stay in the list.
 const KEPT: usize = 8;
+
+/// Characters of a job's name in the log.
+const LOGGED: usize = 200;
 
 /// Seconds that a job must have run, and the share that it must have done, before what is left can be told.
 const LEAST_SECONDS: f64 = 3.0;
@@ -61,6 +66,18 @@ pub enum JobState {
     Failed(String),
     /// Cancelled.
     Cancelled,
+}
+
+impl JobState {
+    /// In a word.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "runs",
+            Self::Done => "is done",
+            Self::Failed(_) => "failed",
+            Self::Cancelled => "was cancelled",
+        }
+    }
 }
 
 /// A job as shown.
@@ -224,6 +241,7 @@ impl Jobs {
                 .map_or_else(|panic| JobState::Failed(reason(&*panic)), state_of);
             task.outbox.send(Event::Ended(id, state));
         });
+        info!(job = id.0, "{} begins", escaped(&name, LOGGED));
         self.records.push(Record {
             id,
             kind,
@@ -263,12 +281,17 @@ impl Jobs {
     pub(super) fn ended(&mut self, id: JobId, state: JobState) -> Option<(JobKind, String)> {
         let at = self.records.iter().position(|record| record.id == id)?;
         if self.records.get(at).is_some_and(Record::superseded) {
-            self.records.remove(at);
+            let record = self.records.remove(at);
+            debug!(job = id.0, "{} was replaced by a newer one", escaped(&record.name, LOGGED));
             return None;
         }
         let record = self.records.get_mut(at)?;
         record.state = state;
-        record.took = Some(record.started.elapsed());
+        let took = record.started.elapsed();
+        record.took = Some(took);
+        // Of a failure the message tells the reason.
+        let (name, end, seconds) = (escaped(&record.name, LOGGED), record.state.word(), took.as_secs_f64());
+        info!(job = id.0, "{name} {end} after {seconds:.2} s");
         let told = (record.kind, record.name.clone());
         let over = self.records.iter().filter(|record| !record.running()).count().saturating_sub(KEPT);
         let mut dropped = 0;

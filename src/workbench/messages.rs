@@ -1,5 +1,7 @@
 //! Notices for the person.
 
+use tracing::{error, info, warn};
+
 use crate::checkpoint::escaped;
 
 /// Messages kept; older ones are dropped.
@@ -44,7 +46,13 @@ impl Messages {
         if self.list.len() >= KEPT {
             self.list.remove(0);
         }
-        self.list.push(Message { severity, text: escaped(text, LENGTH), serial: self.serial });
+        let text = escaped(text, LENGTH);
+        match severity {
+            Severity::Info => info!("{text}"),
+            Severity::Warning => warn!("{text}"),
+            Severity::Error => error!("{text}"),
+        }
+        self.list.push(Message { severity, text, serial: self.serial });
     }
 
     pub(super) fn list(&self) -> &[Message] {

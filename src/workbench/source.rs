@@ -2,9 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use tracing::info;
+
 use super::DEMO;
-use crate::checkpoint::{Checkpoint, CheckpointError, locate};
+use crate::checkpoint::{Checkpoint, CheckpointError, escaped, locate};
 use crate::model::read_as;
+
+/// Characters of a model's name in the log.
+const LOGGED: usize = 200;
 
 /// What `MODEL` names: `demo`, a path, or a repository in the Hugging Face cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +83,8 @@ impl Source {
             Some(family) => read_as(found, family),
             None => found,
         };
+        let weights = found.weights().count();
+        info!(model = %escaped(&self.name(), LOGGED), tensors = weights, bytes = found.total_bytes(), "files are open");
         Ok(match locations.digests() {
             Some(folder) => found.remembering(&folder),
             None => found,

@@ -677,7 +677,7 @@ fn the_workbench_works_line_by_line() {
     let policy = place.path("policy.json").display().to_string();
     let lines = format!(
         "layers kind:k block:0\nselect kind:k\nrank 16\nmax-tokens 20\nedit-prompt Once upon a time\nundo\nredo\n\
-         rank nothing\nrnak 3\nsteps\nsave policy {policy}\nsave policy {policy}x dense\nhelp weighting\nquit\nlayers\n"
+         rank nothing\nrnak 3\nsteps\nsave policy {policy}\nsave policy {policy}x dense\nhelp weighting\nlog write both\nquit\nlayers\n"
     );
     let mut child = place
         .command()
@@ -704,9 +704,34 @@ fn the_workbench_works_line_by_line() {
         "1: r16 int8 on 6 layers",
         "saved the policy",
         "weighting: Weights the error",
+        "write both texts is done after",
     ] {
         assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
     }
     assert!(!text.contains('\u{1b}') && text.matches("36 layers").count() == 1, "{text}");
     assert!(std::fs::read_to_string(&policy).unwrap().contains("\"rank\": 16"));
+}
+
+/// What helps whoever looks into a fault, and nothing of what a person asked.
+#[test]
+fn the_log_says_what_was_done_and_no_prompt() {
+    let place = Place::new();
+    let path = place.path(".local/state/rankscope/rankscope.log");
+    let prompt = ["generate", "demo", "--prompt", "xylophone", "--max-tokens", "2"];
+    assert!(place.run(&[&prompt[..], &["--log", "off"]].concat()).status.success());
+    assert!(!path.exists());
+    assert!(place.run(&prompt).status.success());
+    let failed = place.run(&["inspect", "no/such", "--json"]);
+    assert!(stderr(&failed).lines().count() == 1 || !stderr(&failed).contains("INFO"), "{}", stderr(&failed));
+    let log = std::fs::read_to_string(&path).unwrap();
+    let version = format!("rankscope {} begins: generate, ", env!("CARGO_PKG_VERSION"));
+    for wanted in [&version, "model=demo tensors=", "family=\"gpt_neo\" layers=36 blocks=6", "ERROR", "error: no", "ends after"] {
+        assert!(log.contains(wanted), "{wanted:?} is not in\n{log}");
+    }
+    assert!(!log.contains("xylophone") && !log.contains("DEBUG"), "{log}");
+    let fine = place.command().args(["spectrum", "demo", "--layer", "*.0.*k_proj*"]).env("RANKSCOPE_LOG", "debug").output();
+    assert!(fine.unwrap().status.success());
+    let strange = place.command().args(["inspect", "demo"]).env("RANKSCOPE_LOG", "loud").output().unwrap();
+    assert!(strange.status.success() && stderr(&strange).contains("which is no level"));
+    assert_eq!(place.failure(&["inspect", "demo", "--log", "loud"]).0, Some(2));
 }

@@ -4,11 +4,12 @@ use crossterm::event::Event;
 use rankscope::compress::Base;
 use rankscope::tui::app::Effect;
 use rankscope::tui::context::Context;
+use rankscope::tui::log::LogLevel;
 use rankscope::tui::ui::{Dialog, Pane, Target};
 use rankscope::workbench::{EVALUATION_TEXT, JobState, Locations};
 use std::time::Instant;
 
-use crate::support::Desk;
+use crate::support::{Desk, logged};
 
 #[test]
 fn a_rank_is_typed_for_the_selection_and_undone() {
@@ -562,4 +563,33 @@ fn fast_arithmetic_is_switched_shown_and_told_in_the_comparison() {
     desk.keys("c<esc>X");
     desk.settle();
     assert!(!desk.screen(120, 36).contains("compressed, fast arithmetic"));
+}
+
+#[test]
+fn the_log_is_read_filtered_and_copied() {
+    let mut desk = Desk::demo();
+    desk.app.log.push(logged(1, LogLevel::Info, "workbench::jobs", "open demo begins"));
+    desk.app.log.push(logged(2, LogLevel::Error, "workbench::messages", "export to /x: no room"));
+    desk.app.log.push(logged(3, LogLevel::Info, "workbench::jobs", "export to /x failed after 1.00 s"));
+    desk.keys("!c");
+    let copied = |desk: &mut Desk| match desk.effects().pop() {
+        Some(Effect::Copy(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert!(copied(&mut desk).contains("export to /x failed"), "the newest is under the cursor");
+    desk.keys("kkc");
+    assert!(copied(&mut desk).contains("open demo"));
+    desk.keys("/export<enter>Y");
+    assert_eq!(copied(&mut desk).lines().count(), 2);
+    desk.keys("lY");
+    let left = copied(&mut desk);
+    assert!(left.lines().count() == 1 && left.contains("no room"), "{left}");
+    desk.keys("/<esc>ll<home>c");
+    assert!(copied(&mut desk).contains("open demo"));
+    desk.app.log.push(logged(4, LogLevel::Info, "cli", "more"));
+    desk.app.follow(Instant::now());
+    desk.keys("<end>c");
+    assert!(copied(&mut desk).contains("more"), "what comes while it is looked at is taken in");
+    desk.keys("<esc>Jl<esc>");
+    assert_eq!(desk.app.ui.context(), Context::Jobs);
 }

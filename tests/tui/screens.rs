@@ -243,6 +243,7 @@ fn every_view_at_every_size() {
     desk.propose();
     desk.chart();
     desk.compare();
+    desk.log();
     desk.screen(220, 60);
     let views = [
         ("map", "<esc><esc>m"),
@@ -254,6 +255,7 @@ fn every_view_at_every_size() {
         ("columns", "<esc>,"),
         ("copy", "<esc>Y"),
         ("jobs", "<esc>J"),
+        ("log", "<esc>!"),
         ("save", "<esc>x"),
         ("review", "<esc>V"),
         ("frontier", "<esc>F"),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use rankscope::compress::{Base, Budget, Plan, Sizes, Weighting};
@@ -15,6 +15,7 @@ use rankscope::measure::{
 use rankscope::tui::app::{App, Effect};
 use rankscope::tui::colour::Depth;
 use rankscope::tui::keymap;
+use rankscope::tui::log::{LogEntry, LogLevel};
 use rankscope::tui::scene::Scene;
 use rankscope::tui::theme::Theme;
 use rankscope::tui::ui::{Facts, Ui};
@@ -136,7 +137,7 @@ impl Desk {
         jobs.iter_mut().for_each(|job| job.seconds = 0.5);
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
         let mut facts = Facts::default();
-        let scene = Scene { live: &live, ..Scene::of(&self.app.workbench, &jobs) };
+        let scene = Scene { live: &live, jobs: &jobs, ..self.app.scene() };
         view::draw(&scene, &self.app.ui, &mut buffer, &mut facts);
         self.app.facts = facts;
         buffer
@@ -301,9 +302,39 @@ impl Desk {
         self.app.follow(Instant::now());
     }
 
+    /// Fills the log as a session would, at moments that are made up.
+    pub fn log(&mut self) {
+        let entries = [
+            (LogLevel::Info, "cli", "rankscope 0.1.0 begins: workbench, 2 threads, x86_64-linux, avx2 kernels"),
+            (LogLevel::Info, "workbench::jobs", "open demo begins job=1"),
+            (LogLevel::Info, "workbench::source", "files are open model=demo tensors=77 bytes=2765824"),
+            (
+                LogLevel::Info,
+                "model::load",
+                "the model is read family=\"gpt_neo\" layers=36 blocks=6 hidden=128 heads=8 kv_heads=8 intermediate=512 \
+                 vocabulary=512 context=256",
+            ),
+            (LogLevel::Info, "workbench::jobs", "open demo is done after 0.04 s job=1"),
+            (LogLevel::Debug, "compress::cache", "factors were kept key=\"5f3a\" rows=128 cols=128"),
+            (LogLevel::Info, "workbench::jobs", "export to /data/out begins job=4"),
+            (LogLevel::Warning, "workbench::messages", "/data/out: the disk has 1.2 MB left"),
+            (LogLevel::Info, "workbench::jobs", "export to /data/out failed after 0.31 s job=4"),
+            (LogLevel::Error, "workbench::messages", "export to /data/out: no space is left on the device"),
+        ];
+        for (at, (level, place, text)) in (45_296..).step_by(7).zip(entries) {
+            self.app.log.push(logged(at, level, place, text));
+        }
+    }
+
     pub fn effects(&mut self) -> Vec<Effect> {
         self.app.take_effects()
     }
+}
+
+/// An entry of the log, so many seconds after midnight.
+pub fn logged(seconds: u64, level: LogLevel, place: &str, text: &str) -> LogEntry {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    LogEntry { at, level, place: format!("rankscope::{place}"), text: text.to_owned() }
 }
 
 fn proposal(app: &App) -> WithinBudget {

@@ -18,8 +18,8 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
-/// `now` in UTC by `format`; what is no directive of C's `strftime` stays as it is.
-pub(super) fn strftime(format: &str, now: SystemTime) -> String {
+/// `now` in UTC by `format` (Python's); what is no directive of C's `strftime` stays as it is.
+pub fn strftime(format: &str, now: SystemTime) -> String {
     let date = Date::of(now);
     let mut out = String::new();
     let mut rest = format.chars();

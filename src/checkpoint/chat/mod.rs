@@ -7,6 +7,8 @@ mod json;
 mod library;
 mod operations;
 
+pub use date::strftime;
+
 use std::path::Path;
 use std::time::SystemTime;
 

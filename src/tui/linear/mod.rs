@@ -18,6 +18,7 @@ use super::app::{App, Effect};
 use super::column::Column;
 use super::context::Context;
 use super::export_form::Format;
+use super::log::LogView;
 use super::ui::{Dialog, Pane};
 use crate::workbench::{JobKind, JobState, Severity};
 
@@ -27,7 +28,7 @@ const ALIKE: f64 = 0.75;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What a line asks for beyond the actions.
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 13] = [
     ("help", "help [WORD]: this list, or the actions that have the word in them"),
     ("layers", "layers [QUERY]: the layers that the filter, or the query, lets through"),
     ("layer", "layer N: goes to a layer by its number and tells all that is known of it"),
@@ -39,6 +40,7 @@ const WORDS: [(&str, &str); 12] = [
     ("points", "points: the frontier, once it has been measured"),
     ("steps", "steps [N]: every change of plans, or goes to one"),
     ("save", "save policy|compressed|classic|dense PATH [force]: writes a policy or a checkpoint"),
+    ("log", "log [WORDS]: the last entries of the log, or those that have the words"),
     ("quit", "quit: leaves; the draft of plans and prompt is kept"),
 ];
 
@@ -100,6 +102,7 @@ impl Session<'_> {
             "answers" => write!(out, "{}", tell::answers(&self.app.scene()))?,
             "points" => write!(out, "{}", tell::points(&self.app.scene()))?,
             "steps" => write!(out, "{}", self.steps(rest))?,
+            "log" => write!(out, "{}", self.log(rest))?,
             "save" => self.save(rest, out)?,
             name => self.act(name, rest, out)?,
         }
@@ -251,6 +254,11 @@ impl Session<'_> {
             self.app.workbench.go_to_edit(edits.min(last));
         }
         tell::steps(&self.app.scene())
+    }
+
+    fn log(&mut self, words: &str) -> String {
+        let view = LogView { filter: words.to_owned(), ..LogView::default() };
+        tell::log(self.app.log_now(), &view)
     }
 
     fn save(&mut self, asked: &str, out: &mut dyn Write) -> anyhow::Result<()> {

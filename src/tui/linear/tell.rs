@@ -7,9 +7,13 @@ use crate::checkpoint::escaped;
 use crate::tui::figure::FIGURES;
 use crate::tui::format;
 use crate::tui::listing::Listing;
+use crate::tui::log::{LogSeen, LogView};
 use crate::tui::scene::Scene;
 use crate::tui::view::comparison_page;
 use crate::workbench::{LayerRow, Pane};
+
+/// Entries of the log that are told at once.
+const ENTRIES: usize = 40;
 
 /// Columns of the comparison's page.
 const WIDTH: u16 = 76;
@@ -160,4 +164,12 @@ pub fn steps(scene: &Scene<'_>) -> String {
         let _ = writeln!(text, "{at}: {}, {}{now}", edit.name, format::plural(edit.changes.len(), "layer"));
     }
     text
+}
+
+/// The last entries of the log.
+pub fn log(seen: &LogSeen, view: &LogView) -> String {
+    let shown = view.shown(seen);
+    let last = shown.iter().skip(shown.len().saturating_sub(ENTRIES));
+    let lines: String = last.map(|(_, entry)| entry.line(std::process::id())).collect();
+    if lines.is_empty() { "no entry is like that\n".to_owned() } else { lines }
 }

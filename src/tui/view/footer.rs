@@ -79,7 +79,7 @@ fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
     let (hint, role) = match &field.error {
         Some(error) => (error.as_str(), Role::Error),
         None if !offered.is_empty() => (offered.as_str(), Role::Dim),
-        None if field.purpose == Purpose::Filter => ("⏎ keep  esc clear", Role::Dim),
+        None if matches!(field.purpose, Purpose::Filter | Purpose::Log) => ("⏎ keep  esc clear", Role::Dim),
         None => ("⏎ take  esc leave", Role::Dim),
     };
     let label = label(view, field.purpose);
@@ -122,6 +122,7 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
     };
     match purpose {
         Purpose::Filter => "Filter".to_owned(),
+        Purpose::Log => "Entries with".to_owned(),
         Purpose::Rank => format!("Rank of {}{}", layers(), largest_rank(view)),
         Purpose::Energy => format!("Energy to keep in {} (0.9 or 90%)", layers()),
         Purpose::Prompt => "Prompt".to_owned(),

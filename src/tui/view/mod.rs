@@ -17,6 +17,7 @@ mod header;
 mod history;
 mod jobs;
 mod layout;
+mod log;
 pub mod map;
 mod menu;
 mod paint;
@@ -79,6 +80,7 @@ pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) 
         Some(Dialog::Columns(chosen)) => columns::render(&mut view, over, *chosen),
         Some(Dialog::Prefix(context)) => prefix::render(&mut view, over, *context),
         Some(Dialog::Jobs(chosen)) => jobs::render(&mut view, over, *chosen),
+        Some(Dialog::Log(log)) => log::render(&mut view, over, log),
         Some(Dialog::Export(form)) => export_dialog::render(&mut view, over, form),
         Some(Dialog::Review(chosen)) => review::render(&mut view, over, *chosen),
         Some(Dialog::Frontier(chosen)) => frontier::render(&mut view, over, *chosen),
