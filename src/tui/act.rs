@@ -178,6 +178,7 @@ impl App {
             Action::NextText => self.step_text(1),
             Action::PreviousText => self.step_text(-1),
             Action::CloseText => self.close_text(),
+            Action::ReopenText => self.reopen_text(),
             Action::Stop => self.workbench.stop(),
             Action::Calibrate => self.calibrate(),
             Action::TryAlone => self.scan(Mode::Only),

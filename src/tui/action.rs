@@ -151,6 +151,7 @@ actions! {
     NextText, 4, "next text", "Shows the next of the texts that are kept.", [(TEXT, "]")];
     PreviousText, 0, "text before", "Shows the text before among those that are kept.", [(TEXT, "[")];
     CloseText, 0, "close text", "Keeps the text on the screen no longer.", [(TEXT, "delete")];
+    ReopenText, 0, "text back", "Brings back the text that was closed last, as far as it was written.", [(TEXT, "Z")];
     NextPrompt, 0, "next prompt", "Takes the next sample prompt.", [(PANES, "n")];
     MaxTokens, 0, "length", "Asks for the most tokens to write.", [(PANES, "t")];
     Sampling, 0, "sampling", "Asks for the temperature, and a seed after it: 0 is greedy, 0.8 7 samples with seed 7.", [(PANES, "T")];

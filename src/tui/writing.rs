@@ -74,10 +74,26 @@ impl App {
             return;
         }
         self.workbench.close_text();
+        self.say(Severity::Info, format!("the text is closed; {} brings it back", self.key_of_text(Action::ReopenText)));
         if !self.workbench.texts().0.is_empty() {
             self.take_prompt();
         }
         self.look_at_text();
+    }
+
+    /// Brings back the text that was closed last.
+    pub(super) fn reopen_text(&mut self) {
+        match self.workbench.reopen_text() {
+            Ok(()) => {
+                self.take_prompt();
+                self.look_at_text();
+            }
+            Err(reason) => self.say(Severity::Info, reason),
+        }
+    }
+
+    fn key_of_text(&self, action: Action) -> String {
+        self.ui.keymap.shown(action, Pane::Text.context())
     }
 
     /// Lets texts end where they loop, or go on.

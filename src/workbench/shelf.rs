@@ -10,6 +10,8 @@ const KEPT: usize = 9;
 pub(super) struct Shelf {
     runs: Vec<LiveView>,
     shown: usize,
+    /// Those that were closed, with their places, the last one last.
+    closed: Vec<(usize, LiveView)>,
     /// What is shown where there is none.
     none: LiveView,
 }
@@ -70,9 +72,36 @@ impl Shelf {
         if self.shown >= self.runs.len() {
             return None;
         }
-        let closed = self.runs.remove(self.shown);
+        let (place, mut closed) = (self.shown, self.runs.remove(self.shown));
         self.shown = self.shown.min(self.runs.len().saturating_sub(1));
-        closed.job.filter(|_| closed.running)
+        let job = closed.job.filter(|_| closed.running);
+        closed.running = false;
+        closed.rivals.iter_mut().for_each(|rival| rival.running = false);
+        if self.closed.len() == KEPT {
+            self.closed.remove(0);
+        }
+        self.closed.push((place, closed));
+        job
+    }
+
+    /// Shows the one that was closed last again, as far as it was written.
+    ///
+    /// # Errors
+    /// None was closed; the same text was written again since, or there is no room: then it waits.
+    pub(super) fn reopen(&mut self) -> Result<(), &'static str> {
+        let Some((place, run)) = self.closed.last() else { return Err("no text was closed") };
+        if self.runs.iter().any(|kept| kept.continues_the_same(run)) {
+            return Err("that text is there already, written anew");
+        }
+        if self.runs.len() == KEPT {
+            return Err("nine texts are kept already; close one first");
+        }
+        let place = (*place).min(self.runs.len());
+        if let Some((_, run)) = self.closed.pop() {
+            self.runs.insert(place, run);
+            self.shown = place;
+        }
+        Ok(())
     }
 }
 
@@ -111,5 +140,10 @@ mod tests {
         shelf.runs[1].running = false;
         assert_eq!((shelf.close(), shelf.shown().prompt.as_str()), (None, "0"));
         assert_eq!((shelf.close(), shelf.shown().prompt.as_str()), (Some(JobId(0)), ""));
+        let prompts = |shelf: &Shelf| shelf.runs().iter().map(|run| run.prompt.clone()).collect::<String>();
+        assert_eq!((shelf.reopen(), shelf.reopen(), shelf.shown().running), (Ok(()), Ok(()), false));
+        shelf.begin(run("1", 9));
+        assert!(shelf.reopen().is_err_and(|reason| reason.contains("written anew")));
+        assert_eq!(prompts(&shelf), "021");
     }
 }

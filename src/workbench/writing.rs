@@ -108,6 +108,14 @@ impl Workbench {
         }
     }
 
+    /// Shows the text that was closed last again.
+    ///
+    /// # Errors
+    /// The message for the person.
+    pub fn reopen_text(&mut self) -> Result<(), &'static str> {
+        self.shelf.reopen()
+    }
+
     /// Whether a text ends as soon as it loops.
     pub fn stops_at_loops(&self) -> bool {
         self.stop_at_loops.load(Ordering::Relaxed)

@@ -349,6 +349,15 @@ fn a_compressed_folder_is_written_read_and_never_written_over() {
     let inside = place.path("out/policy.json").display().to_string();
     let (status, reason) = place.failure(&["compress", "demo", "--policy", &inside, "--out", &out, "--force"]);
     assert!(status == Some(1) && reason.contains("is an input"), "{reason}");
+    assert_eq!(place.json(&[&args[..], &["--force"]].concat())["files"], written["files"]);
+    std::fs::create_dir(place.path("report")).unwrap();
+    for name in ["policy.json", "report.md", "SHA256SUMS"] {
+        place.file(&format!("report/{name}"), "{}");
+    }
+    let report = place.path("report").display().to_string();
+    let (status, reason) = place.failure(&["compress", "demo", "--policy", &policy, "--out", &report, "--force"]);
+    assert!(status == Some(1) && reason.contains("only a folder is that compress wrote"), "{reason}");
+    assert!(place.path("report/report.md").is_file());
 
     let prompt = ["--prompt", "Once upon a time", "--max-tokens", "16"];
     let live = place.json(&[&["generate", "demo", "--policy", &policy], &prompt[..]].concat());

@@ -183,6 +183,11 @@ fn texts_are_kept_and_gone_through_with_their_prompts() {
     assert_eq!((desk.app.workbench.texts().0.len(), desk.app.ui.prompt.as_str()), (1, "A quick brown fox"));
     desk.keys("<esc>]");
     assert!(desk.app.ui.toast.as_ref().unwrap().text.contains("no other text"));
+    desk.keys("<esc>Z");
+    let back = desk.app.workbench.live();
+    assert!(back.prompt.starts_with("Once") && back.original.tokens.len() == 40 && desk.app.ui.prompt == back.prompt);
+    desk.keys("Z");
+    assert!(desk.app.ui.toast.as_ref().unwrap().text.contains("no text was closed"));
 }
 
 #[test]

@@ -37,10 +37,10 @@ pub enum WriteError {
     /// The target is (inside) an input.
     #[error("{} is an input of this command and is never written over; choose another place", shown(.0))]
     IsInput(PathBuf),
-    /// The target is there and is no folder that a model was written to.
+    /// The target is there and is no folder that this program wrote a model to.
     #[error(
-        "{} is not replaced: only a folder that holds a model (config.json, policy.json or *.safetensors) and no folder \
-         of its own is; choose another place",
+        "{} is not replaced: only a folder is that compress wrote (the rankscope_version in each of its *.safetensors says so) \
+         and that holds no folder of its own; choose another place",
         shown(.0)
     )]
     NotAModel(PathBuf),
