@@ -246,7 +246,8 @@ impl App {
         if lines.is_empty() {
             return self.say(Severity::Info, "nothing is shown that could be copied");
         }
-        let told = format!("{} of the log sent to the terminal's clipboard (OSC 52)", format::plural(lines.len(), "line"));
+        let told =
+            format!("{} of the log sent to the terminal's clipboard (OSC 52)", format::plural(lines.len(), "line"));
         self.effects.push(Effect::Copy(lines.concat()));
         self.say(Severity::Info, told);
     }

@@ -141,7 +141,8 @@ pub fn run_linear(options: Options) -> anyhow::Result<()> {
     let theme = Theme::embedded("monochrome", Depth::None)?;
     let mut app = start(options, theme, Depth::None, (&config, keymap), waker);
     app.ui.tour = None;
-    let ended = linear::run(&mut app, &wakes, &mut std::io::stdin().lock(), &mut std::io::stdout().lock());
+    let lines = linear::lines(std::io::BufReader::new(std::io::stdin()))?;
+    let ended = linear::run(&mut app, &wakes, &lines, &mut std::io::stdout().lock());
     app.keep_draft();
     app.workbench.shut_down();
     ended

@@ -74,7 +74,10 @@ impl App {
             return;
         }
         self.workbench.close_text();
-        self.say(Severity::Info, format!("the text is closed; {} brings it back", self.key_of_text(Action::ReopenText)));
+        self.say(
+            Severity::Info,
+            format!("the text is closed; {} brings it back", self.key_of_text(Action::ReopenText)),
+        );
         if !self.workbench.texts().0.is_empty() {
             self.take_prompt();
         }

@@ -734,13 +734,44 @@ fn the_log_says_what_was_done_and_no_prompt() {
     assert!(stderr(&failed).lines().count() == 1 || !stderr(&failed).contains("INFO"), "{}", stderr(&failed));
     let log = std::fs::read_to_string(&path).unwrap();
     let version = format!("rankscope {} begins: generate, ", env!("CARGO_PKG_VERSION"));
-    for wanted in [&version, "model=demo tensors=", "family=\"gpt_neo\" layers=36 blocks=6", "ERROR", "error: no", "ends after"] {
+    for wanted in
+        [&version, "model=demo tensors=", "family=\"gpt_neo\" layers=36 blocks=6", "ERROR", "error: no", "ends after"]
+    {
         assert!(log.contains(wanted), "{wanted:?} is not in\n{log}");
     }
     assert!(!log.contains("xylophone") && !log.contains("DEBUG"), "{log}");
-    let fine = place.command().args(["spectrum", "demo", "--layer", "*.0.*k_proj*"]).env("RANKSCOPE_LOG", "debug").output();
+    let fine =
+        place.command().args(["spectrum", "demo", "--layer", "*.0.*k_proj*"]).env("RANKSCOPE_LOG", "debug").output();
     assert!(fine.unwrap().status.success());
     let strange = place.command().args(["inspect", "demo"]).env("RANKSCOPE_LOG", "loud").output().unwrap();
     assert!(strange.status.success() && stderr(&strange).contains("which is no level"));
     assert_eq!(place.failure(&["inspect", "demo", "--log", "loud"]).0, Some(2));
+}
+
+/// While something is at work, its job is listed and cancelled by its number; what was typed after it is done afterwards.
+#[test]
+fn a_job_is_cancelled_by_its_number_line_by_line() {
+    let place = Place::new();
+    let mut child = place
+        .command()
+        .args(["--plain", "--log", "off"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut told = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap())).map(Result::unwrap);
+    let mut until = |wanted: &dyn Fn(&str) -> bool| told.find(|line| wanted(line)).expect("it never comes");
+    until(&|line| line.starts_with("help lists"));
+    std::io::Write::write_all(&mut input, b"try-alone\njobs\n").unwrap();
+    let running = until(&|line| line.contains(", at work") && !line.contains("decompose"));
+    let number = running.split(':').next().unwrap().to_owned();
+    let rest = format!("cancel 0\ncancel {number}\ncancel {number}\nlayer 3\njobs\nretry x\nquit\n");
+    std::io::Write::write_all(&mut input, rest.as_bytes()).unwrap();
+    until(&|line| line == "no job has the number \"0\"; jobs lists them");
+    until(&|line| line.ends_with("is told to stop"));
+    until(&|line| line.contains(", plan "));
+    until(&|line| line.starts_with(&format!("{number}: ")) && line.ends_with(", cancelled"));
+    until(&|line| line.starts_with("no job has the number \"x\""));
+    assert!(child.wait().unwrap().success());
 }

@@ -80,7 +80,8 @@ pub(super) fn holds_only(folder: &Path, holds: Holds) -> bool {
     }
     let held = match holds {
         Holds::Model => {
-            let mut weights = names.iter().filter(|name| Path::new(name).extension().is_some_and(|e| e == "safetensors"));
+            let mut weights =
+                names.iter().filter(|name| Path::new(name).extension().is_some_and(|e| e == "safetensors"));
             weights.clone().next().is_some() && weights.all(|name| is_marked(&folder.join(name)))
         }
         Holds::Report => {
@@ -190,7 +191,10 @@ mod tests {
             fs::write(folder.path().join(name), "years").unwrap();
             assert!(!holds_only(folder.path(), Holds::Model), "{name}");
         }
-        put("x.safetensors", r#"{"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#);
+        put(
+            "x.safetensors",
+            r#"{"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#,
+        );
         assert!(!holds_only(folder.path(), Holds::Model));
         put("x.safetensors", r#"{"__metadata__":{"rankscope_version":"0"}}"#);
         assert!(holds_only(folder.path(), Holds::Model));

@@ -1,13 +1,15 @@
 //! The workbench line by line, for screen readers, dumb terminals and pipes: the same actions by their names, no screen.
 //!
 //! A line is the name of an action (`rank`, `try-each-layer` ...) with what would be typed after it (`rank 16`), or one of the
-//! words that show something (`layers`, `text` ...). What an action begins is waited for.
+//! words that show something (`layers`, `text` ...). What an action begins is waited for; meanwhile `jobs` is answered and a job can be
+//! cancelled by its number.
 
 mod tell;
 
-use std::io::{BufRead, IsTerminal, Write};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
@@ -28,7 +30,7 @@ const ALIKE: f64 = 0.75;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What a line asks for beyond the actions.
-const WORDS: [(&str, &str); 13] = [
+const WORDS: [(&str, &str); 16] = [
     ("help", "help [WORD]: this list, or the actions that have the word in them"),
     ("layers", "layers [QUERY]: the layers that the filter, or the query, lets through"),
     ("layer", "layer N: goes to a layer by its number and tells all that is known of it"),
@@ -40,34 +42,51 @@ const WORDS: [(&str, &str); 13] = [
     ("points", "points: the frontier, once it has been measured"),
     ("steps", "steps [N]: every change of plans, or goes to one"),
     ("save", "save policy|compressed|classic|dense PATH [force]: writes a policy or a checkpoint"),
+    (
+        "jobs",
+        "jobs: what is at work and what has ended, each with its number; answered while something is at work, too",
+    ),
+    ("cancel", "cancel N: cancels the job of that number; taken while something is at work, too"),
+    ("retry", "retry N: does a job that failed or was cancelled once more"),
     ("log", "log [WORDS]: the last entries of the log, or those that have the words"),
     ("quit", "quit: leaves; the draft of plans and prompt is kept"),
 ];
 
-/// Reads lines until there are no more, or one says to leave.
+/// The lines of a stream as they come, read on a thread of their own, so that they can be looked at while something is waited for.
+///
+/// # Errors
+/// No thread can be had.
+pub fn lines(input: impl BufRead + Send + 'static) -> io::Result<Receiver<io::Result<String>>> {
+    let (sender, lines) = sync_channel(1);
+    let read = move || input.lines().try_for_each(|line| sender.send(line)).unwrap_or_default();
+    thread::Builder::new().name("rankscope lines".into()).spawn(read)?;
+    Ok(lines)
+}
+
+/// Takes lines until there are no more, or one says to leave.
 ///
 /// # Errors
 /// The streams'.
-pub fn run(app: &mut App, wakes: &Receiver<()>, input: &mut dyn BufRead, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn run(
+    app: &mut App,
+    wakes: &Receiver<()>,
+    lines: &Receiver<io::Result<String>>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let asks = std::io::stdin().is_terminal();
-    let mut session = Session { app, wakes, told: 0 };
+    let mut session = Session { app, wakes, lines, next: None, told: 0 };
     session.wait(out)?;
     writeln!(out, "{}", tell::model(&session.app.scene()))?;
     writeln!(out, "help lists what can be typed")?;
-    let mut line = String::new();
     loop {
         if asks {
             write!(out, "> ")?;
-            out.flush()?;
         }
-        line.clear();
-        if input.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
+        out.flush()?;
+        let Some(line) = session.next.take().or_else(|| session.lines.recv().ok()).transpose()? else { return Ok(()) };
         if !session.answer(line.trim(), out)? {
             return Ok(());
         }
-        out.flush()?;
     }
 }
 
@@ -80,6 +99,9 @@ pub fn waker() -> (Arc<dyn Fn() + Send + Sync>, Receiver<()>) {
 struct Session<'a> {
     app: &'a mut App,
     wakes: &'a Receiver<()>,
+    lines: &'a Receiver<io::Result<String>>,
+    /// A line that came while something was at work, and waits for it.
+    next: Option<io::Result<String>>,
     /// Serial of the last message told.
     told: u64,
 }
@@ -102,6 +124,9 @@ impl Session<'_> {
             "answers" => write!(out, "{}", tell::answers(&self.app.scene()))?,
             "points" => write!(out, "{}", tell::points(&self.app.scene()))?,
             "steps" => write!(out, "{}", self.steps(rest))?,
+            "jobs" => write!(out, "{}", tell::jobs(&self.app.workbench.jobs()))?,
+            "cancel" => writeln!(out, "{}", self.job(rest, Action::CancelJob))?,
+            "retry" => writeln!(out, "{}", self.job(rest, Action::RetryJob))?,
             "log" => write!(out, "{}", self.log(rest))?,
             "save" => self.save(rest, out)?,
             name => self.act(name, rest, out)?,
@@ -171,8 +196,47 @@ impl Session<'_> {
                 out.flush()?;
                 shown = Some((job.id, tenth));
             }
+            self.look_at_lines(out)?;
             let _ = self.wakes.recv_timeout(LOOK);
         }
+    }
+
+    /// Takes what asks for jobs at once; any other line waits, and those after it.
+    fn look_at_lines(&mut self, out: &mut dyn Write) -> anyhow::Result<()> {
+        while self.next.is_none() {
+            let Ok(line) = self.lines.try_recv() else { return Ok(()) };
+            let words: Vec<&str> = line.as_ref().map(|line| line.split_whitespace().collect()).unwrap_or_default();
+            match words.as_slice() {
+                ["jobs"] => write!(out, "{}", tell::jobs(&self.app.workbench.jobs()))?,
+                ["cancel", number] => writeln!(out, "{}", self.job(number, Action::CancelJob))?,
+                _ => self.next = Some(line),
+            }
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Does to a job of the list what the screen's keys do to the one under the cursor.
+    fn job(&mut self, number: &str, action: Action) -> String {
+        self.app.follow(Instant::now());
+        let jobs = self.app.workbench.jobs();
+        let wanted = number.parse().ok();
+        let Some((line, job)) = jobs.iter().enumerate().find(|(_, job)| Some(job.id.0) == wanted) else {
+            return format!("no job has the number {number:?}; jobs lists them");
+        };
+        let able = if action == Action::CancelJob { job.state == JobState::Running } else { job.retryable };
+        if !able {
+            return format!(
+                "{} {}",
+                job.name,
+                if action == Action::CancelJob { "has ended" } else { "cannot be done once more" }
+            );
+        }
+        self.app.ui.dialog = Some(Dialog::Jobs(line));
+        self.app.perform(action);
+        self.app.ui.dialog = None;
+        let told = if action == Action::CancelJob { "is told to stop" } else { "begins once more" };
+        format!("{} {told}", job.name)
     }
 
     fn tell_messages(&mut self, out: &mut dyn Write) -> anyhow::Result<()> {

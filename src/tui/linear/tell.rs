@@ -10,7 +10,7 @@ use crate::tui::listing::Listing;
 use crate::tui::log::{LogSeen, LogView};
 use crate::tui::scene::Scene;
 use crate::tui::view::comparison_page;
-use crate::workbench::{LayerRow, Pane};
+use crate::workbench::{JobState, JobView, LayerRow, Pane};
 
 /// Entries of the log that are told at once.
 const ENTRIES: usize = 40;
@@ -172,4 +172,23 @@ pub fn log(seen: &LogSeen, view: &LogView) -> String {
     let last = shown.iter().skip(shown.len().saturating_sub(ENTRIES));
     let lines: String = last.map(|(_, entry)| entry.line(std::process::id())).collect();
     if lines.is_empty() { "no entry is like that\n".to_owned() } else { lines }
+}
+
+/// The jobs, each with its number.
+pub fn jobs(jobs: &[JobView]) -> String {
+    if jobs.is_empty() {
+        return "no job has run yet\n".to_owned();
+    }
+    let mut text = String::new();
+    for job in jobs {
+        let state = match (&job.state, job.progress) {
+            (JobState::Running, (_, 0)) => "at work".to_owned(),
+            (JobState::Running, (done, total)) => format!("at work, {}", format::percent(done as f64 / total as f64)),
+            (JobState::Done, _) => format!("done in {:.1} s", job.seconds),
+            (JobState::Cancelled, _) => "cancelled".to_owned(),
+            (JobState::Failed(reason), _) => format!("failed: {}", escaped(reason, 400)),
+        };
+        let _ = writeln!(text, "{}: {}, {state}", job.id.0, escaped(&job.name, 200));
+    }
+    text
 }
