@@ -13,6 +13,8 @@ pub enum SchemaFile {
     Policy,
     /// The configuration, config.toml
     Config,
+    /// The session that the workbench saves and replay does again
+    Session,
 }
 
 /// `--base`.

@@ -124,7 +124,7 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
-    /// Print the JSON Schema of a file that people edit
+    /// Print the JSON Schema of a file that people or other programs read and write
     Schema {
         /// Which file
         file: SchemaFile,

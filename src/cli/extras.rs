@@ -7,6 +7,7 @@ use clap_mangen::Man;
 use super::args::{Cli, SchemaFile};
 use super::output;
 use crate::compress::Policy;
+use crate::workbench::SessionRecord;
 
 /// Prints completions for a shell.
 ///
@@ -56,6 +57,7 @@ fn commands(command: &Command, page: &mut Vec<u8>) -> anyhow::Result<()> {
 pub fn schema(file: SchemaFile) -> anyhow::Result<()> {
     match file {
         SchemaFile::Policy => output::json(&Policy::schema()),
+        SchemaFile::Session => output::json(&SessionRecord::schema()),
         SchemaFile::Config => output::json(&schemars::schema_for!(crate::tui::Config)),
     }
 }

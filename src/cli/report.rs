@@ -11,8 +11,8 @@ use super::session::{Opened, Session, read_text};
 use crate::checkpoint::ReportFolder;
 use crate::compress::{Plan, Policy, Weighting};
 use crate::measure::{
-    BytesOfBoth, CompareOptions, KeptPasses, LayerDamage, Mode, ModelMeter, PAGE, Report, ReportAbout, ReportRequest,
-    ReportText, SensitivityOptions, comparing_need, measure_report, sensitivity,
+    BytesOfBoth, CompareOptions, KeptPasses, LayerDamage, Mode, ModelMeter, PAGE, Report, ReportAbout, ReportOther,
+    ReportRequest, ReportText, SensitivityOptions, comparing_need, measure_report, sensitivity,
 };
 use crate::model::Model;
 use crate::workbench::{DRAWN_TEXTS, EVALUATION_TEXT, PROMPTS, prompts_of};
@@ -61,8 +61,9 @@ pub fn run(args: &ReportArgs, session: &Session) -> anyhow::Result<()> {
 /// Files that are read, and so never written over.
 fn inputs(args: &ReportArgs, opened: &Opened) -> Vec<PathBuf> {
     let given = [Some(&args.policy), args.text.as_ref(), args.statistics.calibration.as_ref()];
+    let given = given.into_iter().chain(args.beside.iter().map(Some));
     let model = PathBuf::from(&args.model.model);
-    let given = given.into_iter().flatten().cloned().chain(Some(model).filter(|model| model.exists()));
+    let given = given.flatten().cloned().chain(Some(model).filter(|model| model.exists()));
     opened.inputs().into_iter().chain(given).collect()
 }
 
@@ -113,6 +114,28 @@ fn measured(args: &ReportArgs, session: &Session, opened: &Opened, words: &str) 
         given => (given.to_vec(), given.len()),
     };
     let max_tokens = args.max_tokens;
+    let mut others = Vec::new();
+    for path in &args.beside {
+        let planned = session.sound_plan(path, opened)?;
+        let plans = planned.plans();
+        let statistics = session.calibration(opened, &args.statistics, &plans, Some(&planned.policy))?;
+        let compressed = session.compressed(
+            &model,
+            opened,
+            &plans,
+            statistics.as_ref(),
+            ("comparing", comparing_need(&model, &text)),
+        )?;
+        others.push((
+            path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            planned.policy.to_text(),
+            compressed,
+        ));
+    }
+    let beside: Vec<ReportOther<'_>> = others
+        .iter()
+        .map(|(name, policy, model)| ReportOther { name: name.clone(), policy: policy.clone(), model })
+        .collect();
     let request = ReportRequest {
         meter,
         compressed: &compressed,
@@ -121,6 +144,7 @@ fn measured(args: &ReportArgs, session: &Session, opened: &Opened, words: &str) 
         prompts: &prompts,
         max_tokens,
         drawn,
+        beside: &beside,
     };
     let (control, progress) = session.phase("measuring");
     let mut report = measure_report(&request, about, &control)?;

@@ -35,6 +35,9 @@ pub struct ReportArgs {
     /// Most tokens written after each prompt
     #[arg(long, value_name = "N", default_value_t = 96, value_parser = at_least_one)]
     pub max_tokens: usize,
+    /// Another policy to compare on the same text; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub beside: Vec<PathBuf>,
     /// Also measure bytes against KLD of other policies on the same text
     #[arg(long)]
     pub frontier: bool,

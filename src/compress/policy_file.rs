@@ -1,6 +1,8 @@
 //! The policy file's form: what is written, and its JSON Schema.
 
-use schemars::{JsonSchema, schema_for};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, schema_for};
 use serde::Serialize;
 
 use super::{Base, Factors, Policy, RankSpec, Rule, Weighting};
@@ -135,6 +137,17 @@ impl Policy {
     /// The JSON Schema of the file (`schema policy`).
     pub fn schema() -> serde_json::Value {
         schema_for!(PolicyFile).to_value()
+    }
+}
+
+/// As a part of other files.
+impl JsonSchema for Policy {
+    fn schema_name() -> Cow<'static, str> {
+        "Policy".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        PolicyFile::json_schema(generator)
     }
 }
 

@@ -60,8 +60,8 @@ pub use propose::{Compressible, DamageMeter, Priced, Proposal, ProposedLayer, pr
 pub use reference::{KeptPasses, Reference};
 pub use repetition::{Loop, Repetition, find_loop, repetition};
 pub use report::{
-    PAGE, Report, ReportAbout, ReportDamage, ReportLayer, ReportRequest, ReportText, ReportedLayer, Writing,
-    measure_report,
+    PAGE, Report, ReportAbout, ReportBeside, ReportDamage, ReportLayer, ReportOther, ReportRequest, ReportText,
+    ReportedLayer, Writing, measure_report,
 };
 pub use roundtrip::{RoundTrip, round_trip};
 pub use sensitivity::{LayerDamage, Mode, PILLAR, SensitivityOptions, sensitivity};

@@ -1,5 +1,7 @@
 //! What actions do while something lies over the panes.
 
+use std::path::Path;
+
 use super::action::Action;
 use super::app::{App, Effect};
 use super::context::Context;
@@ -86,18 +88,27 @@ impl App {
             form.error = Some(format!("{} exists; {overwrite} allows to write over it", target.display()));
             return;
         }
-        let begun = match form.format.kind() {
-            None if form.format == Format::Report => self.workbench.report(&target, force),
-            None if form.format == Format::Session => self.workbench.save_session(&target, force),
-            None => self.workbench.save_policy(&target, force),
+        let format = form.format;
+        match (self.write(format, &target, force), &mut self.ui.dialog) {
+            (Ok(()), dialog) => *dialog = None,
+            (Err(reason), Some(Dialog::Export(form))) => form.error = Some(reason),
+            (Err(_), _) => {}
+        }
+    }
+
+    /// Writes the work in a format, or begins to.
+    ///
+    /// # Errors
+    /// The message for the person.
+    pub(super) fn write(&mut self, format: Format, target: &Path, force: bool) -> Result<(), String> {
+        match format.kind() {
+            None if format == Format::Report => self.workbench.report(target, force),
+            None if format == Format::Session => self.workbench.save_session(target, force),
+            None => self.workbench.save_policy(target, force),
             Some(kind) => {
-                self.workbench.export(kind, &target, force);
+                self.workbench.export(kind, target, force);
                 Ok(())
             }
-        };
-        match begun {
-            Ok(()) => self.ui.dialog = None,
-            Err(reason) => form.error = Some(reason),
         }
     }
 }

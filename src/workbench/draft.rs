@@ -27,6 +27,8 @@ pub struct Draft {
     pub plans: Vec<DraftPlan>,
     /// Named plans.
     pub snapshots: Vec<DraftSnapshot>,
+    /// Pinned plans.
+    pub pins: Vec<DraftSnapshot>,
     /// The prompt.
     pub prompt: String,
     /// Names of the face's layout choices, opaque to the workbench.
@@ -40,7 +42,7 @@ pub struct Draft {
 }
 
 /// The plan of one layer in a draft: cheap to write at any time, where rules for all of them would have to be found.
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct DraftPlan {
     /// The layer's name.

@@ -8,9 +8,9 @@ use super::live::LiveEvent;
 use super::open::Loaded;
 use super::plans::Residual;
 use super::{Compared, Damage, JobId, JobState, ProbeAnswers, Severity};
-use crate::compress::{Calibration, ErrorCurve, Errors};
+use crate::compress::{Calibration, ErrorCurve, Errors, Plan};
 use crate::measure::{FrontierPoint, Spectrum, WithinBudget};
-use crate::model::CompressedLinear;
+use crate::model::{CompressedLinear, Model};
 
 /// A layer encoded under its plan.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub(super) enum Event {
     Answered { job: JobId, answers: Box<ProbeAnswers> },
     /// What is known of both models over a text so far.
     Compared { job: JobId, found: Box<Compared> },
+    /// The model of pinned plans that a draft had. `model` tells which opening it belongs to.
+    Pinned { model: u64, name: char, plans: Vec<Plan>, pinned: Box<Model> },
     /// What a policy wrote in a run since its last event, or without a policy the original.
     Live { run: JobId, policy: Option<usize>, batch: Vec<LiveEvent> },
 }

@@ -33,6 +33,8 @@ pub(super) enum Wanted {
     Probes(String),
     /// Both models over a text of one's own, or over the one in the program.
     Comparison(Option<PathBuf>),
+    /// The models of pinned plans.
+    Pins,
     /// A report to this folder, and whether one that lies there may be replaced.
     Report(PathBuf, bool),
 }
@@ -196,6 +198,7 @@ impl Workbench {
             Wanted::Scan(mode) => self.begin_scan(mode),
             Wanted::Probes(file) => self.begin_probes(file),
             Wanted::Comparison(text) => self.begin_comparison(text),
+            Wanted::Pins => self.begin_pins(),
             Wanted::Report(out, force) => self.begin_report(out, force),
         }
     }

@@ -58,7 +58,7 @@ pub use probing::{ProbeAnswers, ProbesView};
 pub use replay::{Difference, ReplayError, Replayed, replay};
 pub use review::{Change, Review, ReviewTotals};
 pub use scan::Damage;
-pub use session_file::{SessionModel, SessionRecord, SessionSegment, SessionStep, SessionText};
+pub use session_file::{SessionModel, SessionPinned, SessionRecord, SessionSegment, SessionStep, SessionText};
 pub use snapshots::{DraftSnapshot, Snapshot};
 pub use source::{Locations, Source};
 pub use state::{GenerateOptions, Opened, Workbench};

@@ -11,8 +11,8 @@ use super::jobs::End;
 use super::live::{LiveEvent, Side};
 use super::run::Running;
 use super::{
-    Edit, GenerateOptions, JobId, JobKind, SessionModel, SessionRecord, SessionSegment, SessionStep, SessionText,
-    Severity, Workbench,
+    Edit, GenerateOptions, JobId, JobKind, Pin, SessionModel, SessionPinned, SessionRecord, SessionSegment,
+    SessionStep, SessionText, Severity, Workbench,
 };
 use crate::checkpoint::replace_file;
 use crate::compress::{Plan, Policy};
@@ -51,6 +51,7 @@ impl Workbench {
     /// Notes that a job begins a text, of which so many tokens were written before.
     pub(super) fn record_text(&mut self, job: JobId, options: &GenerateOptions, earlier: usize) {
         let GenerateOptions { prompt, chat, max_tokens, sampling } = options;
+        let pinned = self.pins.iter().filter(|pin| pin.is_ready()).map(|pin| self.pinned(pin)).collect();
         self.written.insert(job, self.steps.len());
         self.steps.push(SessionStep::Write(SessionText {
             prompt: prompt.clone(),
@@ -61,15 +62,35 @@ impl Workbench {
             top_k: sampling.top_k,
             top_p: sampling.top_p,
             seed: sampling.seed,
+            pinned,
             ..SessionText::default()
         }));
     }
 
-    /// Notes what a job has written since.
-    pub(super) fn record_live(&mut self, job: JobId, batch: &[LiveEvent]) {
+    fn pinned(&self, pin: &Pin) -> SessionPinned {
+        let changed = self.rows.iter().zip(&pin.plans).filter(|(_, plan)| !plan.is_dense());
+        SessionPinned {
+            name: pin.name,
+            fast: self.arithmetic() == Arithmetic::Fast,
+            plans: changed.map(|(row, plan)| DraftPlan::new(row.layer.name.clone(), *plan)).collect(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Notes what a job has written since, of pinned policies what they wrote themselves.
+    pub(super) fn record_live(&mut self, job: JobId, policy: Option<usize>, batch: &[LiveEvent]) {
         let Some(project) = &self.project else { return };
         let step = self.written.get(&job).and_then(|step| self.steps.get_mut(*step));
         let Some(SessionStep::Write(text)) = step else { return };
+        let pin = policy.and_then(|policy| policy.checked_sub(1));
+        if let Some(pinned) = pin.map(|pin| text.pinned.get_mut(pin)) {
+            let own = batch.iter().filter_map(|event| match event {
+                LiveEvent::Token { side: Side::Compressed, token, .. } => Some(token.id),
+                _ => None,
+            });
+            pinned.into_iter().for_each(|pinned| pinned.ids.extend(own.clone()));
+            return;
+        }
         for event in batch {
             match event {
                 LiveEvent::Context(ids) => text.prompt_ids = ids.to_vec(),

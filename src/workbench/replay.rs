@@ -13,7 +13,8 @@ use super::plans::admissible;
 use super::recording::value;
 use super::rules::Rules;
 use super::{
-    Edit, JobKind, Locations, SessionRecord, SessionSegment, SessionStep, SessionText, Severity, Source, Workbench,
+    Edit, JobKind, Locations, SessionPinned, SessionRecord, SessionSegment, SessionStep, SessionText, Severity, Source,
+    Workbench,
 };
 use crate::checkpoint::escaped;
 use crate::compress::{Layout, Plan, Policy, compressed_weight};
@@ -280,9 +281,9 @@ impl<'a> Stage<'a> {
         let count = text.original.len();
         let original =
             written(&[(0, model.clone())], prompt, (count, sampling, text.earlier), self.control).map_err(ended)?;
-        let mut models = Vec::new();
-        for segment in &text.compressed_as {
-            models.push((segment.from, self.compressed(number, &model, segment)?));
+        let (mut models, mut used) = (Vec::new(), BTreeMap::new());
+        for SessionSegment { from, fast, plans } in &text.compressed_as {
+            models.push((*from, self.compressed((number, &model), (*fast, plans), &mut used)?));
         }
         let mut compressed = Vec::new();
         if models.first().is_some_and(|model| model.0 == 0) || text.compressed.is_empty() {
@@ -291,33 +292,53 @@ impl<'a> Stage<'a> {
         } else {
             self.differs(number, "it does not say what the compressed model was at its first token".to_owned());
         }
-        let sides = [("original's", &original, &text.original), ("compressed model's", &compressed, &text.compressed)];
+        let mut pinned = Vec::new();
+        for pin in &text.pinned {
+            let by = [(0, self.compressed((number, &model), (pin.fast, &pin.plans), &mut used)?)];
+            let ids = written(&by, prompt, (pin.ids.len(), sampling, text.earlier), self.control).map_err(ended)?;
+            pinned.push(SessionPinned { ids, ..pin.clone() });
+        }
+        // The next text is mostly written by the same.
+        self.weights = used;
+        let mut sides = vec![
+            ("the original's text".to_owned(), &original, &text.original),
+            ("the compressed model's text".to_owned(), &compressed, &text.compressed),
+        ];
+        let pairs = pinned.iter().zip(&text.pinned);
+        sides.extend(pairs.map(|(now, then)| (format!("policy {}'s text", then.name), &now.ids, &then.ids)));
         for (whose, now, then) in sides {
             if let Some(at) = (0..then.len()).find(|at| now.get(*at) != then.get(*at)) {
                 let [now, then] = [now, then].map(|ids| {
                     ids.get(at).map_or_else(|| "none".to_owned(), |id| format!("{id} ({:?})", tokenizer.piece(*id)))
                 });
-                self.differs(number, format!("token {} of the {whose} text is {now}, not {then}", at + 1));
+                self.differs(number, format!("token {} of {whose} is {now}, not {then}", at + 1));
             }
         }
-        Ok(SessionText { original, compressed, ..text.clone() })
+        Ok(SessionText { original, compressed, pinned, ..text.clone() })
     }
 
-    /// The compressed model of a segment.
-    fn compressed(&mut self, number: usize, model: &Model, segment: &SessionSegment) -> Result<Model, ReplayError> {
-        let mut weights = BTreeMap::new();
+    /// The model under some plans; the weights of its layers are noted in `used`.
+    fn compressed(
+        &mut self,
+        (number, model): (usize, &Model),
+        (fast, plans): (bool, &[DraftPlan]),
+        used: &mut BTreeMap<(usize, String), Arc<CompressedLinear>>,
+    ) -> Result<Model, ReplayError> {
         let mut compressed = model.clone();
-        for wanted in segment.plans.iter().filter(|wanted| !wanted.plan().is_dense()) {
+        for wanted in plans.iter().filter(|wanted| !wanted.plan().is_dense()) {
             let Some(layer) = model.layers().iter().position(|layer| layer.name == wanted.layer && !layer.fixed) else {
                 self.differs(number, format!("the model has no layer {}", escaped(&wanted.layer, 200)));
                 continue;
             };
-            let weight = self.weight(number, layer, wanted.plan())?;
+            let key = (layer, format!("{:?}", wanted.plan()));
+            let weight = match used.get(&key) {
+                Some(weight) => Arc::clone(weight),
+                None => self.weight(number, layer, wanted.plan())?,
+            };
             compressed = compressed.with_weight(layer, Arc::clone(&weight));
-            weights.insert((layer, format!("{:?}", wanted.plan())), weight);
+            used.insert(key, weight);
         }
-        self.weights = weights;
-        let arithmetic = if segment.fast { Arithmetic::Fast } else { Arithmetic::Exact };
+        let arithmetic = if fast { Arithmetic::Fast } else { Arithmetic::Exact };
         Ok(compressed.with_arithmetic(arithmetic))
     }
 

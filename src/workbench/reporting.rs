@@ -10,9 +10,10 @@ use crate::checkpoint::ReportFolder;
 use crate::compress::Plan;
 use crate::linalg::Arithmetic;
 use crate::measure::{
-    FrontierKind, FrontierPoint, MeasureError, Mode, ModelMeter, PAGE, Report, ReportAbout, ReportDamage,
+    FrontierKind, FrontierPoint, MeasureError, Mode, ModelMeter, PAGE, Report, ReportAbout, ReportDamage, ReportOther,
     ReportRequest, ReportText, comparing_need, measure_report,
 };
+use crate::model::Model;
 
 /// Most tokens written after each prompt.
 const WRITTEN: usize = 96;
@@ -31,6 +32,8 @@ struct Reporting {
     /// What was measured before, and still holds.
     frontier: Vec<FrontierPoint>,
     damages: Vec<Option<Damage>>,
+    /// Pinned policies: name, file, model.
+    pinned: Vec<(String, String, Model)>,
 }
 
 impl Workbench {
@@ -58,6 +61,12 @@ impl Workbench {
             "a page, figures, pictures, policy and checksums".to_owned(),
             format!("measured first, over up to {} tokens of the evaluation text", self.plan_tokens),
             "texts of both models after the prompts in the program".to_owned(),
+            match self.models_of_pins().count() {
+                0 => "no other policy beside it: none is pinned".to_owned(),
+                count => {
+                    format!("{} beside it", if count == 1 { "pinned policy A" } else { "pinned policies A and B" })
+                }
+            },
             known(!self.frontier.points.is_empty(), "frontier", "F"),
             known(scanned, "damage of single layers", "D"),
         ])
@@ -70,6 +79,14 @@ impl Workbench {
             row.damage.filter(|damage| held(damage) && !row.plan.is_dense())
         };
         self.rows.iter().map(holds).collect()
+    }
+
+    /// The pinned policies that are ready, as files.
+    fn pinned_policies(&self) -> Vec<(String, String, Model)> {
+        let Some(project) = &self.project else { return Vec::new() };
+        let text = |plans: &[Plan]| project.rules.policy(&project.layers, plans, &|_| true).to_text();
+        let exact = |model: &Model| model.with_arithmetic(Arithmetic::Exact);
+        self.models_of_pins().map(|(pin, model)| (pin.name.to_string(), text(&pin.plans), exact(model))).collect()
     }
 
     pub(super) fn begin_report(&mut self, out: PathBuf, force: bool) {
@@ -85,6 +102,7 @@ impl Workbench {
             policy: self.policy().to_text(),
             frontier: self.frontier.points.clone(),
             damages: self.still_held(),
+            pinned: self.pinned_policies(),
         };
         self.jobs.spawn(JobKind::Export, name, Vec::new(), move |task| {
             work.metered.measure(task, |meter| work.run(meter, task))
@@ -102,6 +120,10 @@ impl Reporting {
         task.tell_need("reporting", self.metered.compressed_need(meter, need, task));
         let compressed = self.metered.compressed(meter, &encoding)?.with_arithmetic(Arithmetic::Exact);
         encoding.finish();
+        let pinned = self.pinned.iter();
+        let beside: Vec<ReportOther<'_>> = pinned
+            .map(|(name, policy, model)| ReportOther { name: name.clone(), policy: policy.clone(), model })
+            .collect();
         let request = ReportRequest {
             meter: *meter,
             compressed: &compressed,
@@ -110,6 +132,7 @@ impl Reporting {
             prompts: &prompts_of(PROMPTS),
             max_tokens: WRITTEN,
             drawn: DRAWN_TEXTS,
+            beside: &beside,
         };
         let report = self.known(measure_report(&request, self.about(meter), &measuring)?);
         report.files().iter().try_for_each(|(name, data)| folder.file(name, data))?;

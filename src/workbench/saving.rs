@@ -76,6 +76,7 @@ impl Workbench {
             });
             draft.plans = given.map(|(_, (row, _))| DraftPlan::new(row.layer.name.clone(), row.plan)).collect();
             draft.snapshots = self.kept_snapshots();
+            draft.pins = self.kept_pins();
             draft.unsaved = self.unsaved();
             if let Some(file) = &project.file {
                 draft.policy_file = Some(file.path.clone());
@@ -110,6 +111,9 @@ impl Workbench {
         }
         if self.snapshots.is_empty() {
             self.take_back_snapshots(&draft.snapshots);
+        }
+        if self.pins.is_empty() {
+            self.take_back_pins(&draft.pins);
         }
         let Some(project) = self.project.as_mut() else { return };
         let given = project.file.as_ref();

@@ -1,19 +1,23 @@
 //! A session as a file: what was done, and what came out, so that it can be done again without a screen.
 
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::DraftPlan;
+use crate::compress::Policy;
 use crate::model::Sampling;
 
 /// The version of the format.
 const VERSION: u32 = 1;
 
 /// Everything that [`super::replay`] needs, and what it must come to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "rankscope session")]
 pub struct SessionRecord {
     /// 1, the version of this format.
+    #[schemars(range(min = 1, max = 1))]
     pub rankscope_session: u32,
     /// The program that wrote it.
     pub rankscope_version: String,
@@ -22,15 +26,17 @@ pub struct SessionRecord {
     /// Fingerprint of the input statistics that were in use; null where there were none.
     pub calibration: Option<String>,
     /// The policy that the plans began from.
+    #[schemars(with = "Policy")]
     pub start: Value,
     /// What was done, in order.
     pub steps: Vec<SessionStep>,
     /// The policy at the end.
+    #[schemars(with = "Policy")]
     pub policy: Value,
 }
 
 /// A model, and what tells it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionModel {
     /// As it was given.
@@ -45,7 +51,7 @@ pub struct SessionModel {
 }
 
 /// One thing that a person did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SessionStep {
     /// Changed plans.
@@ -60,6 +66,7 @@ pub enum SessionStep {
     /// Put another policy below the changes of plans, as a draft that is restored does.
     Rules {
         /// The policy.
+        #[schemars(with = "Policy")]
         policy: Value,
     },
     /// Took the last change of plans back.
@@ -84,8 +91,9 @@ impl SessionStep {
 }
 
 /// Texts of both models after a prompt.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub struct SessionText {
     /// The prompt.
     pub prompt: String,
@@ -111,6 +119,23 @@ pub struct SessionText {
     pub original: Vec<u32>,
     /// New ids of the compressed model.
     pub compressed: Vec<u32>,
+    /// What pinned policies wrote beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<SessionPinned>,
+}
+
+/// The text of a pinned policy, after the same prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionPinned {
+    /// `A` or `B`.
+    pub name: char,
+    /// Whether it computed in fast arithmetic.
+    pub fast: bool,
+    /// The layers that were compressed.
+    pub plans: Vec<DraftPlan>,
+    /// New ids, as far as it came.
+    pub ids: Vec<u32>,
 }
 
 impl SessionText {
@@ -122,7 +147,7 @@ impl SessionText {
 }
 
 /// What the compressed model was while it wrote: plans take effect once they are encoded, between two tokens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionSegment {
     /// Index of the first token that it wrote so.
@@ -145,6 +170,11 @@ impl SessionRecord {
             start,
             steps: Vec::new(),
         }
+    }
+
+    /// The JSON Schema of the file (`schema session`).
+    pub fn schema() -> Value {
+        schema_for!(Self).to_value()
     }
 
     /// Reads a session's text.

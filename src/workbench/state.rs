@@ -347,12 +347,10 @@ impl Workbench {
             Event::Frontier { job, point } => self.frontier_arrived(job, point),
             Event::Damage { job, layer, damage } => self.damage_arrived(job, layer, damage),
             Event::Compared { job, found } => self.comparison_arrived(job, found),
+            Event::Pinned { model, name, plans, pinned } => self.pinned_arrived(model, name, &plans, *pinned),
             Event::Answered { job, answers } => self.answers_arrived(job, *answers),
             Event::Live { run, policy, batch } => {
-                // Pinned policies write beside what the session tells.
-                if policy.is_none_or(|policy| policy == 0) {
-                    self.record_live(run, &batch);
-                }
+                self.record_live(run, policy, &batch);
                 if let Some(live) = self.shelf.written_by(run) {
                     live.take(policy, batch);
                 }

@@ -55,7 +55,11 @@ impl Workbench {
             ..LiveView::begun(options.prompt.clone(), options.chat)
         };
         let mut live = begun(self.rows.iter().map(|row| row.plan).collect(), None);
-        live.rivals = self.pins.iter().map(|pin| begun(pin.plans.clone(), Some(pin.name))).collect();
+        live.rivals = self.models_of_pins().map(|(pin, _)| begun(pin.plans.clone(), Some(pin.name))).collect();
+        if let Some(pin) = self.pins.iter().find(|pin| !pin.is_ready()) {
+            let text = format!("policy {} is still being encoded; it writes from the next text on", pin.name);
+            self.messages.say(Severity::Info, &text);
+        }
         let able = self.project.as_ref().and_then(|project| project.runnable.clone().zip(project.compressed.clone()));
         let Some((original, compressed)) = able else {
             let reason = self

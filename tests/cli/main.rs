@@ -5,6 +5,7 @@ mod export_faults;
 mod hub;
 mod replay;
 mod report;
+mod schema;
 mod strange_models;
 mod support;
 

@@ -54,13 +54,17 @@ fn a_report_is_whole_and_the_same_again() {
     let policy = place.file("p.json", K_PROJ);
     let report = |out: &str, more: &[&str]| {
         let out = place.path(out).display().to_string();
-        place.json(&[&["report", "demo", "--policy", &policy, "--out", &out], &QUICK[..], more].concat())
+        place.json(
+            &[&["report", "demo", "--policy", &policy, "--beside", &policy, "--out", &out], &QUICK[..], more].concat(),
+        )
     };
     let document = report("one", &["--sensitivity"]);
     assert_eq!(keys(&document), ["out", "files", "tokens", "kld", "bytes", "warnings"]);
     let folder = place.path("one");
     let expected = [
         "SHA256SUMS",
+        "beside-1-metrics.json",
+        "beside-1-policy.json",
         "inputs.json",
         "map-bytes.svg",
         "map-error.svg",
@@ -89,6 +93,9 @@ fn a_report_is_whole_and_the_same_again() {
     let metrics: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("metrics.json")).unwrap()).unwrap();
     assert_eq!((&metrics["tokens"], &metrics["kld"]["mean"]), (&document["tokens"], &document["kld"]));
     assert_eq!(metrics["health"]["prompts"], 1);
+    let beside: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("beside-1-metrics.json")).unwrap()).unwrap();
+    assert_eq!((&beside["kld"], &beside["bytes"]), (&metrics["kld"], &metrics["bytes"]));
 
     report("two", &["--sensitivity", "--threads", "1"]);
     for name in expected {

@@ -12,7 +12,9 @@ mod warnings;
 mod wrap;
 
 pub use about::{ReportAbout, ReportText};
-pub use run::{ReportDamage, ReportLayer, ReportRequest, ReportedLayer, Writing, measure_report};
+pub use run::{
+    ReportBeside, ReportDamage, ReportLayer, ReportOther, ReportRequest, ReportedLayer, Writing, measure_report,
+};
 
 use self::map_picture::{MapFigure, map_svg};
 use super::{
@@ -30,6 +32,8 @@ pub struct Report {
     pub about: ReportAbout,
     /// The comparison, with texts, attention and output errors.
     pub metrics: CompareDocument,
+    /// Other policies on the same text.
+    pub beside: Vec<ReportBeside>,
     /// Every layer, in the model's order.
     pub layers: Vec<ReportLayer>,
     /// Spectra of changed layers, by index.
@@ -95,6 +99,10 @@ impl Report {
         files.extend(self.kinds().into_iter().map(|kind| (spectra_name(kind), self.spectra_of(kind))));
         files
             .extend(self.writings.iter().enumerate().map(|(index, of)| (text_name(index), text_picture::text_svg(of))));
+        for (index, other) in self.beside.iter().enumerate() {
+            files.push((beside_name(index, "policy"), other.policy.clone()));
+            files.push((beside_name(index, "metrics"), json(&other.metrics)));
+        }
         if !self.frontier.is_empty() {
             files.push(("frontier.svg".to_owned(), frontier_svg(&self.about.model, &self.frontier)));
             files.push(("frontier.json".to_owned(), frontier_json(&self.about.model, &self.frontier)));
@@ -111,6 +119,11 @@ fn spectra_name(kind: Kind) -> String {
 /// File name of the picture of a text, counted from 1.
 fn text_name(index: usize) -> String {
     format!("text-{}.svg", index + 1)
+}
+
+/// File name of what belongs to another policy, counted from 1: its name may be anything.
+fn beside_name(index: usize, what: &str) -> String {
+    format!("beside-{}-{what}.json", index + 1)
 }
 
 /// A document on lines of its own; numbers, strings and lists alone cannot fail to be written.

@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 
 use super::markdown::{block, code, picture, plain, table};
-use super::{Report, Writing, inside, spectra_name, text_name};
-use crate::measure::Health;
+use super::{Report, Writing, beside_name, inside, spectra_name, text_name};
 use crate::measure::readable::{bytes, count, figure, maybe, percent};
+use crate::measure::{CompareDocument, Health};
 
 /// All of it.
 pub(super) fn page(report: &Report) -> String {
     let parts = [
         opening(report),
         section("The figures", &totals(report)),
+        section("Other policies beside it", &beside(report)),
         section("What to beware of", &beware(report)),
         section("The map", &map()),
         section("The layers that changed", &changed(report)),
@@ -102,6 +103,34 @@ fn totals(report: &Report) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
     let more = "\nWhat follows a ± is one standard error. All figures, with more of them, are in [metrics.json](metrics.json).\n";
     table(&["figure", ">value", "what it means"], &rows) + more
+}
+
+/// What other policies come to on the same text.
+fn beside(report: &Report) -> String {
+    if report.beside.is_empty() {
+        return String::new();
+    }
+    let row = |name: String, metrics: &CompareDocument| {
+        let with_error = |value: String, error: String| format!("{value} ± {error}");
+        let (kld, ratio) = (&metrics.kld, &metrics.perplexity);
+        vec![
+            name,
+            bytes(metrics.bytes.compressed),
+            maybe(metrics.bits_per_weight),
+            with_error(figure(kld.mean), figure(kld.mean_se)),
+            with_error(percent(metrics.top1_agreement), percent(metrics.top1_se)),
+            with_error(figure(ratio.ratio), figure(ratio.ratio_se)),
+        ]
+    };
+    let mut rows = vec![row("[this one](policy.json)".to_owned(), &report.metrics)];
+    for (index, other) in report.beside.iter().enumerate() {
+        let (policy, metrics) = (beside_name(index, "policy"), beside_name(index, "metrics"));
+        rows.push(row(format!("{} ([policy]({policy}), [metrics]({metrics}))", code(&other.name)), &other.metrics));
+    }
+    let head = ["policy", ">size", ">bits per weight", ">KLD", ">same top token", ">perplexity ratio"];
+    "The same original and the same text, compared with what other policies make of the model. All else on this page is about this one.\n\n"
+        .to_owned()
+        + &table(&head, &rows)
 }
 
 /// Figures of the texts that were written.

@@ -16,6 +16,9 @@ use crate::model::{Layer, Model, ModelError};
 /// What comparison, attention, output errors, texts, weight errors and spectra take of the whole, roughly.
 const SHARES: [u64; 6] = [25, 15, 10, 25, 5, 20];
 
+/// What comparing another policy takes beside these.
+const OTHER: u64 = 25;
+
 /// What a report is made on.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportRequest<'a> {
@@ -33,6 +36,30 @@ pub struct ReportRequest<'a> {
     pub max_tokens: usize,
     /// How many of the texts are drawn.
     pub drawn: usize,
+    /// Other policies to compare on the same text.
+    pub beside: &'a [ReportOther<'a>],
+}
+
+/// Another policy than the one that a report is about.
+#[derive(Debug, Clone)]
+pub struct ReportOther<'a> {
+    /// Its name.
+    pub name: String,
+    /// As its file has it.
+    pub policy: String,
+    /// The model that it makes.
+    pub model: &'a Model,
+}
+
+/// What came out for another policy on the same text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportBeside {
+    /// Its name.
+    pub name: String,
+    /// As its file has it.
+    pub policy: String,
+    /// The comparison.
+    pub metrics: CompareDocument,
 }
 
 /// A layer in a report.
@@ -120,7 +147,7 @@ pub fn measure_report(
     about: ReportAbout,
     control: &Control,
 ) -> Result<Report, MeasureError> {
-    control.set_total(SHARES.iter().sum());
+    control.set_total(SHARES.iter().sum::<u64>() + OTHER * request.beside.len() as u64);
     let [compared, attended, outputs, wrote, weights, decomposed] = SHARES.map(|share| control.part(share));
     let ReportRequest { meter, compressed, tokenizer, .. } = *request;
     let pair = (meter.model, compressed);
@@ -140,8 +167,16 @@ pub fn measure_report(
     let spectra = spectra(&meter, &layers, &decomposed)?;
     let health = Health::of(&pairs, tokenizer, request.max_tokens);
     let asked = Asked { health: Some(health), attention: Some(attention), layers: Some(errors) };
+    let mut beside = Vec::new();
+    for other in request.beside {
+        let part = control.part(OTHER);
+        let comparison = compare(meter.reference(), other.model, meter.text, &part)?;
+        let metrics = CompareDocument::new(comparison, (meter.model, other.model));
+        beside.push(ReportBeside { name: other.name.clone(), policy: other.policy.clone(), metrics });
+        part.finish();
+    }
     let metrics = CompareDocument { asked, ..CompareDocument::new(comparison, pair) };
-    Ok(Report { about, metrics, layers, spectra, writings, frontier: Vec::new() })
+    Ok(Report { about, metrics, beside, layers, spectra, writings, frontier: Vec::new() })
 }
 
 /// Fills in the weight errors of the changed layers.

@@ -80,6 +80,7 @@ fn report() -> Report {
             left: vec!["x holds 1 values that are NaN or infinite; it stays dense".into()],
         },
         metrics: metrics(),
+        beside: vec![ReportBeside { name: "A|b".into(), policy: "{}\n".into(), metrics: metrics() }],
         layers: vec![changed, dense],
         spectra: vec![(0, Spectrum::new(vec![3.0, 2.0, 1.0, 0.5], 8, 8))],
         writings: vec![writing],
@@ -106,6 +107,8 @@ fn a_report_has_its_files_and_the_page_shows_every_picture() {
         "report.md",
         "spectra-k.svg",
         "text-1.svg",
+        "beside-1-policy.json",
+        "beside-1-metrics.json",
         "frontier.svg",
         "frontier.json",
     ];
@@ -114,6 +117,8 @@ fn a_report_has_its_files_and_the_page_shows_every_picture() {
     for name in names.iter().filter(|name| **name != PAGE) {
         assert!(page.contains(&format!("]({name})")), "{name} is not linked");
     }
+    let row = page.lines().find(|line| line.starts_with("| `A\\|b`")).unwrap();
+    assert!(row.ends_with("| 1.00 kB | 4.5000 | 0.0200 ± 0.0010 | 95.0 % ± 2.0 % | 1.1000 ± 0.0100 |"), "{row}");
     let inputs: serde_json::Value = serde_json::from_str(&file(&report, "inputs.json")).unwrap();
     assert_eq!((&inputs["rankscope_report"], &inputs["text"]["name"]), (&1.into(), &"built-in".into()));
     assert_eq!(inputs["policy"]["sha256"], crate::checkpoint::sha256(b"{}\n"));
@@ -171,7 +176,13 @@ fn a_policy_that_changes_nothing_makes_a_report_too() {
     let mut report = report();
     report.layers.remove(0);
     (report.spectra, report.writings, report.frontier) = (Vec::new(), Vec::new(), Vec::new());
+    report.beside.clear();
     let page = file(&report, PAGE);
-    assert!(page.contains("The policy changes no layer.") && !page.contains("spectra-") && !page.contains("frontier"));
+    assert!(
+        page.contains("The policy changes no layer.")
+            && !page.contains("beside")
+            && !page.contains("spectra-")
+            && !page.contains("frontier")
+    );
     assert!(!file(&report, "map-error.svg").contains("NaN"));
 }

@@ -41,7 +41,10 @@ const WORDS: [(&str, &str); 16] = [
     ("answers", "answers: the probes, once they have been asked"),
     ("points", "points: the frontier, once it has been measured"),
     ("steps", "steps [N]: every change of plans, or goes to one"),
-    ("save", "save policy|compressed|classic|dense PATH [force]: writes a policy or a checkpoint"),
+    (
+        "save",
+        "save policy|compressed|classic|dense|report|session PATH [force]: writes a policy, a checkpoint, a report, the session",
+    ),
     (
         "jobs",
         "jobs: what is at work and what has ended, each with its number; answered while something is at work, too",
@@ -336,14 +339,11 @@ impl Session<'_> {
             let names = Format::ALL.map(Format::name).join("|");
             return Ok(writeln!(out, "save {names} PATH [force]")?);
         };
-        match format.kind() {
-            None => {
-                if let Err(reason) = self.app.workbench.save_policy(&path, force) {
-                    writeln!(out, "refused: {reason}")?;
-                }
-            }
-            Some(_) if path.exists() && !force => writeln!(out, "refused: {} exists; add force", path.display())?,
-            Some(kind) => self.app.workbench.export(kind, &path, force),
+        if path.exists() && !force && self.app.workbench.policy_file() != Some(path.as_path()) {
+            return Ok(writeln!(out, "refused: {} exists; add force", path.display())?);
+        }
+        if let Err(reason) = self.app.write(format, &path, force) {
+            writeln!(out, "refused: {reason}")?;
         }
         Ok(())
     }

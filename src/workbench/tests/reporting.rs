@@ -50,9 +50,25 @@ fn what_was_measured_before_is_part_of_a_report() {
         |kind, kld| crate::measure::FrontierPoint { kind, label: String::new(), bytes: 9, bits_per_weight: 8.0, kld };
     let (own, int8) = (crate::measure::FrontierKind::Current, crate::measure::FrontierKind::Int8);
     bench.workbench.take_frontier(vec![point(own, 99.0), point(int8, 0.25)]);
+    let all: Vec<_> = (0..36).map(|layer| (layer, Plan::low_rank(8))).collect();
+    bench.workbench.set_plans("rank 8", &all);
+    bench.encoded();
+    assert_eq!(bench.workbench.pin(), Ok('A'));
+    bench.workbench.undo();
+    assert!(bench.workbench.plan_report().unwrap().contains(&"pinned policy A beside it".to_owned()));
     bench.workbench.report(&out, false).unwrap();
     bench.until("reported", ended);
     let text = fs::read_to_string(out.join("frontier.json")).unwrap();
     let frontier: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&frontier["points"][0]["kld"], &frontier["points"][1]["kld"]), (&0.0.into(), &0.25.into()));
+    let page = fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(
+        page.contains("## Other policies beside it") && page.contains("| `A` ([policy](beside-1-policy.json)"),
+        "{page}"
+    );
+    let pinned = fs::read_to_string(out.join("beside-1-policy.json")).unwrap();
+    assert!(pinned.contains("\"rank\": 8") && crate::compress::Policy::parse(&pinned).is_ok(), "{pinned}");
+    let metrics = fs::read_to_string(out.join("beside-1-metrics.json")).unwrap();
+    let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
+    assert!(metrics["kld"]["mean"].as_f64().unwrap() > 0.01, "{metrics}");
 }

@@ -224,6 +224,45 @@ fn pinned_policies_write_beside_the_plans_as_they_are_each_as_it_would_alone() {
         assert_eq!((written.first_difference, written.running), (single.first_difference, false));
         assert_eq!(written.plans, single.plans);
     }
+    let record = super::sessions::kept(&mut bench);
+    let written = |record: &SessionRecord| match record.steps.last() {
+        Some(SessionStep::Write(text)) => text.pinned.clone(),
+        other => panic!("{other:?}"),
+    };
+    let of_pins = written(&record);
+    assert_eq!(
+        of_pins.iter().map(|pin| (pin.name, pin.plans.len(), pin.plans[0].rank)).collect::<Vec<_>>(),
+        [('A', 36, 48), ('B', 36, 24)]
+    );
+    for (pin, single) in of_pins.iter().zip(&alone) {
+        assert_eq!(pin.ids, ids(&single.compressed));
+    }
+    let replayed = super::sessions::again(&record).unwrap();
+    assert_eq!((replayed.differences, replayed.record.to_text()), (Vec::new(), record.to_text()));
+    let mut other = record.clone();
+    if let Some(SessionStep::Write(text)) = other.steps.last_mut() {
+        text.pinned[1].ids[2] ^= 1;
+    }
+    let told = super::sessions::again(&other).unwrap().differences;
+    assert!(told.len() == 1 && told[0].what.starts_with("token 3 of policy B's text is "), "{told:?}");
+
+    let draft = bench.workbench.draft("", std::collections::BTreeMap::new());
+    let mut next = Bench::new(Locations::default());
+    next.workbench.apply_draft(draft.clone());
+    next.open(Source::Demo, None, None);
+    assert_eq!(
+        next.workbench.pins().iter().map(|pin| (pin.name, pin.plans[0].rank)).collect::<Vec<_>>(),
+        [('A', 48), ('B', 24)]
+    );
+    next.until("pinned", |bench| bench.pins().iter().all(Pin::is_ready));
+    next.encoded();
+    next.write(options());
+    for (rival, single) in next.workbench.live().rivals.iter().zip(&alone) {
+        assert_eq!(ids(&rival.compressed), ids(&single.compressed));
+    }
+    assert_eq!(next.workbench.live().rivals.len(), 2);
+    assert_eq!(next.workbench.draft("", std::collections::BTreeMap::new()).pins, draft.pins);
+
     assert!(bench.workbench.unpin() && !bench.workbench.unpin());
     bench.write(options());
     assert!(bench.workbench.live().rivals.is_empty());
