@@ -1,8 +1,9 @@
 //! Decompositions kept by content hash: in memory up to a limit, on disk up to another.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -47,8 +48,8 @@ pub(super) struct State {
     held: HashMap<String, Held>,
     held_bytes: u64,
     clock: u64,
-    /// Keys that are being computed.
-    running: BTreeSet<String>,
+    /// Keys that are being computed, on which thread, and whether that is one of a pool.
+    running: HashMap<String, (ThreadId, bool)>,
     digests: HashMap<(usize, usize), Digest>,
     /// Errors in outputs, by what they are of.
     errors: HashMap<String, Arc<OutputErrors>>,
@@ -116,7 +117,7 @@ impl FactorCache {
     }
 
     /// The decomposition of a layer's matrix, from memory, disk, or computed now (and stored). Two callers that ask for the
-    /// same one at once compute it once. `matrix` is that of `tensor`.
+    /// same one at once compute it once, unless one of them must not wait. `matrix` is that of `tensor`.
     ///
     /// # Errors
     /// Numeric trouble or cancelled; trouble with the disk only costs the cache.
@@ -202,21 +203,28 @@ impl FactorCache {
         Ok(fresh)
     }
 
-    /// What is held under `key`, or the right to make it, once nobody else does.
+    /// What is held under `key`, or the right to make it, once nobody else does. A thread of a pool waits only while it makes nothing
+    /// itself, and for none but threads of pools, which do without others where need be; else it makes it a second time: what it would
+    /// wait for may itself wait for this very thread, to which it handed out a part of its work.
     pub(super) fn turn<T>(
         &self,
         key: &str,
         held: &dyn Fn(&mut State) -> Option<T>,
         control: &Control,
     ) -> Result<Result<T, Turn<'_>>, CompressError> {
+        let (me, pooled) = (thread::current().id(), rayon::current_thread_index().is_some());
         let mut state = self.state();
         loop {
             control.check()?;
             if let Some(held) = held(&mut state) {
                 return Ok(Ok(held));
             }
-            if state.running.insert(key.to_owned()) {
-                return Ok(Err(Turn { cache: self, key: key.to_owned() }));
+            let Some((_, in_pool)) = state.running.get(key) else {
+                state.running.insert(key.to_owned(), (me, pooled));
+                return Ok(Err(Turn { cache: self, key: Some(key.to_owned()) }));
+            };
+            if pooled && (!in_pool || state.running.values().any(|(thread, _)| *thread == me)) {
+                return Ok(Err(Turn { cache: self, key: None }));
             }
             state = self.0.ended.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -269,16 +277,18 @@ fn size(decomposition: &Decomposition) -> u64 {
     (4 * (decomposition.s.len() + decomposition.ut.len() + decomposition.vt.len()) + 8 * terms) as u64
 }
 
-/// The right to compute what a key names; given back when dropped, however the work ended.
+/// The right to compute what a key names; given back when dropped, however the work ended. Without a key it is nobody's own.
 pub(super) struct Turn<'a> {
     cache: &'a FactorCache,
-    key: String,
+    key: Option<String>,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.cache.state().running.remove(&self.key);
-        self.cache.0.ended.notify_all();
+        if let Some(key) = &self.key {
+            self.cache.state().running.remove(key);
+            self.cache.0.ended.notify_all();
+        }
     }
 }
 
@@ -343,6 +353,33 @@ mod tests {
             }
         });
         assert_eq!(count.into_inner(), 1);
+    }
+
+    /// The thread that makes it needs the pool whose only thread asks for the same.
+    #[test]
+    fn a_thread_of_a_pool_does_not_wait_for_one_that_waits_for_the_pool() {
+        let (cache, one, control) = (FactorCache::new(None), matrix(1, 1, &[1.0]), Control::new());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (ended, ends) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let (cache, one, pool, control) = (&cache, &one, &pool, &control);
+            scope.spawn(move || {
+                let make = || {
+                    begun.send(()).unwrap();
+                    // Behind what the pool has to do already.
+                    let asked = || cache.fetch("k", one, Keep::Memory, &|| Ok(shape(3)), control);
+                    pool.install(asked)?;
+                    Ok(shape(3))
+                };
+                ended.send(cache.fetch("k", one, Keep::Memory, &make, control).is_ok()).unwrap();
+            });
+            begins.recv().unwrap();
+            let done = ends.recv_timeout(Duration::from_secs(60));
+            // Only ends a test that would hang.
+            control.cancel();
+            assert_eq!(done, Ok(true));
+        });
     }
 
     #[test]
