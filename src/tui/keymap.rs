@@ -328,6 +328,14 @@ mod tests {
     }
 
     #[test]
+    fn topics_stand_together() {
+        let mut topics: Vec<_> = ACTIONS.iter().map(|info| info.topic.title()).collect();
+        topics.dedup();
+        let unique: std::collections::HashSet<_> = topics.iter().collect();
+        assert_eq!(topics.len(), unique.len(), "{topics:?}");
+    }
+
+    #[test]
     fn shift_is_what_the_character_says() {
         let keymap = Keymap::default();
         let shifted = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT);

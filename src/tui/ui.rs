@@ -198,20 +198,27 @@ pub struct Menu {
 }
 
 impl Menu {
+    /// Whether its commands stand below the names of their topics.
+    pub fn by_topics(&self) -> bool {
+        self.help && self.input.value().trim().is_empty()
+    }
+
     /// A menu over the actions of `from`.
     pub fn new(help: bool, from: Context) -> Self {
         Self { help, from, input: Input::default(), chosen: 0 }
     }
 
-    /// The commands to choose from. Of the help those whose words all occur in title, description or keys; of the palette those
-    /// whose title is alike, the likest first, and without anything typed those used last.
+    /// The commands to choose from. Of the help those whose words all occur in title, description or keys, without anything typed all
+    /// of them by topics; of the palette those whose title is alike, the likest first, and without anything typed those used last.
     pub fn items(&self, keymap: &Keymap, recent: &[Action]) -> Vec<&'static Info> {
         let typed = self.input.value().trim().to_lowercase();
         let mut items: Vec<&'static Info> = keymap.in_context(self.from).collect();
         let shown_below = |info: &&Info| if info.footer > 0 { info.footer } else { u8::MAX };
         if typed.is_empty() {
             let used = |info: &&Info| recent.iter().position(|action| *action == info.action).unwrap_or(usize::MAX);
-            items.sort_by_key(|info| (if self.help { usize::MAX } else { used(info) }, shown_below(info)));
+            if !self.help {
+                items.sort_by_key(|info| (used(info), shown_below(info)));
+            }
             return items;
         }
         if !self.help {

@@ -250,6 +250,7 @@ fn every_view_at_every_size() {
         ("spectrum", "mz<tab>O"),
         ("token", "Oz<tab><right><right>"),
         ("palette", "<esc><tab>:"),
+        ("help", "<esc>?"),
         ("explain", "<esc>w"),
         ("history", "<esc>U"),
         ("columns", "<esc>,"),

@@ -7,7 +7,7 @@ use super::popup;
 use super::side_by_side::line_input;
 use super::table::offset;
 use super::wrap::wrap;
-use crate::tui::action::Info;
+use crate::tui::action::{Info, Topic};
 use crate::tui::keymap::shown;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Menu, Target};
@@ -31,10 +31,17 @@ pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
     let items = menu.items(&view.ui.keymap, &view.ui.recent);
     let explained = if inner.height >= MIN_EXPLAINED_HEIGHT { 3 } else { 0 };
     let list = Rect { y: inner.y + 2, height: inner.height - 2 - explained, ..inner };
-    let height = usize::from(list.height);
-    let first = offset(menu.chosen.saturating_sub(height / 2), menu.chosen, height, items.len());
-    for (y, (line, info)) in (list.y..list.bottom()).zip(items.iter().enumerate().skip(first)) {
-        item(view, Rect { y, height: 1, ..list }, menu, info, line);
+    let (height, lines) = (usize::from(list.height), lines(menu, &items));
+    let at =
+        lines.iter().position(|line| matches!(line, Line::Command(at, _) if *at == menu.chosen)).unwrap_or_default();
+    let first = offset(at.saturating_sub(height / 2), at, height, lines.len());
+    for (y, line) in (list.y..list.bottom()).zip(lines.iter().skip(first)) {
+        match line {
+            Line::Topic(topic) => {
+                view.put(list.x, y, list.right(), topic.title(), Role::Title);
+            }
+            Line::Command(at, info) => item(view, Rect { y, height: 1, ..list }, menu, info, *at),
+        }
     }
     if let Some(info) = items.get(menu.chosen).filter(|_| explained > 0) {
         explanation(view, Rect { y: list.bottom() + 1, height: explained - 1, ..inner }, info);
@@ -42,6 +49,25 @@ pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
     if items.is_empty() {
         view.put(list.x, list.y, list.right(), "nothing of that name", Role::Dim);
     }
+}
+
+/// A line of the list.
+enum Line<'a> {
+    Topic(Topic),
+    /// A command, and its place among all.
+    Command(usize, &'a Info),
+}
+
+fn lines<'a>(menu: &Menu, items: &[&'a Info]) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    let mut topic = None;
+    for (at, info) in items.iter().enumerate() {
+        if menu.by_topics() && topic.replace(info.topic) != Some(info.topic) {
+            lines.push(Line::Topic(info.topic));
+        }
+        lines.push(Line::Command(at, info));
+    }
+    lines
 }
 
 /// The whole sentence about the chosen command, which its line may have cut.
