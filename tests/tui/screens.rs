@@ -5,6 +5,8 @@ use rankscope::tui::colour::Depth;
 use rankscope::tui::svg::buffer_to_svg;
 use rankscope::tui::theme::{Theme, names};
 use rankscope::tui::ui::Glyphs;
+use ratatui::buffer::Cell;
+use ratatui::style::Color;
 
 use crate::support::Desk;
 
@@ -235,9 +237,8 @@ fn ascii_alone_and_the_tour() {
     snapshot!("tour-80x24", desk.screen(80, 24));
 }
 
-/// Every view at the four sizes that the project looks at.
-#[test]
-fn every_view_at_every_size() {
+/// Every view, by the keys that lead there from the one before.
+fn every_view(mut look: impl FnMut(&str, &mut Desk)) {
     let mut desk = at_work();
     desk.scan();
     desk.propose();
@@ -265,12 +266,91 @@ fn every_view_at_every_size() {
     ];
     for (name, keys) in views {
         desk.keys(keys);
+        look(name, &mut desk);
+    }
+}
+
+/// At the four sizes that the project looks at.
+#[test]
+fn every_view_at_every_size() {
+    every_view(|name, desk| {
         let sizes = [(60, 16), (80, 24), (120, 36), (220, 60)];
         let all: Vec<String> = sizes.into_iter().map(|(width, height)| desk.screen(width, height)).collect();
         insta::with_settings!({ snapshot_path => "snapshots/sizes", prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_snapshot!(name, all.join("\n\n"));
         });
-    }
+    });
+}
+
+/// Without colour, weight, underline and reversal tell what colour tells elsewhere.
+#[test]
+fn every_view_without_colour() {
+    let monochrome = Theme::embedded("dark", Depth::None).unwrap();
+    every_view(|name, desk| {
+        desk.app.ui.theme = monochrome.clone();
+        let screen = desk.weights(80, 24);
+        insta::with_settings!({ snapshot_path => "snapshots/monochrome", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, screen);
+        });
+    });
+}
+
+/// What a person must see is told apart by the glyphs and weights of its own line, whatever the colours.
+#[test]
+fn without_colour_selection_focus_changes_heat_and_pillars_are_told() {
+    let mut desk = at_work();
+    desk.scan();
+    desk.app.ui.theme = Theme::embedded("dark", Depth::None).unwrap();
+    desk.screen(120, 36);
+    desk.keys("<esc><esc><esc><home>");
+    // A line of the screen with its weights; the cursor is elsewhere.
+    let line = |desk: &mut Desk, of: &str| -> String {
+        let screen = desk.weights(120, 36);
+        let mut lines = screen.lines().skip_while(|line| !line.contains(of));
+        format!(
+            "{}\n{}",
+            lines.next().unwrap_or_else(|| panic!("{of} is not in\n{screen}")),
+            lines.next().unwrap_or_default()
+        )
+    };
+    let differ = |one: String, other: String, what: &str| assert_ne!(one, other, "{what} is not told");
+    let plain = line(&mut desk, " 1 k ");
+    desk.keys("<home>jK<home>");
+    differ(line(&mut desk, " 1 k "), plain, "a selected layer");
+    let (focused, heading) = (line(&mut desk, "Layers "), "Side by side");
+    let away = line(&mut desk, heading);
+    desk.keys("<tab><tab>");
+    differ(line(&mut desk, "Layers "), focused, "the pane that lost the focus");
+    differ(line(&mut desk, heading), away, "the pane that got it");
+    desk.keys("<tab><esc><home>");
+    let (changed, dense) = (line(&mut desk, " 1 k "), line(&mut desk, " 1 v "));
+    differ(changed.replace(" k ", " v "), dense, "a changed layer");
+    assert!(line(&mut desk, " 0 o ").contains('!'), "a pillar is not told");
+    desk.keys("mMMMMM");
+    let map = desk.weights(120, 36);
+    let bars: std::collections::BTreeSet<char> = map.chars().filter(|glyph| "▁▂▃▄▅▆▇█".contains(*glyph)).collect();
+    assert!(bars.len() >= 4, "heat is not told: {bars:?}\n{map}");
+    assert!(map.contains('!'), "a pillar of the map is not told\n{map}");
+}
+
+/// Whatever the theme, no text is drawn in the colour of its ground. What a theme leaves to the terminal is taken for black on white
+/// where it is a light one, else for white on black.
+#[test]
+fn sixteen_colours_never_hide_a_text() {
+    let themes: Vec<Theme> = names().map(|name| Theme::embedded(name, Depth::Basic).unwrap()).collect();
+    every_view(|view, desk| {
+        for theme in &themes {
+            desk.app.ui.theme = theme.clone();
+            let (ink, paper) =
+                if theme.name.ends_with("light") { (Color::Black, Color::White) } else { (Color::White, Color::Black) };
+            let usual = |colour, own| if colour == Color::Reset { own } else { colour };
+            let buffer = desk.buffer(120, 36);
+            let hidden = |cell: &Cell| usual(cell.fg, ink) == usual(cell.bg, paper) && cell.symbol().trim() != "";
+            let found: Vec<&Cell> = buffer.content().iter().filter(|cell| hidden(cell)).take(3).collect();
+            assert!(found.is_empty(), "{view} in {}: {found:?}", theme.name);
+        }
+        desk.app.ui.theme = Theme::embedded("dark", Depth::True).unwrap();
+    });
 }
 
 /// What the README shows is what the program makes. `UPDATE_SCREEN=1 cargo test --test tui` makes it anew.

@@ -23,6 +23,7 @@ use rankscope::tui::view;
 use rankscope::workbench::{Compared, Damage, JobState, LiveView, Locations, PROMPTS, Source, Workbench};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -150,6 +151,33 @@ impl Desk {
             text.trim_end().to_owned()
         };
         buffer.content().chunks(usize::from(width.max(1))).map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The screen with its weights: below each line that has any, a letter for every cell that is bold, dim, italic, underlined or
+    /// reversed; of two, bold and underlined is `B`, bold and reversed `R`, italic and underlined `I`, dim and reversed `D`, any other `*`.
+    pub fn weights(&mut self, width: u16, height: u16) -> String {
+        let letter = |cell: &ratatui::buffer::Cell| match cell.modifier {
+            Modifier::BOLD => 'b',
+            Modifier::DIM => 'd',
+            Modifier::ITALIC => 'i',
+            Modifier::UNDERLINED => 'u',
+            Modifier::REVERSED => 'r',
+            none if none.is_empty() => ' ',
+            two if two == Modifier::BOLD | Modifier::UNDERLINED => 'B',
+            two if two == Modifier::BOLD | Modifier::REVERSED => 'R',
+            two if two == Modifier::ITALIC | Modifier::UNDERLINED => 'I',
+            two if two == Modifier::DIM | Modifier::REVERSED => 'D',
+            _ => '*',
+        };
+        let buffer = self.buffer(width, height);
+        let mut lines = Vec::new();
+        for row in buffer.content().chunks(usize::from(width.max(1))) {
+            let text: String = row.iter().map(ratatui::buffer::Cell::symbol).collect();
+            lines.push(text.trim_end().to_owned());
+            let weights: String = row.iter().map(letter).collect();
+            lines.extend(Some(weights.trim_end().to_owned()).filter(|weights| !weights.is_empty()));
+        }
+        lines.join("\n")
     }
 
     /// The plan of a layer as the table shows it.
