@@ -31,7 +31,7 @@ pub use decompose::{Decomposition, OutputErrors, decompose};
 pub use error::NumericError;
 pub use fast::Arithmetic;
 pub use float8::{BlockScales, Float8};
-pub use kernels::{axpy, exp_over, kernel_family, row_dots, row_sum, times_sigmoid};
+pub use kernels::{add_rows, axpy, exp_over, kernel_family, row_dots, times_sigmoid};
 pub use matrix::{Matrix, Order, Values};
 pub use metric::DAMPING;
 pub use moment_sum::MomentSum;

@@ -138,9 +138,11 @@ mod tests {
         let (_, model) = opened("llama");
         let shape = model.architecture();
         let each = 2 * shape.blocks * shape.kv_heads * shape.head_dim * 4;
-        assert_eq!(model.cache_bytes(7), 7 * each as u64);
+        assert_eq!(model.cache_bytes(64), 64 * each as u64);
+        // A page at a time.
+        assert_eq!((model.cache_bytes(0), model.cache_bytes(7)), (0, model.cache_bytes(64)));
         assert_eq!(model.cache_bytes(usize::MAX), u64::MAX);
-        assert!(writing_need(&model, 1).bytes() < writing_need(&model, 20).bytes());
+        assert!(writing_need(&model, 1).bytes() < writing_need(&model, 66).bytes());
         assert_eq!(writing_need(&model, shape.context), writing_need(&model, usize::MAX));
         assert!(pass_need(&model, 20, false).bytes() < pass_need(&model, 20, true).bytes());
     }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::architecture::{Architecture, Attention, Positions};
 use super::experts::softmax;
 use super::kv_cache::BlockCache;
-use crate::linalg::{row_dots, row_sum};
+use crate::linalg::{add_rows, row_dots};
 
 /// Work (queries x keys x width) below which one thread is faster than several.
 const PARALLEL_FROM: usize = 1 << 18;
@@ -39,8 +39,13 @@ impl Attending<'_> {
         let Some(query) = self.query(token, head) else { return Vec::new() };
         let position = self.first + token;
         let start = self.start(position);
-        let mut logits = vec![0.0; position + 1 - start];
-        row_dots(query, self.cache.keys(self.kv_head(head), start), self.architecture.head_dim, &mut logits);
+        let mut logits = vec![f32::NAN; position + 1 - start];
+        let mut rest = logits.as_mut_slice();
+        for keys in self.cache.keys(self.kv_head(head), start..position + 1) {
+            let (dots, later) = rest.split_at_mut((keys.len() / query.len().max(1)).min(rest.len()));
+            row_dots(query, keys, dots);
+            rest = later;
+        }
         logits.iter_mut().for_each(|logit| *logit *= self.shape.scale);
         if let Some(cap) = self.shape.cap {
             logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
@@ -83,8 +88,13 @@ impl Attending<'_> {
     fn head_output(&self, (token, head): (usize, usize), out: &mut [f32]) {
         let mut scores = self.logits(token, head);
         softmax(&mut scores);
-        let values = self.cache.values(self.kv_head(head), self.start(self.first + token));
-        row_sum(&scores, values, self.architecture.head_dim, out);
+        let (position, mut rest) = (self.first + token, scores.as_slice());
+        out.fill(0.0);
+        for values in self.cache.values(self.kv_head(head), self.start(position)..position + 1) {
+            let (weights, later) = rest.split_at((values.len() / out.len().max(1)).min(rest.len()));
+            add_rows(weights, values, out);
+            rest = later;
+        }
     }
 
     fn query(&self, token: usize, head: usize) -> Option<&[f32]> {

@@ -1,10 +1,9 @@
 //! A decoder's parts: what the architecture configures, and weights that are shared and replaceable layer by layer.
 
-use std::collections::TryReserveError;
 use std::sync::Arc;
 
 use super::architecture::{Architecture, Place, Positions};
-use super::kv_cache::BlockCache;
+use super::kv_cache::{BlockCache, PAGE};
 use super::load::load;
 use super::norm::Norm;
 use super::rope::Rope;
@@ -150,11 +149,6 @@ impl Cache {
         self.ids.is_empty()
     }
 
-    /// Makes room for `more` tokens.
-    pub(super) fn reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
-        self.blocks.iter_mut().try_for_each(|block| block.reserve(more))
-    }
-
     /// Drops all tokens from position `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.ids.truncate(len);
@@ -244,7 +238,8 @@ impl Model {
     /// Bytes of the keys and values of so many tokens, in all blocks.
     pub fn cache_bytes(&self, tokens: usize) -> u64 {
         let shape = self.architecture();
-        let numbers = [2, shape.blocks, shape.kv_heads, shape.head_dim, tokens];
+        let positions = tokens.checked_next_multiple_of(PAGE).unwrap_or(tokens);
+        let numbers = [2, shape.blocks, shape.kv_heads, shape.head_dim, positions];
         numbers.iter().fold(size_of::<f32>() as u64, |bytes, count| bytes.saturating_mul(*count as u64))
     }
 

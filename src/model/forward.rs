@@ -7,7 +7,7 @@ use super::block::Pass;
 use super::decoder::{Cache, Head, Model};
 use super::observe::Watch;
 use super::{ModelError, Observer};
-use crate::control::{Control, OutOfMemory, afford};
+use crate::control::{Control, afford};
 use crate::linalg::awake;
 
 /// Tokens that go through the blocks at once: enough to reuse each weight many times, few enough to stay in cache.
@@ -29,7 +29,7 @@ impl Model {
             return self.continued(&all, cache, control).inspect_err(|_| *cache = before);
         }
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
-        self.make_room(cache, ids.len(), (ids.len().min(BATCH), 1))?;
+        self.see_room(cache.len(), ids.len(), (ids.len().min(BATCH), 1))?;
         let mut last = Vec::new();
         for batch in ids.chunks(BATCH) {
             let mut pass = Pass::new(self, cache.len(), tokens, None);
@@ -59,7 +59,7 @@ impl Model {
             return Ok(logits.get(earlier..).unwrap_or_default().to_vec());
         }
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
-        self.make_room(cache, ids.len(), (ids.len(), ids.len()))?;
+        self.see_room(before, ids.len(), (ids.len(), ids.len()))?;
         let mut pass = Pass::new(self, before, tokens, observer);
         let hidden = self.batch(ids, cache, &mut pass, control).inspect_err(|_| cache.truncate(before))?;
         cache.made_for = tokens;
@@ -140,11 +140,13 @@ impl Model {
         }
     }
 
-    /// Makes room for the keys and values of `more` tokens, and sees that a pass of so many at once, of which so many are scored,
-    /// finds memory: what is refused in the middle of a pass would end the program.
-    fn make_room(&self, cache: &mut Cache, more: usize, (at_once, scored): (usize, usize)) -> Result<(), ModelError> {
-        let refused = OutOfMemory(self.cache_bytes(cache.len().saturating_add(more)));
-        cache.reserve(more).map_err(|_| refused)?;
+    /// Sees that the keys and values of `more` tokens after those `held`, and a pass of so many at once, of which so many are
+    /// scored, find memory: what is refused in the middle of a pass would end the program.
+    fn see_room(&self, held: usize, more: usize, (at_once, scored): (usize, usize)) -> Result<(), ModelError> {
+        let all = self.cache_bytes(held.saturating_add(more));
+        if all > self.cache_bytes(held) {
+            afford(all)?;
+        }
         if at_once > 1 {
             afford(self.pass_bytes(at_once, scored))?;
         }
@@ -250,6 +252,7 @@ pub(super) fn scale(x: &mut [f32], factor: f32) {
 mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
+    use crate::control::OutOfMemory;
     use crate::model::{Kind, Layer};
 
     const NAMES: [&str; 9] = [
@@ -317,9 +320,9 @@ mod tests {
         let mut cache = model.cache();
         model.forward(&[1, 2, 3], &mut cache, &Control::new()).unwrap();
         let more = 1 << 50;
-        let told = model.make_room(&mut cache, more, (1, 1)).unwrap_err().to_string();
+        let told = model.see_room(cache.len(), more, (1, 1)).unwrap_err().to_string();
         assert!(told.starts_with(&OutOfMemory(model.cache_bytes(more + 3)).to_string()), "{told}");
-        assert!(model.make_room(&mut cache, 1, (1 << 50, 1)).is_err());
+        assert!(model.see_room(cache.len(), 1, (1 << 50, 1)).is_err());
         assert_eq!(cache.len(), 3);
         assert!(model.forward(&[4], &mut cache, &Control::new()).is_ok());
     }

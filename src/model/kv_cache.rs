@@ -1,62 +1,77 @@
-//! The KV cache: keys and values head by head, so that a query reads them from one end to the other.
+//! The KV cache. Keys and values lie in pages, and in a page head by head: a query reads long runs, and nothing is copied when
+//! a text grows.
 
-use std::collections::TryReserveError;
+use std::ops::Range;
+
+/// Positions of a page.
+pub(super) const PAGE: usize = 64;
 
 /// One block's keys and values.
 #[derive(Debug, Clone)]
 pub(super) struct BlockCache {
-    heads: Vec<HeadCache>,
+    heads: usize,
     head_dim: usize,
-}
-
-/// One head's keys and values, [positions, `head_dim`] each.
-#[derive(Debug, Clone, Default)]
-struct HeadCache {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    /// Positions held.
+    len: usize,
+    /// [heads, `PAGE`, `head_dim`] each.
+    keys: Vec<Vec<f32>>,
+    values: Vec<Vec<f32>>,
 }
 
 impl BlockCache {
     /// Without a position.
-    pub(super) fn new(kv_heads: usize, head_dim: usize) -> Self {
-        Self { heads: vec![HeadCache::default(); kv_heads], head_dim }
-    }
-
-    /// Makes room for `more` positions.
-    pub(super) fn reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
-        let numbers = more.saturating_mul(self.head_dim);
-        for held in self.heads.iter_mut().flat_map(|head| [&mut head.keys, &mut head.values]) {
-            // Growing by halves again is fast, where there is so much.
-            held.try_reserve(numbers).or_else(|_| held.try_reserve_exact(numbers))?;
-        }
-        Ok(())
+    pub(super) fn new(heads: usize, head_dim: usize) -> Self {
+        Self { heads, head_dim, len: 0, keys: Vec::new(), values: Vec::new() }
     }
 
     /// Drops what lies at and after a position.
     pub(super) fn truncate(&mut self, positions: usize) {
-        for held in self.heads.iter_mut().flat_map(|head| [&mut head.keys, &mut head.values]) {
-            held.truncate(positions * self.head_dim);
-        }
+        self.len = self.len.min(positions);
+        let pages = self.len.div_ceil(PAGE);
+        self.keys.truncate(pages);
+        self.values.truncate(pages);
     }
 
-    /// Adds those of the next positions, [t, `kv_heads` * `head_dim`] each.
+    /// Adds those of the next positions, [t, heads * `head_dim`] each.
     pub(super) fn extend(&mut self, keys: &[f32], values: &[f32]) {
-        let (heads, width) = (self.heads.len(), self.head_dim.max(1));
-        for (index, head) in self.heads.iter_mut().enumerate() {
-            for (held, new) in [(&mut head.keys, keys), (&mut head.values, values)] {
-                new.chunks_exact(width).skip(index).step_by(heads).for_each(|one| held.extend_from_slice(one));
+        let width = (self.heads * self.head_dim).max(1);
+        let (tokens, numbers) = (keys.len() / width, PAGE * self.heads * self.head_dim);
+        let pages = (self.len + tokens).div_ceil(PAGE);
+        for (held, new) in [(&mut self.keys, keys), (&mut self.values, values)] {
+            held.resize_with(pages, || vec![0.0; numbers]);
+            for (at, token) in (self.len..).zip(new.chunks_exact(width)) {
+                let Some(page) = held.get_mut(at / PAGE) else { continue };
+                let slots = page.chunks_exact_mut(self.head_dim.max(1)).skip(at % PAGE).step_by(PAGE);
+                slots.zip(token.chunks_exact(self.head_dim.max(1))).for_each(|(slot, one)| slot.copy_from_slice(one));
             }
         }
+        self.len += tokens;
     }
 
-    /// The keys of a head from a position on; none where there are none.
-    pub(super) fn keys(&self, head: usize, from: usize) -> &[f32] {
-        self.heads.get(head).and_then(|head| head.keys.get(from * self.head_dim..)).unwrap_or_default()
+    /// A head's keys at some positions, run by run: [.., `head_dim`].
+    pub(super) fn keys(&self, head: usize, positions: Range<usize>) -> impl Iterator<Item = &[f32]> {
+        self.runs(&self.keys, head, positions)
     }
 
-    /// The values of a head from a position on; none where there are none.
-    pub(super) fn values(&self, head: usize, from: usize) -> &[f32] {
-        self.heads.get(head).and_then(|head| head.values.get(from * self.head_dim..)).unwrap_or_default()
+    /// A head's values at some positions, run by run: [.., `head_dim`].
+    pub(super) fn values(&self, head: usize, positions: Range<usize>) -> impl Iterator<Item = &[f32]> {
+        self.runs(&self.values, head, positions)
+    }
+
+    fn runs<'a>(
+        &self,
+        pages: &'a [Vec<f32>],
+        head: usize,
+        positions: Range<usize>,
+    ) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let (d, end) = (self.head_dim, positions.end.min(self.len));
+        let first = positions.start / PAGE;
+        let pages = pages.iter().enumerate().take(end.div_ceil(PAGE)).skip(first);
+        pages.filter_map(move |(index, page)| {
+            let within = |position: usize| position.saturating_sub(index * PAGE).min(PAGE);
+            let place = |slot: usize| (head * PAGE + slot) * d;
+            page.get(place(within(positions.start))..place(within(end)))
+        })
     }
 }
 
@@ -64,18 +79,46 @@ impl BlockCache {
 mod tests {
     use super::*;
 
+    /// The key of a head at a position, and its value.
+    fn number(head: usize, position: usize) -> f32 {
+        (1000 * head + position) as f32
+    }
+
+    fn filled(heads: usize, positions: Range<usize>) -> Vec<f32> {
+        positions.flat_map(|at| (0..heads).flat_map(move |head| [number(head, at), 0.5])).collect()
+    }
+
+    fn firsts<'a>(runs: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
+        runs.flat_map(|run| run.chunks_exact(2).map(|one| one[0])).collect()
+    }
+
     #[test]
-    fn each_head_has_its_own_positions() {
-        let mut cache = BlockCache::new(2, 3);
-        let keys: Vec<f32> = (0..12).map(|i| i as f32).collect();
-        let values: Vec<f32> = keys.iter().map(|key| -key).collect();
-        cache.extend(&keys, &values);
-        assert_eq!(cache.keys(0, 0), [0.0, 1.0, 2.0, 6.0, 7.0, 8.0]);
-        assert_eq!((cache.keys(1, 1), cache.values(1, 1)), (&[9.0, 10.0, 11.0][..], &[-9.0, -10.0, -11.0][..]));
-        cache.truncate(1);
-        cache.extend(&[20.0; 6], &[21.0; 6]);
-        assert_eq!(cache.keys(1, 0), [3.0, 4.0, 5.0, 20.0, 20.0, 20.0]);
-        assert!(cache.keys(2, 0).is_empty() && cache.values(0, 3).is_empty());
-        assert!(cache.reserve(usize::MAX).is_err());
+    fn each_head_has_its_own_runs_whatever_the_steps() {
+        let mut cache = BlockCache::new(3, 2);
+        for span in [0..1, 1..63, 63..64, 64..200, 200..201] {
+            let new = filled(3, span);
+            cache.extend(&new, &new.iter().map(|x| -x).collect::<Vec<_>>());
+        }
+        for head in 0..3 {
+            for positions in [0..201, 5..6, 60..70, 64..128, 127..201, 0..0, 150..900] {
+                let wanted: Vec<f32> =
+                    positions.clone().take_while(|at| *at < 201).map(|at| number(head, at)).collect();
+                assert_eq!(firsts(cache.keys(head, positions.clone())), wanted);
+                assert_eq!(firsts(cache.values(head, positions)), wanted.iter().map(|x| -x).collect::<Vec<_>>());
+            }
+        }
+        assert_eq!(cache.keys(3, 0..201).count(), 0);
+    }
+
+    #[test]
+    fn what_is_dropped_is_written_anew() {
+        let mut cache = BlockCache::new(1, 2);
+        let new = filled(1, 0..130);
+        cache.extend(&new, &new);
+        cache.truncate(65);
+        cache.truncate(100);
+        cache.extend(&[7.0, 7.0], &[8.0, 8.0]);
+        assert_eq!(firsts(cache.keys(0, 63..900)), [63.0, 64.0, 7.0]);
+        assert_eq!(firsts(cache.values(0, 65..66)), [8.0]);
     }
 }

@@ -56,7 +56,7 @@ use avx512::Avx512;
 use avx512_brain::Avx512Brain;
 use exponential::{ExpOver, TimesSigmoid};
 use portable::Portable;
-use vectors::{Axpy, RowDots, RowSum};
+use vectors::{AddRows, Axpy, RowDots};
 #[cfg(target_arch = "x86_64")]
 use vnni::Vnni;
 
@@ -217,21 +217,20 @@ pub fn times_sigmoid(values: &mut [f32], z: impl Fn(f32) -> f32) {
     Family::best().run(TimesSigmoid { values, argument: z });
 }
 
-/// The dot products of a query with rows that lie `stride` apart, out[i] = query . rows[i * stride..], in f32, always summed in
-/// the same order; NaN where `rows` is too short for that.
-pub fn row_dots(query: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+/// The dot products of a query with rows as long as it is, in f32, always summed in the same order; NaN where `rows` is too
+/// short for that.
+pub fn row_dots(query: &[f32], rows: &[f32], out: &mut [f32]) {
     out.fill(f32::NAN);
-    if let Some(kernel) = RowDots::new(query, rows, stride, out) {
+    if let Some(kernel) = RowDots::new(query, rows, out) {
         Family::best().run(kernel);
     }
 }
 
-/// The weighted sum of rows that lie `stride` apart, out = sum over i of weights[i] rows[i * stride..], in f32, in the order of
-/// i; NaN where `rows` is too short for that.
-pub fn row_sum(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
-    out.fill(f32::NAN);
-    if let Some(kernel) = RowSum::new(weights, rows, stride, out) {
-        Family::best().run(kernel);
+/// Adds the weighted sum of rows as long as `out`, one row after another, in f32; NaN where `rows` is too short for that.
+pub fn add_rows(weights: &[f32], rows: &[f32], out: &mut [f32]) {
+    match AddRows::new(weights, rows, out) {
+        Ok(kernel) => Family::best().run(kernel),
+        Err(out) => out.fill(f32::NAN),
     }
 }
 

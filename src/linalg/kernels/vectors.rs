@@ -2,20 +2,19 @@
 
 use super::simd::{Element, Kernel, Simd};
 
-/// A query against rows that lie `stride` apart: out[i] = query . rows[i * stride..]. Four vectors of partial sums each,
-/// always in the same order.
+/// A query against rows as long as it is: out[i] = query . rows[i]. Four vectors of partial sums each, always in the same
+/// order.
 #[derive(Debug)]
 pub struct RowDots<'a> {
     query: &'a [f32],
     rows: &'a [f32],
-    stride: usize,
     out: &'a mut [f32],
 }
 
 impl<'a> RowDots<'a> {
     /// `None` where `rows` is too short: after this, every access of the kernel is inside.
-    pub fn new(query: &'a [f32], rows: &'a [f32], stride: usize, out: &'a mut [f32]) -> Option<Self> {
-        spans(rows, stride, query.len(), out.len()).then_some(Self { query, rows, stride, out })
+    pub fn new(query: &'a [f32], rows: &'a [f32], out: &'a mut [f32]) -> Option<Self> {
+        holds(rows, query.len(), out.len()).then_some(Self { query, rows, out })
     }
 }
 
@@ -27,7 +26,7 @@ impl Kernel for RowDots<'_> {
         let (query, len) = (self.query.as_ptr(), self.query.len());
         for (i, out) in self.out.iter_mut().enumerate() {
             // SAFETY: `new` has seen that every row has as many elements as the query.
-            *out = unsafe { dot(s, query, self.rows.as_ptr().add(i * self.stride), len) };
+            *out = unsafe { dot(s, query, self.rows.as_ptr().add(i * len), len) };
         }
     }
 }
@@ -60,67 +59,74 @@ unsafe fn dot<S: Simd>(s: S, a: *const f32, b: *const f32, len: usize) -> f32 {
     s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
 }
 
-/// The weighted sum of rows that lie `stride` apart: out = sum over i of weights[i] rows[i * stride..], in the order of i.
+/// Adds the weighted sum of rows as long as `out`: out += sum over i of weights[i] rows[i], in the order of i.
 #[derive(Debug)]
-pub struct RowSum<'a> {
+pub struct AddRows<'a> {
     weights: &'a [f32],
     rows: &'a [f32],
-    stride: usize,
     out: &'a mut [f32],
 }
 
-impl<'a> RowSum<'a> {
-    /// `None` where `rows` is too short: after this, every access of the kernel is inside.
-    pub fn new(weights: &'a [f32], rows: &'a [f32], stride: usize, out: &'a mut [f32]) -> Option<Self> {
-        spans(rows, stride, out.len(), weights.len()).then_some(Self { weights, rows, stride, out })
+impl<'a> AddRows<'a> {
+    /// `out` again where `rows` is too short: after this, every access of the kernel is inside.
+    pub fn new(weights: &'a [f32], rows: &'a [f32], out: &'a mut [f32]) -> Result<Self, &'a mut [f32]> {
+        if holds(rows, out.len(), weights.len()) { Ok(Self { weights, rows, out }) } else { Err(out) }
     }
 }
 
-impl Kernel for RowSum<'_> {
+impl Kernel for AddRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let len = self.out.len();
         let mut k = 0;
-        while k + 4 * S::LANES <= len {
-            self.add_up::<S, 4>(s, k);
-            k += 4 * S::LANES;
+        while k + 8 * S::LANES <= len {
+            self.add::<S, 8>(s, k);
+            k += 8 * S::LANES;
+        }
+        while k + 2 * S::LANES <= len {
+            self.add::<S, 2>(s, k);
+            k += 2 * S::LANES;
         }
         while k + S::LANES <= len {
-            self.add_up::<S, 1>(s, k);
+            self.add::<S, 1>(s, k);
             k += S::LANES;
         }
         for (k, out) in self.out.iter_mut().enumerate().skip(k) {
-            let elements = self.weights.iter().zip(self.rows.iter().skip(k).step_by(self.stride.max(1)));
-            *out = elements.fold(0.0, |sum, (weight, x)| s.fma_one(*weight, *x, sum));
+            let elements = self.weights.iter().zip(self.rows.iter().skip(k).step_by(len));
+            *out = elements.fold(*out, |sum, (weight, x)| s.fma_one(*weight, *x, sum));
         }
     }
 }
 
-impl RowSum<'_> {
-    /// C vectors of the sum from its element `k` on, which do not wait for one another. `k + C * LANES <= out.len()`.
+impl AddRows<'_> {
+    /// Adds to C vectors from element `k` on, which do not wait for one another. `k + C * LANES <= out.len()`.
     #[inline(always)]
-    fn add_up<S: Simd, const C: usize>(&mut self, s: S, k: usize) {
+    fn add<S: Simd, const C: usize>(&mut self, s: S, k: usize) {
+        let (len, out) = (self.out.len(), self.out.as_mut_ptr().wrapping_add(k));
         let mut sums = [s.splat(0.0); C];
+        for (c, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: k + C * LANES <= len.
+            *sum = unsafe { f32::load(s, out.add(c * S::LANES)) };
+        }
         for (i, weight) in self.weights.iter().enumerate() {
-            let (weight, row) = (s.splat(*weight), self.rows.as_ptr().wrapping_add(i * self.stride + k));
+            let (weight, row) = (s.splat(*weight), self.rows.as_ptr().wrapping_add(i * len + k));
             for (c, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: k + C * LANES <= len, and `new` has seen that every row has len elements.
                 *sum = s.fma(weight, unsafe { f32::load(s, row.add(c * S::LANES)) }, *sum);
             }
         }
         for (c, sum) in sums.into_iter().enumerate() {
-            // SAFETY: k + C * LANES <= len.
-            unsafe { s.store(self.out.as_mut_ptr().add(k + c * S::LANES), sum) };
+            // SAFETY: as they were read.
+            unsafe { s.store(out.add(c * S::LANES), sum) };
         }
     }
 }
 
-/// Whether `count` rows of `len` elements, `stride` apart, lie inside `rows`.
-fn spans(rows: &[f32], stride: usize, len: usize, count: usize) -> bool {
-    let Some(before) = count.checked_sub(1) else { return true };
-    before.checked_mul(stride).and_then(|start| start.checked_add(len)).is_some_and(|end| end <= rows.len())
+/// Whether `rows` has `count` rows of `len` elements.
+fn holds(rows: &[f32], len: usize, count: usize) -> bool {
+    count.checked_mul(len).is_some_and(|numbers| numbers <= rows.len())
 }
 
 /// y += alpha x, over the shorter length.
