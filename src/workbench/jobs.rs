@@ -233,6 +233,7 @@ impl Jobs {
     {
         self.next += 1;
         let id = JobId(self.next);
+        info!(job = id.0, "{} begins", escaped(&name, LOGGED));
         let control = Control::new();
         let task = Task { id, control: control.clone(), outbox: self.outbox.clone(), free: self.free };
         let thread = thread::Builder::new().name(format!("rankscope {}", word(kind)));
@@ -241,7 +242,6 @@ impl Jobs {
                 .map_or_else(|panic| JobState::Failed(reason(&*panic)), state_of);
             task.outbox.send(Event::Ended(id, state));
         });
-        info!(job = id.0, "{} begins", escaped(&name, LOGGED));
         self.records.push(Record {
             id,
             kind,

@@ -46,9 +46,14 @@ fn model_line(view: &mut View<'_>, area: Rect) {
         if let Some(context) = opened.context {
             parts.push((format!(" · context {context}"), Role::Dim));
         }
-        if opened.fixed {
-            parts.push((" · layers fixed".to_owned(), Role::Fair));
+        let fixed = opened.fixed.then(|| (" · layers fixed".to_owned(), Role::Fair));
+        // What says least goes first where there is no room for all.
+        let room =
+            area.width.saturating_sub(2 + fixed.as_ref().map_or(0, |part| parts_width(std::slice::from_ref(part))));
+        while parts.len() > 2 && parts_width(&parts) > room {
+            parts.pop();
         }
+        parts.extend(fixed);
     } else {
         parts.push(("no model is open".to_owned(), Role::Dim));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ratatui::layout::Rect;
 
-use super::paint::{View, damage_role, error_role, fit};
+use super::paint::{View, damage_role, error_role, fit, width};
 use super::spark::bar;
 use super::table::offset;
 use crate::compress::Base;
@@ -120,7 +120,9 @@ fn cell(view: &mut View<'_>, area: Rect, layers: &[usize], scale: Scale) {
     let place = Rect { x: area.x.saturating_sub(1), ..area };
     if layers.contains(&view.ui.listing.cursor) {
         let role = if view.ui.pane == Pane::Layers { Role::Cursor } else { Role::CursorAway };
-        view.tint(Rect { width: place.width.saturating_sub(1), ..place }, role);
+        // Up to the gap between cells, or to the end of a text that leaves none.
+        let wide = place.width.saturating_sub(1).max(width(&text)).min(place.width);
+        view.tint(Rect { width: wide, ..place }, role);
     }
     if let Some(first) = layers.first() {
         view.hit(place, Target::Layer(*first));
