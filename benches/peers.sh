@@ -64,9 +64,9 @@ def there(module):
 
 ours = Ours("rankscope, as stored")
 runs = [ours]
-if asked.policy:
-    fast = ["--fast"] if asked.fast else []
-    runs.append(Ours("rankscope, " + asked.policy + (", fast" if fast else ""), "--policy", asked.policy, *fast))
+if asked.policy or asked.fast:
+    name = ", ".join(["rankscope", *filter(None, [asked.policy, "fast" if asked.fast else None])])
+    runs.append(Ours(name, *(["--policy", asked.policy] if asked.policy else []), *(["--fast"] if asked.fast else [])))
 if asked.only != "llama.cpp" and there("transformers") and there("torch"):
     runs += [Peer(f"transformers {dtype}", "transformers", asked.model, dtype) for dtype in ("f32", "bf16")]
 if asked.only != "transformers" and asked.gguf and there("llama_cpp"):

@@ -12,7 +12,7 @@ use super::json::{kind_of, members};
 use super::{Dtype, escaped};
 
 /// The format's own limit on the header's length.
-pub(super) const MAX_HEADER: u64 = 100_000_000;
+const MAX_HEADER: u64 = 100_000_000;
 /// Longest part of a tensor's name that a message quotes.
 const SHOWN: usize = 200;
 /// How long a value from the header may be in a message.

@@ -142,7 +142,7 @@ impl Manifest {
         self.tensors.iter().map(|(_, tensor)| tensor.bytes_of(layer)).sum()
     }
 
-    /// `__metadata__` of every file, but for what the writer adds.
+    /// `__metadata__` of every file.
     pub(super) fn metadata(
         &self,
         checkpoint: &Checkpoint,
@@ -151,6 +151,7 @@ impl Manifest {
     ) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::from([
             ("format".to_owned(), "pt".to_owned()),
+            ("rankscope_version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("rankscope_policy".to_owned(), policy.to_owned()),
             ("source_fingerprint".to_owned(), checkpoint.fingerprint()),
         ]);

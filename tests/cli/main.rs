@@ -357,7 +357,7 @@ fn a_compressed_folder_is_written_read_and_never_written_over() {
     }
     let report = place.path("report").display().to_string();
     let (status, reason) = place.failure(&["compress", "demo", "--policy", &policy, "--out", &report, "--force"]);
-    assert!(status == Some(1) && reason.contains("only a folder is that compress wrote"), "{reason}");
+    assert!(status == Some(1) && reason.contains("no SHA256SUMS, as a report does"), "{reason}");
     assert!(place.path("report/report.md").is_file());
 
     let prompt = ["--prompt", "Once upon a time", "--max-tokens", "16"];

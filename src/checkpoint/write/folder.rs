@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::place::{Holds, MARK, is_there, prepare, refuse_folder_of_inputs, resolved};
+use super::place::{Holds, is_there, prepare, refuse_folder_of_inputs, resolved};
 use super::safetensors::{check_length, header, shards, sort};
 use super::scratch::{self, Scratch};
 use super::swap::{close, may_replace, put_in_place};
@@ -57,9 +57,9 @@ struct Total {
 impl FolderWriter {
     /// Plans the shards (each at most `shard_bytes` of data, at least one tensor; order sorted by name, so that the parts
     /// of a layer follow each other; `model.safetensors`, or `model-0000i-of-0000n.safetensors` with
-    /// `model.safetensors.index.json`). Every shard carries the metadata, and the version of this program as `rankscope_version`.
+    /// `model.safetensors.index.json`). Every shard carries the metadata.
     /// Refuses an existing target unless `force`, and any target that is, holds or lies in one of `inputs`. With `force`
-    /// only a folder is replaced whose weights say that they were written here, and that holds no folder of its own.
+    /// only a folder is replaced that holds a model and no folder of its own.
     ///
     /// # Errors
     /// As above; names that come twice or that no reader would take for a tensor's; the system's.
@@ -79,9 +79,7 @@ impl FolderWriter {
             may_replace(&target, force, Holds::Model)?;
         }
         sort(&mut specs)?;
-        let mut metadata = metadata.clone();
-        metadata.insert(MARK.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        let shards = plan(&specs, &metadata, shard_bytes)?;
+        let shards = plan(&specs, metadata, shard_bytes)?;
         let (parent, name) = prepare(&target)?;
         let temporary = scratch::folder(&parent, &name).map_err(WriteError::io(&target))?;
         Ok(Self { target, force, specs, shards, next: 0, open: None, files: BTreeMap::new(), temporary })

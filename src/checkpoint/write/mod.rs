@@ -37,10 +37,10 @@ pub enum WriteError {
     /// The target is (inside) an input.
     #[error("{} is an input of this command and is never written over; choose another place", shown(.0))]
     IsInput(PathBuf),
-    /// The target is there and is no folder that this program wrote a model to.
+    /// The target is there and is no folder that a model was written to.
     #[error(
-        "{} is not replaced: only a folder is that compress wrote (the rankscope_version in each of its *.safetensors says so) \
-         and that holds no folder of its own; choose another place",
+        "{} is not replaced: only a folder that holds a model (config.json, policy.json or *.safetensors), no folder of its own \
+         and no SHA256SUMS, as a report does, is; choose another place",
         shown(.0)
     )]
     NotAModel(PathBuf),

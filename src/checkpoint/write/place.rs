@@ -1,13 +1,11 @@
 //! Where a target lies, and whether it may be written.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::WriteError;
-use crate::checkpoint::header::MAX_HEADER;
 
 /// The one path of `path`: links followed as far as it exists, the rest appended.
 pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
@@ -52,16 +50,13 @@ pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// The key of the metadata by which a file says that this program wrote it.
-pub(super) const MARK: &str = "rankscope_version";
-
 /// Checksums of the files of a report, as `sha256sum` writes them.
 pub(super) const CHECKSUMS: &str = "SHA256SUMS";
 
 /// What a folder must hold to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// A model that this program wrote: no `*.safetensors` without its mark, and one at least.
+    /// A model: one of its files at least, and no checksums of a report.
     Model,
     /// A report: no file that its checksums do not name.
     Report,
@@ -78,12 +73,13 @@ pub(super) fn holds_only(folder: &Path, holds: Holds) -> bool {
             _ => return false,
         }
     }
+    let of_a_model = |name: &OsString| {
+        name == "config.json"
+            || name == "policy.json"
+            || Path::new(name).extension().is_some_and(|e| e == "safetensors")
+    };
     let held = match holds {
-        Holds::Model => {
-            let mut weights =
-                names.iter().filter(|name| Path::new(name).extension().is_some_and(|e| e == "safetensors"));
-            weights.clone().next().is_some() && weights.all(|name| is_marked(&folder.join(name)))
-        }
+        Holds::Model => names.iter().any(of_a_model) && !names.iter().any(|name| name == CHECKSUMS),
         Holds::Report => {
             let sums = fs::read_to_string(folder.join(CHECKSUMS)).unwrap_or_default();
             let named: Vec<&str> = sums.lines().filter_map(|line| line.split_once("  ")).map(|line| line.1).collect();
@@ -91,25 +87,6 @@ pub(super) fn holds_only(folder: &Path, holds: Holds) -> bool {
         }
     };
     is_folder && (names.is_empty() || held)
-}
-
-/// Whether the metadata of a safetensors file have the mark of this program.
-fn is_marked(file: &Path) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Head {
-        #[serde(rename = "__metadata__")]
-        metadata: BTreeMap<String, String>,
-    }
-    let read = || -> Option<Head> {
-        let mut file = fs::File::open(file).ok()?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length).ok()?;
-        let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= MAX_HEADER)?;
-        let mut head = Vec::new();
-        file.take(length).read_to_end(&mut head).ok()?;
-        serde_json::from_slice(&head).ok()
-    };
-    read().is_some_and(|head| head.metadata.contains_key(MARK))
 }
 
 /// Name and folder of a resolved target; the folder is created where it is not there.
@@ -180,29 +157,18 @@ mod tests {
     }
 
     #[test]
-    fn only_folders_of_this_programs_models_are_replaced_by_models() {
+    fn only_model_folders_are_replaced_by_models() {
         let folder = tempfile::tempdir().unwrap();
-        let put = |name: &str, head: &str| {
-            let content = [&(head.len() as u64).to_le_bytes()[..], head.as_bytes()].concat();
-            fs::write(folder.path().join(name), content).unwrap();
-        };
         assert!(holds_only(folder.path(), Holds::Model));
-        for name in ["thesis.txt", "config.json", "policy.json", "SHA256SUMS"] {
-            fs::write(folder.path().join(name), "years").unwrap();
-            assert!(!holds_only(folder.path(), Holds::Model), "{name}");
-        }
-        put(
-            "x.safetensors",
-            r#"{"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#,
-        );
+        fs::write(folder.path().join("thesis.txt"), "years").unwrap();
         assert!(!holds_only(folder.path(), Holds::Model));
-        put("x.safetensors", r#"{"__metadata__":{"rankscope_version":"0"}}"#);
+        fs::write(folder.path().join("policy.json"), "").unwrap();
         assert!(holds_only(folder.path(), Holds::Model));
-        fs::write(folder.path().join("y.safetensors"), "").unwrap();
-        assert!(!holds_only(folder.path(), Holds::Model), "one that somebody else put there");
-        fs::remove_file(folder.path().join("y.safetensors")).unwrap();
+        fs::write(folder.path().join(CHECKSUMS), "").unwrap();
+        assert!(!holds_only(folder.path(), Holds::Model), "a report");
+        fs::remove_file(folder.path().join(CHECKSUMS)).unwrap();
         fs::create_dir(folder.path().join("more")).unwrap();
         assert!(!holds_only(folder.path(), Holds::Model));
-        assert!(!holds_only(&folder.path().join("x.safetensors"), Holds::Model));
+        assert!(!holds_only(&folder.path().join("policy.json"), Holds::Model));
     }
 }
