@@ -1,11 +1,14 @@
-//! What everything long takes along: a cancel that reaches inside, progress that others can read, and the memory that it needs.
+//! What everything long takes along: a cancel that reaches inside, progress that others can read, the memory that it needs, and
+//! whom it lets go first.
 
 mod memory;
+mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use memory::{Need, OutOfMemory, Share, Told, afford, free_memory};
+pub use turn::give_way;
 
 /// The work was cancelled by the person or because a newer request replaced it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

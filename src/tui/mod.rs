@@ -68,7 +68,7 @@ use self::terminal::{PanicGuard, Screen};
 use self::theme::Theme;
 use self::ui::{Glyphs, Ui};
 use crate::checkpoint::escaped;
-use crate::control::free_memory;
+use crate::control::{free_memory, give_way};
 use crate::workbench::{Locations, PROMPTS, Severity, Source, Workbench};
 
 /// How long a terminal may take to tell its background: an answer that comes later would be read as keys.
@@ -161,6 +161,9 @@ fn start(options: Options, theme: Theme, depth: Depth, (config, keymap): (&Confi
     ui.max_tokens = config.max_tokens.unwrap_or(ui.max_tokens);
     let mut workbench = Workbench::new(options.locations.clone(), waker);
     workbench.watch_memory(free_memory);
+    workbench.begin_jobs_by(give_way);
+    // The threads of the pool belong to whoever asked for it first.
+    rayon::spawn_broadcast(|_| give_way());
     let mut app = App::new(workbench, ui, depth, options.locations.clone());
     app.log = options.log;
     if let Some(draft) = Workbench::last_draft(&options.locations) {

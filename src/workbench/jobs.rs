@@ -219,11 +219,13 @@ pub(super) struct Jobs {
     records: Vec<Record>,
     outbox: Outbox,
     pub(super) free: FreeMemory,
+    /// Called on the thread of each job before its work.
+    pub(super) first: fn(),
 }
 
 impl Jobs {
     pub(super) fn new(outbox: Outbox) -> Self {
-        Self { next: 0, records: Vec::new(), outbox, free: || None }
+        Self { next: 0, records: Vec::new(), outbox, free: || None, first: || {} }
     }
 
     /// Starts a job on a thread of its own. Its end, be it a panic, arrives as [`Event::Ended`].
@@ -237,7 +239,9 @@ impl Jobs {
         let control = Control::new();
         let task = Task { id, control: control.clone(), outbox: self.outbox.clone(), free: self.free };
         let thread = thread::Builder::new().name(format!("rankscope {}", word(kind)));
+        let first = self.first;
         let started = thread.spawn(move || {
+            first();
             let state = catch_unwind(AssertUnwindSafe(|| body(&task)))
                 .map_or_else(|panic| JobState::Failed(reason(&*panic)), state_of);
             task.outbox.send(Event::Ended(id, state));
@@ -390,6 +394,7 @@ fn word(kind: JobKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::sync::Arc;
     use std::sync::mpsc::Receiver;
 
@@ -418,6 +423,16 @@ mod tests {
         jobs.spawn(JobKind::Open, "two".into(), Vec::new(), |_| Ok(()));
         assert_eq!(end(&mut jobs, &events), JobState::Done);
         assert_eq!(jobs.views().iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["two", "one"]);
+    }
+
+    #[test]
+    fn a_job_begins_on_its_thread_by_what_was_asked() {
+        thread_local!(static BEGUN: Cell<bool> = const { Cell::new(false) });
+        let (mut jobs, events) = jobs();
+        jobs.first = || BEGUN.set(true);
+        jobs.spawn(JobKind::Scan, "one".into(), Vec::new(), |_| if BEGUN.get() { Ok(()) } else { Err(End::Cancelled) });
+        assert_eq!(end(&mut jobs, &events), JobState::Done);
+        assert!(!BEGUN.get());
     }
 
     #[test]

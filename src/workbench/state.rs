@@ -211,6 +211,11 @@ impl Workbench {
         self.jobs.free = free;
     }
 
+    /// Lets every job that begins from now on call `first` on its thread before its work, as to give way to a screen.
+    pub fn begin_jobs_by(&mut self, first: fn()) {
+        self.jobs.first = first;
+    }
+
     /// Starts opening a model (a job). Replaces what is open once it succeeded; a failure is a message and changes nothing.
     /// `policy`: a policy file to begin with. `original`: for a compressed folder, the model it came from.
     pub fn open(&mut self, source: Source, policy: Option<PathBuf>, original: Option<Source>) {

@@ -256,3 +256,28 @@ fn a_panic_of_the_screen_leaves_a_whole_terminal_and_a_draft() {
     assert!(terminal.screen().contains("asked for by F12"), "{}", terminal.screen());
     assert!(terminal.drafts().contains("19"), "{}", terminal.drafts());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_computes_gives_way_to_the_screen() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (80, 24), &[]);
+    terminal.until("36 layers");
+    let process = terminal.child.process_id().unwrap();
+    let niceness = |thread: &Path| -> i32 {
+        let told = std::fs::read_to_string(thread.join("stat")).unwrap_or_default();
+        // After the name, which may have spaces, the 17th field.
+        told.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(16)?.parse().ok()).unwrap_or_default()
+    };
+    let threads = PathBuf::from(format!("/proc/{process}/task"));
+    let screen = niceness(&threads.join(process.to_string()));
+    // The model was opened by jobs whose threads are gone by now; those of the pool that they used stay.
+    let end = Instant::now() + PATIENCE;
+    let lower = |thread: std::io::Result<std::fs::DirEntry>| niceness(&thread.unwrap().path()) > screen;
+    while !threads.read_dir().unwrap().any(lower) {
+        assert!(Instant::now() < end && screen < 19, "no thread gives way");
+        thread::sleep(Duration::from_millis(10));
+    }
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}
