@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::cache_files::CacheFolder;
+use super::recent::Recent;
 use super::{CompressError, Plan, Subject};
 use crate::checkpoint::{Bytes, KeptFolder, Tensor};
 use crate::control::Control;
@@ -22,6 +23,8 @@ const DISK: u64 = 8 << 30;
 const VALUES: u64 = 256 << 20;
 /// How often one that waits for another's result looks whether it is cancelled.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// Most bytes of quantized bases kept in memory.
+const BASES: u64 = 256 << 20;
 /// Most digests remembered; each keeps its tensor's file mapped.
 const DIGESTS: usize = 4096;
 /// Most errors in outputs remembered.
@@ -43,11 +46,11 @@ struct Shared {
     ended: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
-    held: HashMap<String, Held>,
-    held_bytes: u64,
-    clock: u64,
+    factors: Recent<Decomposition>,
+    /// Quantized bases.
+    bases: Recent<Matrix>,
     /// Keys that are being computed, on which thread, and whether that is one of a pool.
     running: HashMap<String, (ThreadId, bool)>,
     digests: HashMap<(usize, usize), Digest>,
@@ -55,12 +58,6 @@ pub(super) struct State {
     errors: HashMap<String, Arc<OutputErrors>>,
     /// Singular values, by what they are of.
     pub(super) values: HashMap<String, Arc<[f32]>>,
-}
-
-#[derive(Debug)]
-struct Held {
-    decomposition: Arc<Decomposition>,
-    used: u64,
 }
 
 /// The digest of bytes at an address, and what keeps them there.
@@ -97,7 +94,7 @@ impl FactorCache {
     pub fn with_limits(folder: Option<PathBuf>, memory: u64, disk: u64) -> Self {
         let values = folder.clone().map(|folder| KeptFolder::new(folder, "values", VALUES.min(disk)));
         let folder = folder.map(|folder| CacheFolder::new(folder, disk));
-        let (state, ended) = (Mutex::default(), Condvar::new());
+        let (state, ended) = (Mutex::new(State::new(memory)), Condvar::new());
         Self(Arc::new(Shared { folder, values, memory_limit: memory, state, ended }))
     }
 
@@ -108,7 +105,7 @@ impl FactorCache {
 
     /// Whether something lies under a key.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.state().held.contains_key(key) || self.0.folder.as_ref().is_some_and(|folder| folder.has(key))
+        self.state().factors.has(key) || self.0.folder.as_ref().is_some_and(|folder| folder.has(key))
     }
 
     /// Most bytes of decompositions that stay in memory.
@@ -158,7 +155,7 @@ impl FactorCache {
         compute: &dyn Fn() -> Result<Decomposition, CompressError>,
         control: &Control,
     ) -> Result<Arc<Decomposition>, CompressError> {
-        let turn = match self.turn(key, &|state| state.touch(key), control)? {
+        let turn = match self.turn(key, &|state| state.factors.get(key), control)? {
             Ok(held) => return Ok(held),
             Err(turn) => turn,
         };
@@ -179,10 +176,30 @@ impl FactorCache {
             fresh
         };
         if keep == Keep::Memory {
-            self.hold(key, &found);
+            self.state().factors.hold(key, &found, size(&found));
         }
         drop(turn);
         Ok(found)
+    }
+
+    /// As [`FactorCache::fetch`] for a quantized base, which memory alone keeps.
+    pub(super) fn fetch_base(
+        &self,
+        key: &str,
+        keep: Keep,
+        compute: &dyn Fn() -> Result<Matrix, CompressError>,
+        control: &Control,
+    ) -> Result<Matrix, CompressError> {
+        let turn = match self.turn(key, &|state| state.bases.get(key), control)? {
+            Ok(held) => return Ok((*held).clone()),
+            Err(turn) => turn,
+        };
+        let fresh = Arc::new(compute()?);
+        if keep == Keep::Memory {
+            self.state().bases.hold(key, &fresh, fresh.bytes());
+        }
+        drop(turn);
+        Ok((*fresh).clone())
     }
 
     /// Errors in an output, remembered in memory alone.
@@ -230,43 +247,21 @@ impl FactorCache {
         }
     }
 
-    fn hold(&self, key: &str, decomposition: &Arc<Decomposition>) {
-        let mut state = self.state();
-        let bytes = size(decomposition);
-        if bytes > self.0.memory_limit || state.touch(key).is_some() {
-            return;
-        }
-        while state.held_bytes + bytes > self.0.memory_limit {
-            state.drop_oldest();
-        }
-        let used = state.tick();
-        state.held_bytes += bytes;
-        state.held.insert(key.to_owned(), Held { decomposition: Arc::clone(decomposition), used });
-    }
-
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn tick(&mut self) -> u64 {
-        self.clock += 1;
-        self.clock
-    }
-
-    fn touch(&mut self, key: &str) -> Option<Arc<Decomposition>> {
-        let used = self.tick();
-        let held = self.held.get_mut(key)?;
-        held.used = used;
-        Some(Arc::clone(&held.decomposition))
-    }
-
-    fn drop_oldest(&mut self) {
-        let oldest = self.held.iter().min_by_key(|(_, held)| held.used).map(|(key, _)| key.clone());
-        match oldest.and_then(|key| self.held.remove(&key)) {
-            Some(held) => self.held_bytes -= size(&held.decomposition),
-            None => self.held_bytes = 0,
+    /// Nothing, and room for so many bytes of decompositions.
+    fn new(memory: u64) -> Self {
+        Self {
+            factors: Recent::new(memory),
+            bases: Recent::new(BASES.min(memory)),
+            running: HashMap::new(),
+            digests: HashMap::new(),
+            errors: HashMap::new(),
+            values: HashMap::new(),
         }
     }
 }
@@ -324,18 +319,15 @@ mod tests {
     }
 
     #[test]
-    fn those_used_last_stay_in_memory() {
+    fn what_is_for_the_disk_alone_does_not_stay_in_memory() {
         let (cache, count) = (FactorCache::with_limits(None, 80, 0), AtomicUsize::new(0));
-        for (key, computed) in [("a", 1), ("b", 2), ("a", 2), ("c", 3), ("a", 3), ("b", 4)] {
-            asked(&cache, key, Keep::Memory, &count);
-            assert_eq!(count.load(Ordering::Relaxed), computed, "{key}");
+        for (keep, computed) in [(Keep::Disk, 1), (Keep::Memory, 2), (Keep::Disk, 2), (Keep::Memory, 2)] {
+            asked(&cache, "a", keep, &count);
+            assert_eq!(count.load(Ordering::Relaxed), computed);
         }
-        assert_eq!(cache.state().held_bytes, 80);
-        let small = FactorCache::with_limits(None, 79, 0);
-        asked(&small, "a", Keep::Disk, &count);
+        let small = FactorCache::with_limits(None, 39, 0);
         asked(&small, "a", Keep::Memory, &count);
-        let state = small.state();
-        assert_eq!((state.held_bytes, state.held.len()), (40, 1));
+        assert!(!small.has("a") && cache.has("a"));
     }
 
     #[test]
@@ -388,10 +380,10 @@ mod tests {
         let one = matrix(1, 1, &[1.0]);
         let fail = || Err(CompressError::Plan("no".into()));
         assert!(cache.fetch("k", &one, Keep::Memory, &fail, &Control::new()).is_err());
-        let turn = cache.turn("k", &|state| state.touch("k"), &Control::new()).unwrap().unwrap_err();
+        let turn = cache.turn("k", &|state| state.factors.get("k"), &Control::new()).unwrap().unwrap_err();
         let control = Control::new();
         control.cancel();
-        assert!(matches!(cache.turn("k", &|state| state.touch("k"), &control), Err(CompressError::Cancelled(_))));
+        assert!(matches!(cache.turn("k", &|state| state.factors.get("k"), &control), Err(CompressError::Cancelled(_))));
         drop(turn);
         asked(&cache, "k", Keep::Memory, &AtomicUsize::new(0));
     }
@@ -429,7 +421,7 @@ mod tests {
         let grouped = cache.factors(&subject, &Plan { group: Some(1), ..int8 }, &control).unwrap();
         assert!(rest.energy < whole.energy * 1e-4 && grouped.energy < rest.energy);
         cache.factors(&subject, &Plan { base: Base::Int4, ..int8 }, &control).unwrap();
-        assert_eq!(cache.state().held.len(), 5);
+        assert_eq!(cache.state().factors.len(), 5);
         assert!(Arc::ptr_eq(&whole, &cache.get(&tensor, &plain, &control).unwrap()));
     }
 }

@@ -78,20 +78,34 @@ pub struct Classic {
     pub vh_scale: f32,
 }
 
-/// Encodes `matrix` as `plan` says. `decomposition` is asked for that of E = W - base, and only where the plan has a rank:
-/// of W itself where there is no base. `statistics` are those of the layer's inputs, which weighting by activations needs:
-/// for the factors (they are in the decomposition), for the scales of an INT4 base, and for refitting U.
+/// Where what takes work comes from, for one layer and one plan: fresh, or kept.
+pub trait Parts {
+    /// The quantized base.
+    ///
+    /// # Errors
+    /// A matrix that the base cannot hold, cancelled.
+    fn base(&self) -> Result<Matrix, CompressError>;
+    /// The decomposition that the low-rank part is cut from.
+    ///
+    /// # Errors
+    /// Numeric trouble, cancelled.
+    fn factors(&self) -> Result<Arc<Decomposition>, CompressError>;
+}
+
+/// Encodes `matrix` as `plan` says. `parts` are asked for what the plan has: its quantized base, and where it has a rank the
+/// decomposition of E = W - base, of W itself where there is no base. `statistics` are those of the layer's inputs, which weighting by activations needs:
+/// here for refitting U alone (those of the factors and of the scales of an INT4 base are in `parts`).
 ///
 /// # Errors
 /// [`CompressError::Plan`] for a plan that makes no sense, that needs statistics where there are none, that the matrix is too
 /// small for, or that the classic layout cannot hold; [`CompressError::Numeric`] for a matrix with NaN or infinities; what
-/// `decomposition` says; cancelled.
+/// `parts` say; cancelled.
 pub fn encode(
     matrix: &Matrix,
     plan: &Plan,
     layout: Layout,
     statistics: Option<&InputStatistics>,
-    decomposition: &mut dyn FnMut() -> Result<Arc<Decomposition>, CompressError>,
+    parts: &dyn Parts,
     control: &Control,
 ) -> Result<Encoded, CompressError> {
     admit(matrix, plan, layout)?;
@@ -103,12 +117,12 @@ pub fn encode(
     let base = match plan.base {
         Base::None => None,
         Base::Dense => Some(matrix.clone()),
-        Base::Int8 | Base::Int4 => Some(quantized_base(matrix, plan, statistics)?),
+        Base::Int8 | Base::Int4 => Some(parts.base()?),
     };
     if plan.rank == 0 {
         return Ok(Encoded { weight: CompressedLinear { base, low_rank: None }, classic: None });
     }
-    let decomposition = decomposition()?;
+    let decomposition = parts.factors()?;
     control.check()?;
     let slice = Slice::new(&decomposition, matrix, plan)?;
     let (low_rank, classic) = match layout {
@@ -327,13 +341,23 @@ mod tests {
     use crate::compress::testing::matrix;
     use crate::linalg::{Values, decompose};
 
+    /// Everything fresh.
+    struct Fresh<'a>(&'a Matrix, &'a Plan);
+
+    impl Parts for Fresh<'_> {
+        fn base(&self) -> Result<Matrix, CompressError> {
+            quantized_base(self.0, self.1, None)
+        }
+
+        fn factors(&self) -> Result<Arc<Decomposition>, CompressError> {
+            let Self(w, plan) = self;
+            let base = (plan.base != Base::None).then(|| self.base()).transpose()?;
+            Ok(Arc::new(decompose(&residual(w, base.as_ref()), w.rows(), w.cols(), &Control::new())?))
+        }
+    }
+
     fn encoded(w: &Matrix, plan: &Plan, layout: Layout) -> Result<Encoded, CompressError> {
-        let control = Control::new();
-        let mut decomposition = || {
-            let base = (plan.base != Base::None).then(|| quantized_base(w, plan, None)).transpose()?;
-            Ok(Arc::new(decompose(&residual(w, base.as_ref()), w.rows(), w.cols(), &control)?))
-        };
-        encode(w, plan, layout, None, &mut decomposition, &control)
+        encode(w, plan, layout, None, &Fresh(w, plan), &Control::new())
     }
 
     fn error(w: &Matrix, plan: &Plan, layout: Layout) -> f64 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::Keep;
-use super::codec::{UNCALIBRATED, quantized_base, residual};
+use super::codec::{Parts, UNCALIBRATED, quantized_base, residual};
 use super::predict::{Energies, ErrorCurve, Errors, predicted};
 use super::{Base, CompressError, FactorCache, LayerInputs, Plan, Weighting};
 use crate::checkpoint::Tensor;
@@ -135,7 +135,7 @@ impl FactorCache {
         let compute = || {
             let base = match plan.base {
                 Base::None | Base::Dense => None,
-                Base::Int8 | Base::Int4 => Some(quantized_base(matrix, plan, statistics)?),
+                Base::Int8 | Base::Int4 => Some(self.base(subject, plan, keep, control)?),
             };
             let rest = residual(matrix, base.as_ref());
             // What is gone from the file was read as zeros.
@@ -149,6 +149,29 @@ impl FactorCache {
             })
         };
         self.fetch(&self.name(subject, plan)?, matrix, keep, &compute, control)
+    }
+
+    /// The quantized base of a plan, from memory or rounded now.
+    fn base(&self, subject: &Subject<'_>, plan: &Plan, keep: Keep, control: &Control) -> Result<Matrix, CompressError> {
+        let Subject { tensor, matrix, inputs } = *subject;
+        let compute = || {
+            let base = quantized_base(matrix, plan, inputs.map(|inputs| inputs.statistics.as_ref()))?;
+            // What is gone from the file was read as zeros.
+            tensor.data.check()?;
+            Ok(base)
+        };
+        self.fetch_base(&format!("{}-base", self.name(subject, plan)?), keep, &compute, control)
+    }
+
+    /// The parts of a plan as the cache has them.
+    pub(super) fn parts<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        plan: &'a Plan,
+        keep: Keep,
+        control: &'a Control,
+    ) -> KeptParts<'a> {
+        KeptParts { cache: self, subject, plan, keep, control }
     }
 
     /// What names a decomposition: the content of the tensor, how it is read, and all that the plan says about E and its
@@ -169,6 +192,26 @@ impl FactorCache {
     }
 }
 
+/// The parts of one layer's plan, kept where they were made before.
+#[derive(Debug)]
+pub(super) struct KeptParts<'a> {
+    cache: &'a FactorCache,
+    subject: Subject<'a>,
+    plan: &'a Plan,
+    keep: Keep,
+    control: &'a Control,
+}
+
+impl Parts for KeptParts<'_> {
+    fn base(&self) -> Result<Matrix, CompressError> {
+        self.cache.base(&self.subject, self.plan, self.keep, self.control)
+    }
+
+    fn factors(&self) -> Result<Arc<Decomposition>, CompressError> {
+        self.cache.cut_from(&self.subject, self.plan, self.keep, self.control)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -179,7 +222,7 @@ mod tests {
     use crate::compress::codec::{Layout, encode};
     use crate::compress::testing::{matrix, tensor};
     use crate::compress::{Calibration, Factors, measured_error, measured_output_error};
-    use crate::linalg::{InputStatistics, Moments};
+    use crate::linalg::{InputStatistics, Moments, Values};
 
     fn inputs(statistics: InputStatistics) -> LayerInputs {
         let statistics = HashMap::from([("w".to_owned(), Arc::new(statistics))]);
@@ -197,11 +240,33 @@ mod tests {
 
     fn stored(subject: &Subject<'_>, plan: &Plan, cache: &FactorCache) -> Errors {
         let (control, statistics) = (Control::new(), subject.inputs.map(|inputs| inputs.statistics.as_ref()));
-        let mut factors = || cache.factors(subject, plan, &control);
-        let weight = encode(subject.matrix, plan, Layout::Native, statistics, &mut factors, &control).unwrap().weight;
+        let parts = cache.parts(*subject, plan, Keep::Memory, &control);
+        let weight = encode(subject.matrix, plan, Layout::Native, statistics, &parts, &control).unwrap().weight;
         assert_eq!(weight.bytes(), plan.bytes(subject.matrix.rows(), subject.matrix.cols(), 0));
         let output = |statistics| measured_output_error(subject.matrix, &weight, statistics, &control).unwrap();
         Errors { weight: measured_error(subject.matrix, &weight, &control).unwrap(), output: statistics.map(output) }
+    }
+
+    #[test]
+    fn a_base_is_rounded_once_whatever_the_rank() {
+        let numbers: Vec<f32> = (0..64).map(|i| (i as f32 * 0.7).sin()).collect();
+        let (tensor, w) = (tensor("w", &[4, 16], &numbers), matrix(4, 16, &numbers));
+        let (cache, control) = (FactorCache::new(None), Control::new());
+        let base = |rank, group, subject: Subject<'_>, weighting| {
+            let plan = Plan { base: Base::Int4, group: Some(group), weighting, ..Plan::low_rank(rank) };
+            cache.base(&subject, &plan, Keep::Memory, &control).unwrap()
+        };
+        let plain = Subject { tensor: &tensor, matrix: &w, inputs: None };
+        let place = |base: &Matrix| match base.values() {
+            Values::I4 { quant, .. } => quant.as_ptr(),
+            _ => panic!("not INT4"),
+        };
+        let first = base(1, 8, plain, Weighting::Plain);
+        assert_eq!(place(&first), place(&base(3, 8, plain, Weighting::Plain)));
+        assert_ne!(first.to_f32(), base(1, 4, plain, Weighting::Plain).to_f32());
+        let known = inputs(gram(&numbers, 16));
+        let weighted = base(1, 8, Subject { inputs: Some(&known), ..plain }, Weighting::Activations);
+        assert_ne!(first.to_f32(), weighted.to_f32());
     }
 
     fn matrices() -> impl Strategy<Value = (usize, usize, Vec<f32>, Vec<f32>)> {

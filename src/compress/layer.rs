@@ -38,9 +38,9 @@ pub(super) fn encoded_layer(
     let (tensor, matrix) = found.ok_or_else(|| CompressError::Plan(layer.why_no_matrix(checkpoint)))?;
     let inputs = needed_inputs(plan, layer, calibration)?;
     let subject = Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() };
-    let mut decomposition = || cache.cut_from(&subject, plan, keep, control);
     let statistics = inputs.as_ref().map(|inputs| inputs.statistics.as_ref());
-    let encoded = encode(&matrix, plan, layout, statistics, &mut decomposition, control)?;
+    let parts = cache.parts(subject, plan, keep, control);
+    let encoded = encode(&matrix, plan, layout, statistics, &parts, control)?;
     tensor.data.check()?;
     Ok(encoded)
 }

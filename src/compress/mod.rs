@@ -28,6 +28,7 @@ mod policy_read;
 mod policy_text;
 mod predict;
 mod rebuild;
+mod recent;
 mod resolve;
 #[cfg(test)]
 mod testing;
@@ -41,7 +42,7 @@ pub use cache_files::CacheError;
 pub use calibration::Calibration;
 pub use calibration_file::{CalibratedInput, CalibrationAbout, CalibrationError, CalibrationFile, InputKind};
 pub use candidates::candidates;
-pub use codec::{Classic, CompressError, Encoded, Layout, encode};
+pub use codec::{Classic, CompressError, Encoded, Layout, Parts, encode};
 pub use export::{ExportError, ExportKind, ExportOptions, ExportPlan, Exported, ExportedLayer, export, plan_export};
 pub use factors::Subject;
 pub use inputs::LayerInputs;
