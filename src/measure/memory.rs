@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::compare::{WINDOW, first_scored};
-use super::sensitivity::AT_A_TIME;
+use super::sensitivity::{AT_A_TIME, WRITTEN};
 use super::trial::HELD;
 use super::{CompareOptions, ModelMeter};
 use crate::compress::{Base, Plan, Weighting, Work, weights_need};
@@ -70,7 +70,10 @@ impl ModelMeter<'_> {
         let mut bytes: Vec<u64> = self.work(plans).map(|work| weights_need([work]).bytes()).collect();
         bytes.sort_unstable_by(|a, b| b.cmp(a));
         let held = bytes.iter().take(AT_A_TIME).fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
-        Need::of(Share::Weights, held).and(self.coding_need(plans, free).or(self.suffixes()))
+        // The prompt is seldom as long as what follows.
+        let keys = self.model.cache_bytes(2 * WRITTEN).saturating_mul(AT_A_TIME as u64).min(HELD);
+        let writing = Need::of(Share::Keys, keys).and(Need::of(Share::Passes, self.model.pass_bytes(BATCH, AT_A_TIME)));
+        Need::of(Share::Weights, held).and(self.coding_need(plans, free).or(self.suffixes()).or(writing))
     }
 
     /// What seeking a policy needs: trials of single layers, then models of about eight bits a weight.

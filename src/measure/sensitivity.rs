@@ -11,12 +11,12 @@ use super::compare::text_windows;
 use super::meter::ModelMeter;
 use super::reference::model_key;
 use super::sensitivity_kept::{Kept, read, write};
-use super::trial::try_on;
+use super::trial::{HELD, try_on};
 use super::{Effect, MeasureError, Trial, TrialResult, find_loop};
 use crate::checkpoint::KeptFolder;
 use crate::compress::{LayerInputs, Plan, measured_error, measured_output_error};
 use crate::control::Control;
-use crate::model::{CompressedLinear, Generation, Model, ModelError, Sampling};
+use crate::model::{CompressedLinear, Model, ModelError};
 
 /// How many times the damage of noise of the same size marks a layer whose directions matter.
 pub const PILLAR: f64 = 10.0;
@@ -27,7 +27,10 @@ const KEPT: u64 = 64 << 20;
 /// Layers between two times that results are kept; every time costs a pass of both models.
 pub(super) const AT_A_TIME: usize = 8;
 /// Tokens written to see whether a text loops.
-const WRITTEN: usize = 96;
+pub(super) const WRITTEN: usize = 96;
+
+/// What is done to a layer, and the weight that does it.
+type Change = (usize, Arc<CompressedLinear>);
 
 /// What is asked of each layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -196,12 +199,11 @@ fn measured(
     let results = try_on((meter.reference(), base), &trials, windows, &|_, _| {}, control)?;
     let (pairs, _) = results.as_chunks::<2>();
     let (changes, _) = trials.as_chunks::<2>();
-    let each = part.par_iter().zip(&weights).zip(pairs.par_iter().zip(changes));
-    each.map(|(((layer, _), weight), ([change, noise], [trial, _]))| {
+    let changes: Vec<Change> = changes.iter().map(|[trial, _]| (trial.layer, Arc::clone(&trial.weight))).collect();
+    let loops = looping(base, &changes, options.prompt, control)?;
+    let each = part.par_iter().zip(&weights).zip(pairs.par_iter().zip(loops));
+    each.map(|(((layer, _), weight), ([change, noise], looping))| {
         let (weight_error, calibrated) = errors(meter, *layer, weight, control)?;
-        let changed = base.with_weight(*layer, Arc::clone(&trial.weight));
-        let looping = looping(&changed, options.prompt, control)?;
-        control.advance(1);
         Ok(Kept { change: *change, kld_iso: noise.kld.0, weight_error, calibrated, looping })
     })
     .collect()
@@ -223,17 +225,25 @@ fn errors(
     Ok((measured_error(&matrix, weight, control)?, output))
 }
 
-/// Whether the greedy text after a prompt ends in a loop.
-fn looping(model: &Model, prompt: &[u32], control: &Control) -> Result<Option<bool>, ModelError> {
-    if prompt.is_empty() || prompt.len() >= model.architecture().context {
-        return Ok(None);
+/// Whether the greedy text after a prompt ends in a loop, with each change of the model alone; a step of progress for each.
+fn looping(
+    model: &Model,
+    changes: &[Change],
+    prompt: &[u32],
+    control: &Control,
+) -> Result<Vec<Option<bool>>, ModelError> {
+    let mut loops = vec![None; changes.len()];
+    let fits = !prompt.is_empty() && prompt.len() < model.architecture().context;
+    let keys = model.cache_bytes(prompt.len() + WRITTEN).max(1);
+    let at_once = usize::try_from(HELD / keys).unwrap_or(usize::MAX).max(1);
+    for (loops, changes) in loops.chunks_mut(at_once).zip(changes.chunks(at_once)) {
+        if fits {
+            let texts = model.written_with_each(changes, prompt, WRITTEN, control)?;
+            loops.iter_mut().zip(&texts).for_each(|(ends, text)| *ends = Some(find_loop(text).is_some()));
+        }
+        control.advance(changes.len() as u64);
     }
-    let mut generation = Generation::start(model, prompt, Sampling::default(), WRITTEN, control)?;
-    let mut ids = Vec::with_capacity(WRITTEN);
-    while let Some(id) = generation.next(model, control)? {
-        ids.push(id);
-    }
-    Ok(Some(find_loop(&ids).is_some()))
+    Ok(loops)
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! One block over some tokens.
 
 use std::borrow::Cow;
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::Observer;
 use super::architecture::{Place, Residual};
@@ -11,31 +14,57 @@ use super::forward::{add, scale};
 use super::kv_cache::BlockCache;
 use super::observe::Watch;
 use super::rope::Rope;
+use super::together::OwnWeight;
 
-/// What a pass over some tokens takes along.
+/// What a pass over some tokens takes along. The tokens are of one text, or as many of each of several texts, one text after
+/// the other; all begin at the same position.
 pub(super) struct Pass<'m, 'o> {
     ropes: Vec<Cow<'m, Rope>>,
     /// Position of the first token.
     first: usize,
     pub watch: Watch<'o>,
+    texts: usize,
+    /// Weights that single texts have for themselves.
+    own: &'m [OwnWeight],
+    /// The text of each token that a layer sees, ascending, where these are not all tokens of the pass: those of an expert.
+    sent: Option<Vec<usize>>,
 }
 
 impl<'m, 'o> Pass<'m, 'o> {
     /// A pass from position `first` on, over a text that has `tokens` at its end.
     pub(super) fn new(model: &'m Model, first: usize, tokens: usize, observer: Option<&'o mut dyn Observer>) -> Self {
         let ropes = model.frame.ropes.iter().map(|rope| rope.at(tokens)).collect();
-        Self { ropes, first, watch: Watch(observer) }
+        Self { ropes, first, watch: Watch(observer), texts: 1, own: &[], sent: None }
+    }
+
+    /// A pass over so many texts, of which some have weights of their own.
+    pub(super) fn of_texts(model: &'m Model, first: usize, tokens: usize, texts: usize, own: &'m [OwnWeight]) -> Self {
+        Self { texts, own, ..Self::new(model, first, tokens, None) }
+    }
+
+    /// The positions of so many tokens.
+    pub(super) fn positions(&self, tokens: usize) -> impl Iterator<Item = usize> + use<> {
+        let (first, each) = (self.first, (tokens / self.texts).max(1));
+        (0..tokens).map(move |token| first + token % each)
+    }
+
+    /// Which of the so many tokens that a layer sees are of a text.
+    fn tokens_of(&self, text: usize, tokens: usize) -> Range<usize> {
+        match &self.sent {
+            None => text * (tokens / self.texts)..(text + 1) * (tokens / self.texts),
+            Some(sent) => sent.partition_point(|of| *of < text)..sent.partition_point(|of| *of <= text),
+        }
     }
 }
 
 impl Model {
-    /// One block over `x` [t, hidden], in place. `held` are the block's keys and values of the tokens before these.
-    pub(super) fn block(&self, index: usize, x: &mut [f32], held: &mut BlockCache, pass: &mut Pass<'_, '_>) {
+    /// One block over `x` [t, hidden], in place. `held` are the block's keys and values of the tokens before these, of each text.
+    pub(super) fn block(&self, index: usize, x: &mut [f32], held: &mut [&mut BlockCache], pass: &mut Pass<'_, '_>) {
         let Some(block) = self.frame.blocks.get(index) else { return };
         let shape = self.architecture();
         let mut read = block.norms.apply(Place::AttentionInput, x);
         let attended = self.attention(index, block, &read, held, pass);
-        let mut added = self.linear(&block.output, &attended, &mut pass.watch);
+        let mut added = self.linear(&block.output, &attended, pass);
         block.norms.apply_in_place(Place::AttentionOutput, &mut added);
         scale(&mut added, shape.scales.residual);
         let parallel = shape.residual == Residual::Parallel;
@@ -49,7 +78,7 @@ impl Model {
         if !parallel || block.norms.has(Place::MlpInput) {
             read = block.norms.apply(Place::MlpInput, x);
         }
-        let mut computed = self.feed(&block.mlp, &read, &mut pass.watch);
+        let mut computed = self.feed(&block.mlp, &read, pass);
         block.norms.apply_in_place(Place::MlpOutput, &mut computed);
         scale(&mut computed, shape.scales.residual);
         match shape.residual {
@@ -67,94 +96,115 @@ impl Model {
         index: usize,
         block: &Block,
         x: &[f32],
-        held: &mut BlockCache,
+        held: &mut [&mut BlockCache],
         pass: &mut Pass<'_, '_>,
     ) -> Vec<f32> {
         let (shape, first) = (self.architecture(), pass.first);
         let d = shape.head_dim;
-        let [mut q, mut k, v] = self.linears(block.projections.each_ref(), x, &mut pass.watch);
+        let [mut q, mut k, v] = self.linears(block.projections.each_ref(), x, pass);
         block.norms.apply_in_place(Place::Query, &mut q);
         block.norms.apply_in_place(Place::Key, &mut k);
         let mut out = vec![0.0; q.len()];
         let Some(span) = shape.attention.get(index) else { return out };
         if let Some(rope) = span.rope.and_then(|rope| pass.ropes.get(rope)) {
             for (states, heads) in [(&mut q, shape.heads), (&mut k, shape.kv_heads)] {
-                let rows = states.chunks_exact_mut((heads * d).max(1)).zip(first..);
-                rows.for_each(|(row, at)| rope.turn(row, d, at));
+                let width = (heads * d).max(1);
+                let positions = pass.positions(states.len() / width);
+                states.chunks_exact_mut(width).zip(positions).for_each(|(row, at)| rope.turn(row, d, at));
             }
         }
-        held.truncate(first);
-        held.extend(&k, &v);
-        let attending = Attending { architecture: shape, shape: *span, cache: held, queries: &q, first };
-        pass.watch.attending(index, &attending);
-        attending.attend(&mut out);
+        let [queries, new] = [q.len(), k.len()].map(|numbers| (numbers / held.len().max(1)).max(1));
+        for (held, (k, v)) in held.iter_mut().zip(k.chunks_exact(new).zip(v.chunks_exact(new))) {
+            held.truncate(first);
+            held.extend(k, v);
+        }
+        let texts = held.iter().zip(q.chunks_exact(queries));
+        let texts: Vec<Attending<'_>> = texts
+            .map(|(cache, queries)| Attending { architecture: shape, shape: *span, cache, queries, first })
+            .collect();
+        texts.iter().for_each(|attending| pass.watch.attending(index, attending));
+        match &texts[..] {
+            [alone] => alone.attend(&mut out),
+            _ => texts.par_iter().zip(out.par_chunks_exact_mut(queries)).for_each(|(text, out)| text.attend(out)),
+        }
         out
     }
 
-    fn feed(&self, feed: &Feed, x: &[f32], watch: &mut Watch<'_>) -> Vec<f32> {
+    fn feed(&self, feed: &Feed, x: &[f32], pass: &mut Pass<'_, '_>) -> Vec<f32> {
         match feed {
-            Feed::Mlp(mlp) => self.mlp(mlp, x, watch),
-            Feed::Experts { router, experts } => self.experts(router, experts, x, watch),
+            Feed::Mlp(mlp) => self.mlp(mlp, x, pass),
+            Feed::Experts { router, experts } => self.experts(router, experts, x, pass),
         }
     }
 
-    fn mlp(&self, mlp: &Mlp, x: &[f32], watch: &mut Watch<'_>) -> Vec<f32> {
+    fn mlp(&self, mlp: &Mlp, x: &[f32], pass: &mut Pass<'_, '_>) -> Vec<f32> {
         let activation = self.architecture().activation;
         let mut inner;
         if let Some(gate) = &mlp.gate {
             let mut gate_output;
-            [inner, gate_output] = self.linears([&mlp.up, gate], x, watch);
+            [inner, gate_output] = self.linears([&mlp.up, gate], x, pass);
             activation.apply(&mut gate_output);
             inner.iter_mut().zip(&gate_output).for_each(|(inner, gate)| *inner *= gate);
         } else {
-            inner = self.linear(&mlp.up, x, watch);
+            inner = self.linear(&mlp.up, x, pass);
             activation.apply(&mut inner);
         }
-        self.linear(&mlp.down, &inner, watch)
+        self.linear(&mlp.down, &inner, pass)
     }
 
     /// Each expert over the tokens that the router sends to it, in the order of the experts, so that a token's result depends on
     /// no other token.
-    fn experts(&self, router: &Linear, experts: &[Mlp], x: &[f32], watch: &mut Watch<'_>) -> Vec<f32> {
+    fn experts(&self, router: &Linear, experts: &[Mlp], x: &[f32], pass: &mut Pass<'_, '_>) -> Vec<f32> {
         let shape = self.architecture();
         let mut out = vec![0.0; x.len()];
         let Some(rule) = &shape.experts else { return out };
         let width = shape.hidden.max(1);
-        let mut logits = self.linear(router, x, watch);
+        let each = (x.len() / width / pass.texts).max(1);
+        let mut logits = self.linear(router, x, pass);
         let routes = route(rule, &mut logits);
         for (expert, mlp) in experts.iter().enumerate() {
             let tokens = routes.iter().filter(|route| route.expert == expert);
             let rows = tokens.clone().filter_map(|route| x.get(route.token * width..(route.token + 1) * width));
-            let computed = self.mlp(mlp, &rows.flatten().copied().collect::<Vec<_>>(), watch);
+            let rows: Vec<f32> = rows.flatten().copied().collect();
+            pass.sent = Some(tokens.clone().map(|route| route.token / each).collect());
+            let computed = self.mlp(mlp, &rows, pass);
             for (route, y) in tokens.zip(computed.chunks_exact(width)) {
                 let row = out.get_mut(route.token * width..(route.token + 1) * width).unwrap_or_default();
                 row.iter_mut().zip(y).for_each(|(out, y)| *out += route.weight * y);
             }
         }
+        pass.sent = None;
         out
     }
 
     /// W x + b of one layer for each row of `x`.
-    pub(super) fn linear(&self, map: &Linear, x: &[f32], watch: &mut Watch<'_>) -> Vec<f32> {
-        let [y] = self.linears([map], x, watch);
+    pub(super) fn linear(&self, map: &Linear, x: &[f32], pass: &mut Pass<'_, '_>) -> Vec<f32> {
+        let [y] = self.linears([map], x, pass);
         y
     }
 
     /// W x + b of layers that read the same input, for each row of `x`.
-    fn linears<const N: usize>(&self, maps: [&Linear; N], x: &[f32], watch: &mut Watch<'_>) -> [Vec<f32>; N] {
-        watch.input(&maps.map(|map| map.layer), x);
+    fn linears<const N: usize>(&self, maps: [&Linear; N], x: &[f32], pass: &mut Pass<'_, '_>) -> [Vec<f32>; N] {
+        pass.watch.input(&maps.map(|map| map.layer), x);
         maps.map(|map| {
-            let mut y = self.product(map, x);
-            watch.output(map.layer, &mut y);
+            let mut y = self.product(map, x, pass);
+            pass.watch.output(map.layer, &mut y);
             y
         })
     }
 
-    fn product(&self, map: &Linear, x: &[f32]) -> Vec<f32> {
+    fn product(&self, map: &Linear, x: &[f32], pass: &Pass<'_, '_>) -> Vec<f32> {
         let Some(weight) = self.weights.get(map.layer) else { return Vec::new() };
-        let tokens = x.len() / weight.shape().1.max(1);
+        let cols = weight.shape().1;
+        let tokens = x.len() / cols.max(1);
         let mut y = vec![0.0; tokens * map.rows];
         weight.apply_in(self.arithmetic, x, &mut y);
+        for own in pass.own.iter().filter(|own| own.layer == map.layer) {
+            let of_text = pass.tokens_of(own.text, tokens);
+            let x = x.get(of_text.start * cols..of_text.end * cols).unwrap_or_default();
+            let y = y.get_mut(of_text.start * map.rows..of_text.end * map.rows).unwrap_or_default();
+            own.weight.apply_in(self.arithmetic, x, y);
+        }
         if !map.bias.is_empty() {
             y.chunks_exact_mut(map.rows.max(1)).for_each(|row| add(row, &map.bias));
         }

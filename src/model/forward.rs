@@ -5,13 +5,12 @@ use std::ops::Range;
 use super::architecture::Place;
 use super::block::Pass;
 use super::decoder::{Cache, Head, Model};
-use super::observe::Watch;
 use super::{ModelError, Observer};
 use crate::control::{Control, afford};
 use crate::linalg::awake;
 
 /// Tokens that go through the blocks at once: enough to reuse each weight many times, few enough to stay in cache.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 
 impl Model {
     /// Continues `cache` by `ids`; returns the logits [vocabulary] of the last one.
@@ -33,11 +32,12 @@ impl Model {
         let mut last = Vec::new();
         for batch in ids.chunks(BATCH) {
             let mut pass = Pass::new(self, cache.len(), tokens, None);
-            last = self.batch(batch, cache, &mut pass, control).inspect_err(|_| cache.truncate(before))?;
+            last = self.batch(batch, &mut [cache], &mut pass, control).inspect_err(|_| cache.truncate(before))?;
         }
         cache.made_for = tokens;
         let width = self.architecture().embedding;
-        self.logits(last.get(last.len() - width..).unwrap_or_default(), &mut Watch(None), control)
+        let mut pass = Pass::new(self, before, tokens, None);
+        self.logits(last.get(last.len() - width..).unwrap_or_default(), &mut pass, control)
     }
 
     /// As [`Model::forward`], with the logits [t, vocabulary] of every id, watched by `observer`. All ids go through at
@@ -61,9 +61,9 @@ impl Model {
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
         self.see_room(before, ids.len(), (ids.len(), ids.len()))?;
         let mut pass = Pass::new(self, before, tokens, observer);
-        let hidden = self.batch(ids, cache, &mut pass, control).inspect_err(|_| cache.truncate(before))?;
+        let hidden = self.batch(ids, &mut [cache], &mut pass, control).inspect_err(|_| cache.truncate(before))?;
         cache.made_for = tokens;
-        self.logits(&hidden, &mut pass.watch, control)
+        self.logits(&hidden, &mut pass, control)
     }
 
     /// Where the keys that `cache` holds do not serve a text that is longer by `ids`: all tokens, to be read into the cache,
@@ -84,7 +84,7 @@ impl Model {
     /// As [`Model::forward`].
     pub fn embeddings(&self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
         self.check(ids, 0)?;
-        Ok(self.embed(ids, 0))
+        Ok(self.embed(ids, &Pass::new(self, 0, ids.len(), None)))
     }
 
     /// Takes `x` [t, hidden], what enters block `blocks.start` for a whole window from position 0 on, to what leaves the last
@@ -103,7 +103,7 @@ impl Model {
         let mut pass = Pass::new(self, 0, tokens, observer);
         for index in blocks {
             control.check()?;
-            self.block(index, x, &mut self.block_cache(), &mut pass);
+            self.block(index, x, &mut [&mut self.block_cache()], &mut pass);
             self.check_read()?;
         }
         self.check_files()
@@ -119,13 +119,14 @@ impl Model {
         observer: Option<&mut dyn Observer>,
         control: &Control,
     ) -> Result<Vec<f32>, ModelError> {
-        let mut watch = Watch(observer);
+        let tokens = x.len() / self.architecture().hidden.max(1);
+        let mut pass = Pass::new(self, 0, tokens, observer);
         let last = self.leave(x);
-        watch.hidden(self.frame.blocks.len(), &last);
-        self.logits(&last, &mut watch, control)
+        pass.watch.hidden(self.frame.blocks.len(), &last);
+        self.logits(&last, &mut pass, control)
     }
 
-    fn check(&self, ids: &[u32], held: usize) -> Result<(), ModelError> {
+    pub(super) fn check(&self, ids: &[u32], held: usize) -> Result<(), ModelError> {
         let shape = self.architecture();
         let tokens = held + ids.len();
         if ids.is_empty() {
@@ -153,35 +154,35 @@ impl Model {
         Ok(())
     }
 
-    /// The blocks over one batch; what the head reads [t, embedding].
-    fn batch(
+    /// The blocks over one batch, as many ids of each text; what the head reads [t, embedding].
+    pub(super) fn batch(
         &self,
         ids: &[u32],
-        cache: &mut Cache,
+        texts: &mut [&mut Cache],
         pass: &mut Pass<'_, '_>,
         control: &Control,
     ) -> Result<Vec<f32>, ModelError> {
         let blocks = self.frame.blocks.len();
-        let mut x = self.embed(ids, cache.len());
+        let mut x = self.embed(ids, pass);
         pass.watch.hidden(0, &x);
         for index in 0..blocks {
             control.check()?;
-            if let Some(held) = cache.blocks.get_mut(index) {
-                self.block(index, &mut x, held, pass);
-            }
+            let mut held: Vec<_> = texts.iter_mut().filter_map(|cache| cache.blocks.get_mut(index)).collect();
+            self.block(index, &mut x, &mut held, pass);
             self.check_read()?;
             if index + 1 < blocks {
                 pass.watch.hidden(index + 1, &x);
             }
         }
-        cache.ids.extend_from_slice(ids);
+        let each = (ids.len() / texts.len().max(1)).max(1);
+        texts.iter_mut().zip(ids.chunks_exact(each)).for_each(|(cache, ids)| cache.ids.extend_from_slice(ids));
         let last = self.leave(&x);
         pass.watch.hidden(blocks, &last);
         Ok(last)
     }
 
-    /// What enters the first block [t, hidden], of tokens from position `first` on.
-    fn embed(&self, ids: &[u32], first: usize) -> Vec<f32> {
+    /// What enters the first block [t, hidden].
+    fn embed(&self, ids: &[u32], pass: &Pass<'_, '_>) -> Vec<f32> {
         let (shape, stem) = (self.architecture(), &self.frame.stem);
         let mut x = vec![0.0; ids.len() * shape.embedding];
         for (id, row) in ids.iter().zip(x.chunks_exact_mut(shape.embedding.max(1))) {
@@ -195,7 +196,7 @@ impl Model {
         }
         if let Some(table) = &stem.positions {
             let mut position = vec![0.0; shape.hidden];
-            for (at, row) in (first..).zip(x.chunks_exact_mut(shape.hidden.max(1))) {
+            for (at, row) in pass.positions(ids.len()).zip(x.chunks_exact_mut(shape.hidden.max(1))) {
                 table.row(at + shape.skipped_positions(), &mut position);
                 add(row, &position);
             }
@@ -215,11 +216,16 @@ impl Model {
     }
 
     /// Logits of what the head reads [t, embedding].
-    fn logits(&self, last: &[f32], watch: &mut Watch<'_>, control: &Control) -> Result<Vec<f32>, ModelError> {
+    pub(super) fn logits(
+        &self,
+        last: &[f32],
+        pass: &mut Pass<'_, '_>,
+        control: &Control,
+    ) -> Result<Vec<f32>, ModelError> {
         control.check()?;
         let shape = self.architecture();
         let mut logits = match &self.frame.head {
-            Head::Own(map) => self.linear(map, last, watch),
+            Head::Own(map) => self.linear(map, last, pass),
             Head::Tied(bias) => {
                 let mut logits = vec![0.0; last.len() / shape.embedding.max(1) * shape.vocabulary];
                 self.frame.stem.embedding.apply(last, &mut logits);

@@ -26,6 +26,7 @@ mod rope;
 mod rope_scaling;
 mod sample;
 mod stored;
+mod together;
 mod weight;
 
 pub use activation::Activation;
