@@ -97,7 +97,10 @@ impl ModelMeter<'_> {
         let (length, scored) = window(self.model, self.text);
         let threads = rayon::current_num_threads() as u64;
         let own = self.model.pass_bytes(length, scored).saturating_mul(threads);
-        let shared = state_bytes(self.model, length).saturating_add(self.model.pass_bytes(0, scored));
+        let start = state_bytes(self.model, length).saturating_add(self.model.pass_bytes(0, scored));
+        let tokens = self.text.ids.len().min(self.text.limit.unwrap_or(usize::MAX));
+        let all = start.saturating_mul(tokens.div_ceil(scored.max(1)) as u64);
+        let shared = if all <= HELD { all.max(start) } else { start };
         Need::of(Share::Passes, own.saturating_add(shared))
     }
 

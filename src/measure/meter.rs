@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::compare::text_windows;
 use super::propose::{Compressible, DamageMeter};
-use super::trial::{parts, try_on};
+use super::trial::{Starts, parts, try_on};
 use super::{CompareOptions, Effect, KeptPasses, MeasureError, Reference, Scope, Trial, compare};
 use crate::checkpoint::{Checkpoint, escaped};
 use crate::compress::{
@@ -125,13 +125,14 @@ impl DamageMeter for ModelMeter<'_> {
             self.model.layers().get(*layer).map_or(0, |of| plan.bytes(of.rows, of.cols, of.bytes))
         };
         let mut damages = Vec::with_capacity(asked.len());
+        let mut starts = Starts::new((self.reference(), self.model), &windows);
         // No more weights at a time than are tried together.
         for part in parts(asked.iter().map(bytes)) {
             let trials = asked.get(part).unwrap_or_default().par_iter().map(|(layer, plan)| {
                 Ok(Trial { layer: *layer, weight: self.weight(*layer, plan, control)?, effect: Effect::Change })
             });
             let trials: Vec<Trial> = trials.collect::<Result<_, MeasureError>>()?;
-            let results = try_on((self.reference(), self.model), &trials, &windows, &|_, _| {}, control)?;
+            let results = try_on(&mut starts, &trials, &|_, _| {}, control)?;
             damages.extend(results.into_iter().map(|result| result.kld.0));
         }
         Ok(damages)

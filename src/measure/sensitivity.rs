@@ -11,7 +11,7 @@ use super::compare::text_windows;
 use super::meter::ModelMeter;
 use super::reference::model_key;
 use super::sensitivity_kept::{Kept, read, write};
-use super::trial::{HELD, try_on};
+use super::trial::{HELD, Starts, try_on};
 use super::{Effect, MeasureError, Trial, TrialResult, find_loop};
 use crate::checkpoint::KeptFolder;
 use crate::compress::{LayerInputs, Plan, measured_error, measured_output_error};
@@ -24,8 +24,8 @@ pub const PILLAR: f64 = 10.0;
 const VERSION: &str = "3";
 /// Most bytes of results that are kept.
 const KEPT: u64 = 64 << 20;
-/// Layers between two times that results are kept; every time costs a pass of both models.
-pub(super) const AT_A_TIME: usize = 8;
+/// Layers between two times that results are kept: as many texts are written at once, which is what the kernels' tiles take.
+pub(super) const AT_A_TIME: usize = 6;
 /// Tokens written to see whether a text loops.
 pub(super) const WRITTEN: usize = 96;
 
@@ -121,8 +121,9 @@ pub fn sensitivity(
         }
     }
     control.set_total((open.len() * (2 * windows.len() + 1)) as u64);
+    let mut starts = Starts::new((options.meter.reference(), base), &windows);
     for part in open.chunks(AT_A_TIME) {
-        for ((layer, plan), kept) in part.iter().zip(measured(options, base, part, &windows, control)?) {
+        for ((layer, plan), kept) in part.iter().zip(measured(options, base, part, &mut starts, control)?) {
             write(folder.as_ref(), &keys.of(options, *layer, plan), &kept);
             let damage = damage(*layer, *plan, &kept);
             told(&damage);
@@ -178,7 +179,7 @@ fn measured(
     options: &SensitivityOptions<'_>,
     base: &Model,
     part: &[(usize, Plan)],
-    windows: &[Vec<u32>],
+    starts: &mut Starts<'_>,
     control: &Control,
 ) -> Result<Vec<Kept>, MeasureError> {
     let meter = &options.meter;
@@ -196,7 +197,7 @@ fn measured(
             [Effect::Change, noisy].map(|effect| Trial { layer: *layer, weight: Arc::clone(weight), effect })
         })
         .collect();
-    let results = try_on((meter.reference(), base), &trials, windows, &|_, _| {}, control)?;
+    let results = try_on(starts, &trials, &|_, _| {}, control)?;
     let (pairs, _) = results.as_chunks::<2>();
     let (changes, _) = trials.as_chunks::<2>();
     let changes: Vec<Change> = changes.iter().map(|[trial, _]| (trial.layer, Arc::clone(&trial.weight))).collect();

@@ -73,25 +73,23 @@ pub fn run_trials<'a>(
     let original = original.into();
     let windows = text_windows(original.model.architecture().context, options)?;
     control.set_total((trials.len() * windows.len()) as u64);
-    try_on((original, base), trials, &windows, done, control)
+    try_on(&mut Starts::new((original, base), &windows), trials, done, control)
 }
 
 /// [`run_trials`] over windows that are cut already; a step of progress for each trial of each window.
 pub(super) fn try_on(
-    (original, base): (Reference<'_>, &Model),
+    starts: &mut Starts<'_>,
     trials: &[Trial],
-    windows: &[Vec<u32>],
     done: &(dyn Fn(usize, &TrialResult) + Sync),
     control: &Control,
 ) -> Result<Vec<TrialResult>, MeasureError> {
-    let original = original.over(windows.len(), windows.first().map_or(0, Vec::len));
     let mut results = Vec::with_capacity(trials.len());
     for part in parts(trials.iter().map(|trial| trial.weight.bytes())) {
         let first = part.start;
         let trials = trials.get(part).unwrap_or_default();
         let mut sums = vec![Sum::default(); trials.len()];
-        for window in windows {
-            let start = Start::new(original, base, window, control)?;
+        for window in 0..starts.windows.len() {
+            let start = starts.at(window, control)?;
             let each = trials.par_iter().zip(&mut sums);
             each.try_for_each(|(trial, sum)| {
                 sum.add(&start.run(trial, control)?);
@@ -122,6 +120,40 @@ pub(super) fn parts(trials: impl Iterator<Item = u64>) -> Vec<Range<usize>> {
         }
     }
     parts
+}
+
+/// The windows that trials start from, each made when it is first asked for. Where all of them can be held they are made once,
+/// else once for every part of the trials.
+pub(super) struct Starts<'a> {
+    original: Reference<'a>,
+    base: &'a Model,
+    windows: &'a [Vec<u32>],
+    made: Vec<Option<Arc<Start<'a>>>>,
+    held: bool,
+}
+
+impl<'a> Starts<'a> {
+    pub(super) fn new((original, base): (Reference<'a>, &'a Model), windows: &'a [Vec<u32>]) -> Self {
+        let longest = windows.first().map_or(0, Vec::len);
+        let numbers = |tokens: usize| {
+            let shape = base.architecture();
+            (tokens * (shape.blocks + 1) * shape.hidden + tokens.div_ceil(2) * shape.vocabulary) as u64
+        };
+        let held = windows.iter().map(|window| 4 * numbers(window.len())).sum::<u64>() <= HELD;
+        Self { original: original.over(windows.len(), longest), base, windows, made: vec![None; windows.len()], held }
+    }
+
+    fn at(&mut self, window: usize, control: &Control) -> Result<Arc<Start<'a>>, ModelError> {
+        if let Some(Some(made)) = self.made.get(window) {
+            return Ok(Arc::clone(made));
+        }
+        let text = self.windows.get(window).map_or(&[][..], Vec::as_slice);
+        let start = Arc::new(Start::new(self.original, self.base, text, control)?);
+        if let Some(place) = self.made.get_mut(window).filter(|_| self.held) {
+            *place = Some(Arc::clone(&start));
+        }
+        Ok(start)
+    }
 }
 
 /// One window: what the original says, and what enters each block of the base.
