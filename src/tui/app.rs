@@ -35,7 +35,7 @@ pub enum Effect {
     Redraw,
     /// Take the mouse, or give it back.
     Mouse(bool),
-    /// Give a text to the terminal's clipboard.
+    /// Give a text to the clipboard.
     Copy(String),
 }
 
@@ -54,6 +54,8 @@ pub struct App {
     pub own_theme: Option<OwnTheme>,
     /// The log, where it is kept.
     pub log: LogBook,
+    /// Whether copies go to the system's clipboard, not by way of the terminal.
+    pub system_clipboard: bool,
     pub(super) log_seen: LogSeen,
     pub(super) jobs: Vec<JobView>,
     pub(super) effects: Vec<Effect>,
@@ -77,6 +79,7 @@ impl App {
             pending_draft: None,
             own_theme: None,
             log: LogBook::default(),
+            system_clipboard: false,
             log_seen: LogSeen::default(),
             jobs: Vec::new(),
             effects: Vec::new(),

@@ -1,4 +1,4 @@
-//! Copies of cells, rows and the table, for the terminal's clipboard.
+//! Copies of cells, rows and the table, for the clipboard.
 
 use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr;
@@ -39,13 +39,18 @@ impl App {
             _ => return,
         };
         let size = format::bytes(text.len() as u64);
-        let (severity, told) = if text.len() > USUAL_LIMIT {
-            (
-                Severity::Warning,
-                format!("{size} sent to the clipboard; many terminals drop more than 75 kB: select fewer layers"),
-            )
-        } else {
-            (Severity::Info, format!("{size} sent to the terminal's clipboard (OSC 52)"))
+        self.copy(text, &size, "select fewer layers");
+    }
+
+    /// Sends a text to the clipboard, and tells so: `what` it is, and how there would be `less` of it.
+    pub(super) fn copy(&mut self, text: String, what: &str, less: &str) {
+        let (severity, told) = match text.len() {
+            _ if self.system_clipboard => (Severity::Info, format!("{what} sent to the system's clipboard")),
+            ..=USUAL_LIMIT => (Severity::Info, format!("{what} sent to the terminal's clipboard (OSC 52)")),
+            _ => {
+                let told = format!("{what} sent to the clipboard; many terminals drop more than 75 kB: {less}");
+                (Severity::Warning, told)
+            }
         };
         self.effects.push(Effect::Copy(text));
         self.say(severity, told);

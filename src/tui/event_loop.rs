@@ -12,7 +12,9 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::app::{App, Effect};
+use super::clipboard::{Clipboard, Refused};
 use super::terminal::{Screen, copy};
+use crate::workbench::Severity;
 
 /// Frames are at least this far apart.
 const FRAME: Duration = Duration::from_millis(10);
@@ -26,6 +28,8 @@ pub enum Message {
     Wake,
     /// A signal.
     Signal(i32),
+    /// A text that the system's clipboard did not take.
+    Refused(Refused),
     /// The terminal is gone.
     Gone,
 }
@@ -59,6 +63,12 @@ impl Inbox {
                 let _ = sender.send(Message::Wake);
             }
         })
+    }
+
+    /// What is called with a text that the system's clipboard did not take.
+    pub fn refusals(&self) -> impl Fn(Refused) + Send + 'static {
+        let sender = self.sender.clone();
+        move |refused| sender.send(Message::Refused(refused)).unwrap_or_default()
     }
 
     /// Begins to read the terminal and the signals, each on a thread of its own.
@@ -99,7 +109,7 @@ impl Inbox {
 ///
 /// # Errors
 /// The terminal's, or [`Interrupted`].
-pub fn run(app: &mut App, screen: &mut Screen, inbox: &Inbox) -> anyhow::Result<()> {
+pub fn run(app: &mut App, screen: &mut Screen, (inbox, clipboard): (&Inbox, &Clipboard)) -> anyhow::Result<()> {
     let mut changed = true;
     let mut drawn: Option<Instant> = None;
     loop {
@@ -121,7 +131,7 @@ pub fn run(app: &mut App, screen: &mut Screen, inbox: &Inbox) -> anyhow::Result<
                     Effect::Suspend => suspend(screen)?,
                     Effect::Redraw => screen.forget()?,
                     Effect::Mouse(mouse) => screen.set_mouse(mouse)?,
-                    Effect::Copy(text) => copy(&text)?,
+                    Effect::Copy(text) => clipboard.copy(text)?,
                 }
             }
             next = inbox.receiver.try_recv().ok();
@@ -144,6 +154,15 @@ fn answer(app: &mut App, screen: &mut Screen, inbox: &Inbox, message: Message) -
         Message::Signal(SIGTSTP) => suspend(screen).map(|()| true),
         Message::Signal(SIGCONT) => screen.come_back().map(|()| true).map_err(Into::into),
         Message::Signal(signal) => Err(Interrupted(signal).into()),
+        Message::Refused(Refused { text, reason }) => {
+            copy(&text)?;
+            app.say(
+                Severity::Warning,
+                format!("sent to the terminal's clipboard (OSC 52), since the system's cannot be had: {reason}"),
+            );
+            app.follow(Instant::now());
+            Ok(true)
+        }
         Message::Gone => Err(Interrupted(SIGHUP).into()),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::action::Action;
-use super::app::{App, Effect};
+use super::app::App;
 use super::dialogs::stepped;
 use super::format;
 use super::ui::{Dialog, Purpose};
@@ -246,10 +246,8 @@ impl App {
         if lines.is_empty() {
             return self.say(Severity::Info, "nothing is shown that could be copied");
         }
-        let told =
-            format!("{} of the log sent to the terminal's clipboard (OSC 52)", format::plural(lines.len(), "line"));
-        self.effects.push(Effect::Copy(lines.concat()));
-        self.say(Severity::Info, told);
+        let what = format!("{} of the log", format::plural(lines.len(), "line"));
+        self.copy(lines.concat(), &what, "filter the log");
     }
 }
 

@@ -20,6 +20,7 @@ pub mod ui;
 pub mod view;
 
 mod act;
+mod clipboard;
 mod column;
 mod columns;
 mod comparison;
@@ -57,6 +58,7 @@ use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
 
 use self::action::Action;
 use self::app::App;
+use self::clipboard::Clipboard;
 use self::colour::Depth;
 pub use self::config::Config;
 use self::event_loop::Inbox;
@@ -113,11 +115,13 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let inbox = Inbox::default();
     let mut app = start(options, theme, depth, (&config, keymap), inbox.waker());
     app.own_theme = own_theme;
+    let clipboard = Clipboard::of_this_build(inbox.refusals());
+    app.system_clipboard = clipboard.is_systems();
     let mouse = app.ui.mouse;
     let guard = PanicGuard::install();
     let mut screen = Screen::enter(mouse).context("the terminal cannot be used")?;
     inbox.listen()?;
-    let ended = catch_unwind(AssertUnwindSafe(|| event_loop::run(&mut app, &mut screen, &inbox)));
+    let ended = catch_unwind(AssertUnwindSafe(|| event_loop::run(&mut app, &mut screen, (&inbox, &clipboard))));
     app.keep_draft();
     drop(screen);
     drop(guard);
