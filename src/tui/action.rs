@@ -168,10 +168,10 @@ actions! {
         Budget, 0, "plan within a budget", "Seeks the best policy within a budget: a share (40%), a size (900MB) or bits a weight (4.5bpw).", [(PANES, "P")];
         Review, 0, "review the proposal", "Shows the policy that was found for a budget, to accept or reject layer by layer.", [(PANES, "V")];
         ToggleChange, 1, "accept", "Accepts the change under the cursor, or rejects it, and goes one down.", [(REVIEW, "space")];
-        ToggleKind, 2, "its kind", "Accepts the changes of all layers of the kind under the cursor; rejects them where all were accepted.", [(REVIEW, "a")];
-        AcceptAll, 3, "all", "Accepts every change.", [(REVIEW, "A")];
-        RejectAll, 4, "none", "Rejects every change.", [(REVIEW, "n")];
-        Apply, 5, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
+        ToggleKind, 3, "its kind", "Accepts the changes of all layers of the kind under the cursor; rejects them where all were accepted.", [(REVIEW, "a")];
+        AcceptAll, 4, "all", "Accepts every change.", [(REVIEW, "A")];
+        RejectAll, 5, "none", "Rejects every change.", [(REVIEW, "n")];
+        Apply, 2, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
     }
     Steps {
         Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
@@ -243,7 +243,7 @@ actions! {
         Write, 4, "write", "Writes what the dialog describes.", [(EXPORT, "enter")];
         ExportFrontier, 2, "write it", "Writes the frontier as SVG or JSON, by the ending of the path that is asked for.", [(FRONTIER, "x ctrl-s")];
         OpenModel, 0, "open model", "Asks for another model: a folder, a file, owner/name from the cache, or demo.", [(PANES, "o")];
-        Copy, 0, "copy", "Copies a cell, a row or the table to the terminal's clipboard.", [(LAYERED, "Y")];
+        Copy, 0, "copy", "Copies a cell, a row or the table to the clipboard.", [(LAYERED, "Y")];
         CopyCell, 1, "cell", "Copies the figure under the cursor with all its digits; of the spectrum, every singular value.", [(COPY, "c")];
         CopyRow, 2, "row", "Copies the layer under the cursor, its columns between tabs.", [(COPY, "r")];
         CopyRowJson, 3, "row as JSON", "Copies the layer under the cursor with every figure known of it.", [(COPY, "R")];
@@ -258,7 +258,7 @@ actions! {
         Log, 0, "log", "Shows what the program did, as its log has it: jobs, models opened, warnings and failures with their reasons.", [(PANES, "!"), (JOBS, "l !")];
         FilterLog, 1, "filter", "Shows the entries of the log alone that have the words typed.", [(LOG, "/")];
         LogLevel, 2, "warnings", "Shows warnings and errors alone, then errors alone, then all.", [(LOG, "l")];
-        CopyEntry, 3, "copy entry", "Copies the entry under the cursor to the terminal's clipboard.", [(LOG, "c")];
+        CopyEntry, 3, "copy entry", "Copies the entry under the cursor to the clipboard.", [(LOG, "c")];
         CopyLog, 4, "copy all", "Copies every entry that is shown, for whoever is to look into a fault.", [(LOG, "Y y")];
     }
     Program {

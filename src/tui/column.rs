@@ -200,10 +200,14 @@ impl Column {
 
 /// A layer's name without what all names end in.
 pub fn tensor(row: &LayerRow) -> String {
-    let name = Column::Name.cell(row);
+    short(&Column::Name.cell(row))
+}
+
+/// The name of a tensor without that ending.
+pub fn short(name: &str) -> String {
     match name.rsplit_once(".weight") {
         Some((stem, part)) if part.is_empty() || part.starts_with('#') => format!("{stem}{part}"),
-        _ => name,
+        _ => name.to_owned(),
     }
 }
 

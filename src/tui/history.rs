@@ -71,7 +71,7 @@ impl App {
         match (action, HistoryView::entry(snapshots, view.chosen)) {
             (Action::Close, _) => return self.ui.close(),
             (Action::GoThere, Entry::Snapshot(index)) => {
-                self.workbench.restore_snapshot(index);
+                self.restore(index);
                 view = Box::new(HistoryView { with: view.with, ..HistoryView::open(&self.workbench) });
             }
             (Action::GoThere, Entry::Step(edits)) => self.workbench.go_to_edit(edits),
@@ -87,6 +87,21 @@ impl App {
         }
         view.compare(&self.workbench);
         self.ui.dialog = Some(Dialog::History(view));
+    }
+
+    /// Takes the plans of a snapshot.
+    fn restore(&mut self, index: usize) {
+        let name = self.workbench.snapshots().get(index).map(|snapshot| snapshot.name.clone()).unwrap_or_default();
+        let before = self.workbench.history().done.len();
+        self.workbench.restore_snapshot(index);
+        let taken = self.workbench.history().done.len() > before;
+        let key = self.key(Action::Undo);
+        let text = if taken {
+            format!("the plans are those of {name}; {key} undoes it")
+        } else {
+            format!("the plans are those of {name} already")
+        };
+        self.say(Severity::Info, text);
     }
 
     /// Keeps the plans as they are under the name that was typed.

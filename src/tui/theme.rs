@@ -134,7 +134,11 @@ impl Theme {
             return Err(failed(format!("unknown role \"{key}\"")));
         }
         let style = |(_, key): &(Role, &str)| file.get(*key).map_or(Ok(Style::new()), |text| text.style(depth));
-        let styles = Role::ALL.iter().map(style).collect::<Result<_, _>>().map_err(failed)?;
+        let mut styles: Vec<Style> = Role::ALL.iter().map(style).collect::<Result<_, _>>().map_err(failed)?;
+        // Sixteen colours have no shade of the paper that every text could be read on.
+        if let Some(away) = styles.get_mut(Role::CursorAway as usize).filter(|_| depth == Depth::Basic) {
+            *away = Style { bg: None, ..away.add_modifier(Modifier::UNDERLINED) };
+        }
         Ok(Self { name: name.to_owned(), styles })
     }
 
@@ -240,6 +244,14 @@ mod tests {
         for (name, text) in EMBEDDED {
             let theme = Theme::parse(name, text, Depth::True).unwrap();
             assert!(theme.style(Role::Differs).add_modifier.contains(Modifier::UNDERLINED), "{name}");
+        }
+    }
+
+    #[test]
+    fn with_sixteen_colours_the_cursor_of_another_pane_is_underlined() {
+        for name in names() {
+            let away = Theme::embedded(name, Depth::Basic).unwrap().style(Role::CursorAway);
+            assert!(away.bg.is_none() && away.add_modifier.contains(Modifier::UNDERLINED), "{name}");
         }
     }
 

@@ -168,17 +168,29 @@ impl Workbench {
             let policy = project.rules.policy.clone();
             self.record_rules(&policy);
         }
+        let layers = if changes.len() == 1 { "1 layer".to_owned() } else { format!("{} layers", changes.len()) };
+        let restored = format!("restored the plans of the last session on {layers}; undo takes them back");
+        let told = (!changes.is_empty()).then_some(restored).into_iter().chain(self.pinned_again());
+        let told = told.collect::<Vec<_>>().join("; ");
+        if !told.is_empty() {
+            self.messages.say(Severity::Info, &told);
+        }
         if changes.is_empty() {
             return;
         }
-        let text = format!("restored the plans of the last session on {} layers; undo takes them back", changes.len());
-        self.messages.say(Severity::Info, &text);
         self.edit(Edit { name: "restore the last session".into(), changes });
         if !draft.unsaved
             && let Some(project) = &mut self.project
         {
             project.saved_edits = self.history.done.len();
         }
+    }
+
+    /// Which plans the last session left pinned.
+    fn pinned_again(&self) -> Option<String> {
+        let names: Vec<String> = self.pins.iter().map(|pin| pin.name.to_string()).collect();
+        let them = if names.len() == 1 { "it" } else { "them" };
+        (!names.is_empty()).then(|| format!("pinned {} again; unpin lets {them} go", names.join(" and ")))
     }
 
     /// Jobs and edits that quitting would lose, each as one phrase (`unsaved policy (3 edits)`, `export to out/ (40%)`).

@@ -282,6 +282,18 @@ fn every_view_at_every_size() {
     });
 }
 
+#[test]
+fn the_way_out_of_a_dialog_is_told_however_narrow_the_screen() {
+    every_view(|name, desk| {
+        if desk.app.ui.dialog.is_some() && name != "quit" {
+            for (width, height) in [(40, 10), (60, 16)] {
+                let screen = desk.screen(width, height);
+                assert!(screen.lines().last().is_some_and(|footer| footer.contains("esc close")), "{name}:\n{screen}");
+            }
+        }
+    });
+}
+
 /// Without colour, weight, underline and reversal tell what colour tells elsewhere.
 #[test]
 fn every_view_without_colour() {

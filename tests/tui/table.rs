@@ -142,7 +142,13 @@ fn snapshots_are_compared_restored_kept_and_dropped() {
     next.app.workbench.apply_draft(draft);
     next.app.follow(Instant::now());
     assert_eq!(next.app.workbench.snapshots().len(), 1);
-    next.keys("U<home><backspace>");
+    let told = |desk: &Desk| desk.app.ui.toast.as_ref().map(|toast| toast.text.clone()).unwrap_or_default();
+    let name = next.app.workbench.snapshots()[0].name.clone();
+    next.keys("jr12<enter>U<home><enter>");
+    assert_eq!(told(&next), format!("the plans are those of {name}; u undoes it"));
+    next.keys("<home><enter>");
+    assert_eq!(told(&next), format!("the plans are those of {name} already"));
+    next.keys("<esc>U<home><backspace>");
     assert!(next.app.workbench.snapshots().is_empty());
 }
 

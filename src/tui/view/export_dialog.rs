@@ -94,7 +94,8 @@ fn overwrite(view: &mut View<'_>, area: Rect, form: &ExportForm) {
     label(view, area, "overwrite", 2, form);
     let text =
         if form.force { "[x] writes over what is there" } else { "[ ] refuses where something is there already" };
-    view.put(area.x + LABEL, area.y, area.right(), text, if form.force { Role::Warning } else { Role::Text });
+    let text = fit(text, usize::from(area.width.saturating_sub(LABEL)));
+    view.put(area.x + LABEL, area.y, area.right(), &text, if form.force { Role::Warning } else { Role::Text });
 }
 
 fn contents(view: &mut View<'_>, area: Rect, form: &ExportForm) {

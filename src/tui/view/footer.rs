@@ -26,14 +26,15 @@ fn hints(view: &mut View<'_>, area: Rect) {
     let context = view.ui.context();
     let mut infos: Vec<&Info> = view.ui.keymap.in_context(context).filter(|info| matters(view, info)).collect();
     infos.sort_by_key(|info| info.footer);
-    let last = [Action::Palette, Action::Help];
+    // The way out and the way to all the others are there however narrow it is.
+    let last = [Action::Close, Action::Palette, Action::Help];
     let reserved: u16 =
         infos.iter().filter(|info| last.contains(&info.action)).map(|info| hint_width(view, info, context)).sum();
     let mut x = area.x + 1;
     let mut open = area.right().saturating_sub(reserved);
     for info in infos {
         if last.contains(&info.action) {
-            open = area.right();
+            open = (open + hint_width(view, info, context)).min(area.right());
         }
         if x + hint_width(view, info, context) > open + 2 {
             continue;

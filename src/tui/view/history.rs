@@ -50,7 +50,8 @@ fn entries(view: &mut View<'_>, area: Rect, history: &HistoryView) {
                 let again = edits.undone.iter().rev().nth(step.wrapping_sub(edits.done.len() + 1));
                 let edit = if undone { again } else { edits.done.get(step - 1) };
                 let name = edit.map_or_else(String::new, |edit| {
-                    format!("{} · {}", edit.name, format::plural(edit.changes.len(), "layer"))
+                    let count = format::plural(edit.changes.len(), "layer");
+                    if edit.name.ends_with(&count) { edit.name.clone() } else { format!("{} · {count}", edit.name) }
                 });
                 (if undone { "↷" } else { "✓" }, name, if undone { Role::Dim } else { Role::Text })
             }

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::paint::{View, fit, fit_end, width};
+use super::paint::{View, fit, fit_end, fit_path, width};
 use super::popup;
 use super::table::offset;
 use super::wrap::wrap;
@@ -10,8 +10,10 @@ use crate::tui::log::{LogEntry, LogLevel, LogView};
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 
-/// Lines below the list for the entry under the cursor, from this height on.
+/// Lines below the list for the entry under the cursor, one more where they are short.
 const WHOLE: u16 = 3;
+const MIN_LONG_WIDTH: u16 = 100;
+/// From this height on they are there.
 const MIN_WHOLE_HEIGHT: u16 = 10;
 /// From this width on an entry says which room made it.
 const MIN_ROOM_WIDTH: u16 = 76;
@@ -20,7 +22,7 @@ const ROOM: u16 = 11;
 /// Draws the entries, oldest first.
 pub fn render(view: &mut View<'_>, area: Rect, log: &LogView) {
     // As high as all entries need, so that a filter does not move the frame.
-    let lines = u16::try_from(view.scene.log.entries.len()).unwrap_or(u16::MAX).saturating_add(WHOLE + 4);
+    let lines = u16::try_from(view.scene.log.entries.len()).unwrap_or(u16::MAX).saturating_add(WHOLE + 5);
     let inner = popup::frame(view, area, (140, lines.max(MIN_WHOLE_HEIGHT + 2).min(area.height)), "Log");
     if inner.height < 3 {
         return;
@@ -29,7 +31,8 @@ pub fn render(view: &mut View<'_>, area: Rect, log: &LogView) {
     let shown = log.shown(seen);
     let chosen = log.line(&shown);
     head(view, inner, log, shown.len());
-    let whole = if inner.height >= MIN_WHOLE_HEIGHT { WHOLE } else { 0 };
+    let most = WHOLE + u16::from(inner.width < MIN_LONG_WIDTH);
+    let whole = if inner.height >= MIN_WHOLE_HEIGHT { most } else { 0 };
     let list = Rect { y: inner.y + 1, height: inner.height - 1 - whole, ..inner };
     let height = usize::from(list.height);
     let first = offset(chosen.saturating_sub(height / 2), chosen, height, shown.len());
@@ -78,7 +81,7 @@ fn put_entry(view: &mut View<'_>, area: Rect, entry: &LogEntry, chosen: bool) {
         view.put(x, area.y, area.right(), &fit(entry.room(), usize::from(ROOM - 1)), Role::Dim);
         x += ROOM;
     }
-    view.put(x, area.y, area.right(), &fit(&entry.text, usize::from(area.right().saturating_sub(x))), role);
+    view.put(x, area.y, area.right(), &fit_path(&entry.text, usize::from(area.right().saturating_sub(x))), role);
     if chosen {
         view.tint(area, Role::Cursor);
     }

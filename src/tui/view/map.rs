@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ratatui::layout::Rect;
 
-use super::paint::{View, damage_role, error_role, fit, width};
+use super::paint::{View, damage_role, error_role, fit, fit_end, width};
 use super::spark::bar;
 use super::table::offset;
 use crate::compress::Base;
@@ -21,6 +21,8 @@ const CELL: u16 = 11;
 const MIN_CELL: u16 = 6;
 /// From this height on the layer under the cursor is told in full below the map.
 const MIN_TOLD_HEIGHT: u16 = 6;
+/// Columns that its name keeps of its end, whatever else is told.
+const LEAST_NAME: usize = 8;
 
 /// The layers of one cell: a block and a kind. Layers outside of blocks share the last line.
 pub type Cells = BTreeMap<(usize, Kind), Vec<usize>>;
@@ -213,8 +215,10 @@ fn readout(view: &mut View<'_>, area: Rect) {
     let shown = figure.value(row).map_or_else(|| "not known".to_owned(), |value| figure.shown(value));
     let sizes = format!("{} → {}", format::bytes(row.layer.bytes), format::bytes(row.bytes_after));
     let pillar = if row.damage.is_some_and(|damage| damage.is_pillar()) { "  ! pillar" } else { "" };
-    let text = format!("{}  {} {shown}  {}  {sizes}{pillar}", tensor(row), figure.title(), row.plan);
-    view.put(area.x + 1, area.y, area.right(), &fit(&text, usize::from(area.width.saturating_sub(2))), Role::Text);
+    let told = format!("  {} {shown}  {}  {sizes}{pillar}", figure.title(), row.plan);
+    let room = usize::from(area.width.saturating_sub(2));
+    let name = fit_end(&tensor(row), room.saturating_sub(usize::from(width(&told))).max(LEAST_NAME));
+    view.put(area.x + 1, area.y, area.right(), &fit(&(name + &told), room), Role::Text);
 }
 
 /// What stands on the right of the map's head.
@@ -222,7 +226,7 @@ pub fn legend(view: &View<'_>) -> String {
     let more = match view.ui.metric.name() {
         "KLD alone" => "! pillar  ~ other plans",
         "KLD over noise" => "above 10x: pillar",
-        _ => "d dense  r low-rank  8 int8  4 int4  + both  ▁▄█ low to high",
+        _ => "d dense  r low-rank  8 int8  4 int4  + both  ▁▄█ more",
     };
     if more.is_empty() { view.ui.metric.name().to_owned() } else { format!("{} · {more}", view.ui.metric.name()) }
 }

@@ -13,13 +13,19 @@ use crate::tui::theme::Role;
 use crate::tui::ui::{Menu, Target};
 
 const KEY_WIDTH: u16 = 12;
-/// From this height on the chosen command is explained below the list.
+/// From this height within the frame on the chosen command is explained below the list.
 const MIN_EXPLAINED_HEIGHT: u16 = 10;
+/// From this height on nothing is saved on lines.
+const MIN_AIRY_HEIGHT: u16 = 18;
+/// Lines of the explanation.
+const EXPLAINED: u16 = 2;
 const TITLE_WIDTH: u16 = 22;
 
 /// Draws the menu.
 pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
-    let size = if menu.help { (104, area.height.saturating_sub(2)) } else { (84, 18) };
+    let airy = area.height >= MIN_AIRY_HEIGHT;
+    let height = if airy { area.height - 2 } else { area.height };
+    let size = if menu.help { (104, height) } else { (84, 18) };
     let title = if menu.help { format!("Help: {}", menu.from.title()) } else { "Commands".to_owned() };
     let inner = popup::frame(view, area, size, &title);
     if inner.height < 3 {
@@ -29,8 +35,9 @@ pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
     let start = view.put(inner.x, inner.y, inner.right(), label, Role::Dim);
     line_input(view, start, inner.y, inner.right(), &menu.input);
     let items = menu.items(&view.ui.keymap, &view.ui.recent);
-    let explained = if inner.height >= MIN_EXPLAINED_HEIGHT { 3 } else { 0 };
-    let list = Rect { y: inner.y + 2, height: inner.height - 2 - explained, ..inner };
+    let gap = u16::from(airy);
+    let explained = if inner.height >= MIN_EXPLAINED_HEIGHT { EXPLAINED + gap } else { 0 };
+    let list = Rect { y: inner.y + 1 + gap, height: inner.height - 1 - gap - explained, ..inner };
     let (height, lines) = (usize::from(list.height), lines(menu, &items));
     let at =
         lines.iter().position(|line| matches!(line, Line::Command(at, _) if *at == menu.chosen)).unwrap_or_default();
@@ -44,7 +51,7 @@ pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
         }
     }
     if let Some(info) = items.get(menu.chosen).filter(|_| explained > 0) {
-        explanation(view, Rect { y: list.bottom() + 1, height: explained - 1, ..inner }, info);
+        explanation(view, Rect { y: inner.bottom() - EXPLAINED, height: EXPLAINED, ..inner }, info);
     }
     if items.is_empty() {
         view.put(list.x, list.y, list.right(), "nothing of that name", Role::Dim);

@@ -118,6 +118,9 @@ impl View<'_> {
     }
 }
 
+/// Less of a path than this says nothing.
+const LEAST_PATH: usize = 12;
+
 /// The columns that a text takes.
 pub fn width(text: &str) -> u16 {
     u16::try_from(text.width()).unwrap_or(u16::MAX)
@@ -161,6 +164,15 @@ pub fn fit_end(text: &str, limit: usize) -> String {
     kept.into_iter().rev().collect()
 }
 
+/// A text cut to a width; where it has a path, of which the end says most, that is cut first.
+pub fn fit_path(text: &str, limit: usize) -> String {
+    let over = text.width().saturating_sub(limit);
+    let longest = text.split(' ').filter(|word| word.contains('/')).max_by_key(|word| word.width());
+    let path = longest.and_then(|word| word.get(word.find('/')?..)).filter(|_| over > 0).unwrap_or_default();
+    let room = path.width().saturating_sub(over).max(LEAST_PATH);
+    if room < path.width() { fit(&text.replacen(path, &fit_end(path, room), 1), limit) } else { fit(text, limit) }
+}
+
 /// The role of an error, by how much it is.
 pub fn error_role(error: f64) -> Role {
     match error {
@@ -193,5 +205,15 @@ mod tests {
             ("layers".into(), "lay…".into(), "層…".into())
         );
         assert_eq!((fit_end("h.0.k_proj", 7), fit("abc", 0)), ("…k_proj".into(), String::new()));
+    }
+
+    #[test]
+    fn of_a_text_with_a_path_the_beginning_of_the_path_goes_first() {
+        let text = "open /data/models/gptneo13b is done";
+        assert_eq!((fit_path(text, 35).as_str(), fit_path(text, 28).as_str()), (text, "open …dels/gptneo13b is done"));
+        assert_eq!(
+            (fit_path(text, 20), fit_path("no path at all", 7)),
+            ("open …s/gptneo13b i…".into(), "no pat…".into())
+        );
     }
 }

@@ -9,9 +9,13 @@ use super::paint::{View, fit};
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 
-/// Draws an empty frame in the middle of `area`; the room within it.
+/// Narrower than this, what shows beside a frame tells nothing.
+const MIN_BESIDE: u16 = 10;
+
+/// Draws an empty frame in the middle of `area`, or from edge to edge where there is little beside it; the room within it.
 pub fn frame(view: &mut View<'_>, area: Rect, size: (u16, u16), title: &str) -> Rect {
-    let place = centred(area, size.0.min(area.width.saturating_sub(2)), size.1.min(area.height));
+    let wide = if area.width.saturating_sub(size.0) < 2 * MIN_BESIDE { area.width } else { size.0 };
+    let place = centred(area, wide, size.1);
     view.clear(place);
     let title = fit(&format!(" {title} "), usize::from(place.width.saturating_sub(4)));
     let block = Block::bordered()

@@ -7,9 +7,9 @@ use super::popup;
 use super::table::offset;
 use crate::checkpoint::escaped;
 use crate::measure::Priced;
-use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
+use crate::tui::{column, format};
 use crate::workbench::{Change, Review};
 
 /// From this width within the frame on, bytes have columns of their own and words are written out.
@@ -22,6 +22,10 @@ const MIN_NAME_WIDTH: u16 = 28;
 const SHORT_NAME_WIDTH: u16 = 9;
 /// Lines about the change under the cursor.
 const DETAILS: u16 = 5;
+/// Below this height within the frame they do not repeat what its line says.
+const MIN_FULL_HEIGHT: u16 = 16;
+/// Lines of them that do.
+const REPEATED: u16 = 2;
 /// Below this height within the frame they are left out.
 const MIN_DETAILED_HEIGHT: u16 = 11;
 
@@ -42,7 +46,11 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
         return;
     }
     totals(view, inner, review);
-    let details = if inner.height >= MIN_DETAILED_HEIGHT { DETAILS + 1 } else { 0 };
+    let details = match inner.height {
+        MIN_FULL_HEIGHT.. => DETAILS + 1,
+        MIN_DETAILED_HEIGHT.. => DETAILS + 1 - REPEATED,
+        _ => 0,
+    };
     let columns = columns(review, inner.width);
     head(view, Rect { y: inner.y + 1, height: 1, ..inner }, columns);
     let list = Rect { y: inner.y + 2, height: inner.height - 2 - details, ..inner };
@@ -76,7 +84,10 @@ fn totals(view: &mut View<'_>, area: Rect, review: &Review) {
         (format!("{} of {}", totals.accepted, review.changes.len()), Role::Title),
         (of.to_owned(), Role::Dim),
         (format::bytes(totals.bytes), if over { Role::Bad } else { Role::Good }),
-        (format!(" of {}{allowed} · ", format::bytes(review.budget_bytes)), Role::Dim),
+        (
+            format!(" {} {}{allowed} · ", if over { "over" } else { "of" }, format::bytes(review.budget_bytes)),
+            Role::Dim,
+        ),
         (format!("{:.2}{bits}", totals.bits_per_weight), Role::Text),
         (format!(" · {predicted}"), Role::Dim),
         (kld, Role::Text),
@@ -100,7 +111,7 @@ fn columns(review: &Review, room: u16) -> Columns {
 }
 
 fn head(view: &mut View<'_>, area: Rect, columns: Columns) {
-    let texts = ["layer", "now", "proposed", "bytes now", "proposed", "damage"].map(str::to_owned);
+    let texts = ["layer", "now", "proposed", "bytes now", "proposed", "KLD"].map(str::to_owned);
     cells(view, area, columns, &texts, [Role::Dim; 6], "");
 }
 
@@ -109,10 +120,10 @@ fn line(view: &mut View<'_>, area: Rect, columns: Columns, change: &Change, inde
     view.hit(area, Target::Change(index));
     view.put(area.x + 1, area.y, area.right(), mark, role);
     view.hit(Rect { width: MARK_WIDTH, ..area }, Target::ChangeMark(index));
-    let short =
+    let place =
         || format!("{:>3} {}", change.block.map_or_else(String::new, |block| block.to_string()), change.kind.name());
     let texts = [
-        if columns.wordy { escaped(&change.name, 200) } else { short() },
+        if columns.wordy { column::short(&escaped(&change.name, 200)) } else { place() },
         change.now.to_string(),
         change.proposed.plan.to_string(),
         format::bytes(change.bytes_now),
@@ -150,21 +161,22 @@ fn detail(view: &mut View<'_>, area: Rect, change: &Change) {
     view.rule(area.x, area.y, area.right(), "─", Role::Dim);
     let damage = |damage: Option<f64>| damage.map_or_else(|| "?".to_owned(), format::figure);
     let bytes = format!("{} → {}", format::bytes(change.bytes_now), format::bytes(change.proposed.bytes));
-    let cost = format!("damage {} → {}", damage(change.damage_now), damage(Some(change.proposed.damage)));
-    let rejected = |sign: &str, other: Option<Priced>| match other {
+    let cost = format!("KLD {} → {}", damage(change.damage_now), damage(Some(change.proposed.damage)));
+    let rejected = |size: &str, other: Option<Priced>| match other {
         Some(Priced { plan, bytes, damage }) => {
-            format!("{sign} {plan} ({}, {})", format::bytes(bytes), format::figure(damage))
+            format!("next {size} {plan} · {} · KLD {}", format::bytes(bytes), format::figure(damage))
         }
-        None => format!("{sign} nothing worth it"),
+        None => format!("next {size} none is worth it"),
     };
     let lines = [
         (escaped(&change.name, 200), Role::Title),
         (format!("{} → {}", change.now, change.proposed.plan), Role::Text),
         (format!("{bytes} · {cost}"), Role::Text),
-        (rejected("rather than <", change.smaller), Role::Dim),
-        (rejected("rather than >", change.larger), Role::Dim),
+        (rejected("smaller:", change.smaller), Role::Dim),
+        (rejected("larger: ", change.larger), Role::Dim),
     ];
-    for (y, (text, role)) in (area.y + 1..area.bottom()).zip(&lines) {
+    let skipped = lines.len().saturating_sub(usize::from(area.height - 1));
+    for (y, (text, role)) in (area.y + 1..area.bottom()).zip(lines.iter().skip(skipped)) {
         view.put(area.x, y, area.right(), &fit(text, usize::from(area.width)), *role);
     }
 }

@@ -254,6 +254,7 @@ fn pinned_policies_write_beside_the_plans_as_they_are_each_as_it_would_alone() {
         next.workbench.pins().iter().map(|pin| (pin.name, pin.plans[0].rank)).collect::<Vec<_>>(),
         [('A', 48), ('B', 24)]
     );
+    assert!(next.said("; pinned A and B again; unpin lets them go"));
     next.until("pinned", |bench| bench.pins().iter().all(Pin::is_ready));
     next.encoded();
     next.write(options());
