@@ -15,6 +15,8 @@ enum Storage {
     Static(&'static [u8]),
     /// Words of 8 bytes, so that every element type is aligned; the last word may be padded.
     Owned(Vec<u64>),
+    /// As they came.
+    Plain(Vec<u8>),
 }
 
 impl Storage {
@@ -23,6 +25,7 @@ impl Storage {
             Self::Mapped(file) => &file.map,
             Self::Static(bytes) => bytes,
             Self::Owned(words) => bytemuck::cast_slice(words),
+            Self::Plain(bytes) => bytes,
         }
     }
 }
@@ -49,7 +52,7 @@ impl Bytes {
     pub fn check(&self) -> Result<(), CheckpointError> {
         match &*self.storage {
             Storage::Mapped(file) => file.check(),
-            Storage::Static(_) | Storage::Owned(_) => Ok(()),
+            Storage::Static(_) | Storage::Owned(_) | Storage::Plain(_) => Ok(()),
         }
     }
 
@@ -60,7 +63,7 @@ impl Bytes {
     pub fn check_read(&self) -> Result<(), CheckpointError> {
         match &*self.storage {
             Storage::Mapped(file) => file.check_read(),
-            Storage::Static(_) | Storage::Owned(_) => Ok(()),
+            Storage::Static(_) | Storage::Owned(_) | Storage::Plain(_) => Ok(()),
         }
     }
 
@@ -108,6 +111,13 @@ impl Bytes {
         let aligned = bytemuck::try_cast_slice::<u8, T>(self).is_ok();
         let bytes = if aligned { self.clone() } else { Self::copied(self) };
         Some(View { bytes, element: PhantomData })
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self { storage: Arc::new(Storage::Plain(bytes)), range }
     }
 }
 

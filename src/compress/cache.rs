@@ -67,11 +67,13 @@ struct Digest {
     _bytes: Bytes,
 }
 
-/// Whether a decomposition stays in memory after it was asked for.
+/// What is wanted of a decomposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
+    /// It stays in memory, all ranks of it.
     Memory,
-    Disk,
+    /// It does not; vectors of so many ranks are enough.
+    Disk(usize),
 }
 
 /// Which of the stored rows a matrix has; nothing for all of them.
@@ -161,7 +163,11 @@ impl FactorCache {
         };
         let shape = (matrix.rows(), matrix.cols());
         let folder = self.0.folder.as_ref();
-        let found = if let Some(stored) = folder.and_then(|folder| folder.read(key, shape)) {
+        let ranks = match keep {
+            Keep::Memory => usize::MAX,
+            Keep::Disk(ranks) => ranks,
+        };
+        let found = if let Some(stored) = folder.and_then(|folder| folder.read(key, shape, ranks)) {
             debug!(key, rows = shape.0, cols = shape.1, "factors were kept");
             Arc::new(stored)
         } else {
@@ -321,7 +327,7 @@ mod tests {
     #[test]
     fn what_is_for_the_disk_alone_does_not_stay_in_memory() {
         let (cache, count) = (FactorCache::with_limits(None, 80, 0), AtomicUsize::new(0));
-        for (keep, computed) in [(Keep::Disk, 1), (Keep::Memory, 2), (Keep::Disk, 2), (Keep::Memory, 2)] {
+        for (keep, computed) in [(Keep::Disk(10), 1), (Keep::Memory, 2), (Keep::Disk(10), 2), (Keep::Memory, 2)] {
             asked(&cache, "a", keep, &count);
             assert_eq!(count.load(Ordering::Relaxed), computed);
         }

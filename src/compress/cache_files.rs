@@ -36,13 +36,13 @@ impl CacheFolder {
         self.0.path(key).is_file()
     }
 
-    /// The decomposition of a matrix of `shape`, if a sound one is there.
-    pub(super) fn read(&self, key: &str, shape: (usize, usize)) -> Option<Decomposition> {
+    /// The decomposition of a matrix of `shape`, if a sound one is there; the vectors of the first `ranks` alone are read.
+    pub(super) fn read(&self, key: &str, shape: (usize, usize), ranks: usize) -> Option<Decomposition> {
         let path = self.0.path(key);
         if !path.is_file() {
             return None;
         }
-        let found = Checkpoint::open(&path).ok().and_then(|file| decoded(&file, shape));
+        let found = Checkpoint::open(&path).ok().and_then(|file| decoded(&file, shape, ranks));
         if found.is_some() {
             self.0.used(key);
         } else {
@@ -82,18 +82,20 @@ impl CacheFolder {
     }
 }
 
-/// The decomposition in a file, if it is one of a matrix of `shape`.
-fn decoded(file: &Checkpoint, (rows, cols): (usize, usize)) -> Option<Decomposition> {
+/// The decomposition in a file, if it is one of a matrix of `shape`, with the vectors of the first `ranks`.
+fn decoded(file: &Checkpoint, (rows, cols): (usize, usize), ranks: usize) -> Option<Decomposition> {
     if file.metadata().get("rankscope_factors")? != VERSION {
         return None;
     }
     let rank = rows.min(cols);
-    let part = |name: &str, shape: &[usize]| {
+    let part = |name: &str, shape: &[usize], numbers: usize| {
         let tensor = file.tensor(name).filter(|tensor| tensor.dtype == Dtype::F32 && tensor.shape == shape)?;
-        let view: View<f32> = tensor.data.view()?;
-        view.iter().all(|x| x.is_finite()).then(|| view.to_vec())
+        let part: View<f32> = tensor.data.slice(0..numbers.checked_mul(4)?)?.view()?;
+        part.iter().all(|x| x.is_finite()).then(|| part.to_vec())
     };
-    let (s, ut, vt) = (part("s", &[rank])?, part("ut", &[rank, rows])?, part("vt", &[rank, cols])?);
+    let read = rank.min(ranks);
+    let s = part("s", &[rank], rank)?;
+    let (ut, vt) = (part("ut", &[rank, rows], read * rows)?, part("vt", &[rank, cols], read * cols)?);
     let number = |name: &str| file.metadata().get(name)?.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
     let (energy, rest) = (number("energy")?, number("rest")?);
     let output = match file.tensor("output") {
@@ -141,18 +143,20 @@ mod tests {
     fn what_was_written_is_read_back() {
         let home = tempfile::tempdir().unwrap();
         let folder = CacheFolder::new(home.path().join("made/when/needed"), u64::MAX);
-        assert_eq!(folder.read(&key('a'), (2, 3)), None);
+        assert_eq!(folder.read(&key('a'), (2, 3), usize::MAX), None);
         folder.write(&key('a'), &decomposition());
-        assert_eq!(folder.read(&key('a'), (2, 3)), Some(decomposition()));
-        assert_eq!(folder.read(&key('a'), (3, 2)), None);
-        assert_eq!(folder.read(&key('b'), (2, 3)), None);
+        assert_eq!(folder.read(&key('a'), (2, 3), usize::MAX), Some(decomposition()));
+        assert_eq!(folder.read(&key('a'), (3, 2), 2), None);
+        assert_eq!(folder.read(&key('b'), (2, 3), 2), None);
+        let first = Decomposition { ut: vec![1.0, 0.0], vt: vec![1.0, 0.0, 0.0], ..decomposition() };
+        assert_eq!(folder.read(&key('a'), (2, 3), 1), Some(first));
         let output = Some(OutputErrors { terms: vec![0.1, 0.7], rest: 1e-17 });
         let weighted = Decomposition { s: vec![1.0, 2.0], rest: 1e-9, output, ..decomposition() };
         folder.write(&key('b'), &weighted);
-        assert_eq!(folder.read(&key('b'), (2, 3)), Some(weighted.clone()));
+        assert_eq!(folder.read(&key('b'), (2, 3), 2), Some(weighted.clone()));
         let output = Some(OutputErrors { terms: vec![0.1, f64::NAN], rest: 0.0 });
         folder.write(&key('b'), &Decomposition { output, ..weighted });
-        assert_eq!(folder.read(&key('b'), (2, 3)), None);
+        assert_eq!(folder.read(&key('b'), (2, 3), 2), None);
     }
 
     #[test]
@@ -169,10 +173,10 @@ mod tests {
         wrong_energy[energy] = b'6';
         for bytes in [&b"garbage"[..], &[], &sound[..end - 1], &nan, &wrong_energy] {
             fs::write(folder.0.path(&key('a')), bytes).unwrap();
-            assert_eq!(folder.read(&key('a'), (2, 3)), None);
+            assert_eq!(folder.read(&key('a'), (2, 3), usize::MAX), None);
         }
         folder.write(&key('a'), &decomposition());
-        assert_eq!(folder.read(&key('a'), (2, 3)), Some(decomposition()));
+        assert_eq!(folder.read(&key('a'), (2, 3), usize::MAX), Some(decomposition()));
     }
 
     #[cfg(unix)]
@@ -183,10 +187,10 @@ mod tests {
         folder.write(&key('a'), &decomposition());
         let path = folder.0.path(&key('a'));
         let file = Checkpoint::open(&path).unwrap();
-        assert!(decoded(&file, (2, 3)).is_some());
+        assert!(decoded(&file, (2, 3), 2).is_some());
         let last = fs::metadata(&path).unwrap().len() - 4;
         fs::File::options().write(true).open(&path).unwrap().set_len(last).unwrap();
-        assert_eq!(decoded(&file, (2, 3)), None);
+        assert_eq!(decoded(&file, (2, 3), 2), None);
     }
 
     #[test]
@@ -195,6 +199,6 @@ mod tests {
         fs::write(home.path().join("file"), "").unwrap();
         let folder = CacheFolder::new(home.path().join("file/inside"), 0);
         folder.write(&key('a'), &decomposition());
-        assert_eq!(folder.read(&key('a'), (2, 3)), None);
+        assert_eq!(folder.read(&key('a'), (2, 3), usize::MAX), None);
     }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::export_encode::Encoder;
-use super::export_layout::{Manifest, Origin, lost};
+use super::export_layout::Manifest;
+use super::export_write::write_tensors;
 use super::{Calibration, CompressError, FactorCache, Layout, Plan, Policy};
 use crate::checkpoint::{Checkpoint, FolderWriter, TensorSpec, WriteError};
 use crate::control::{Cancelled, Control};
@@ -184,34 +185,6 @@ pub fn export(
     };
     let layers = manifest.changed.iter().map(exported).collect();
     Ok(Exported { out: options.out.clone(), files, bytes, original_bytes: checkpoint.total_bytes(), layers })
-}
-
-/// Writes every tensor, in the writer's order.
-fn write_tensors(
-    checkpoint: &Checkpoint,
-    manifest: &Manifest,
-    encoder: &mut Encoder<'_>,
-    writer: &mut FolderWriter,
-    control: &Control,
-) -> Result<(), ExportError> {
-    for (name, tensor) in &manifest.tensors {
-        control.check()?;
-        match &tensor.origin {
-            Origin::Copied => {
-                let copied = checkpoint.tensor(name).ok_or_else(|| lost(name))?;
-                writer.tensor(&copied.data)?;
-                copied.data.release();
-            }
-            Origin::Piece(layer, piece) => writer.tensor(encoder.piece(*layer, *piece)?)?,
-            Origin::Rebuilt(layer) => writer.tensor(&encoder.rebuilt(*layer, tensor)?)?,
-            Origin::Cut(layer) => writer.tensor(&encoder.kept(*layer, tensor.dtype)?)?,
-            Origin::CutScales(layer) => writer.tensor(&encoder.kept_scales(*layer)?)?,
-            Origin::Joined(shares) => writer.tensor(&encoder.joined(shares, tensor)?)?,
-            Origin::Unpacked(stored) => writer.tensor(&tensor.unpacked(&stored.weight, control)?)?,
-        }
-        control.advance(tensor.bytes);
-    }
-    Ok(())
 }
 
 /// The policy to keep: the given one, or that of the compressed folder where nothing was added to it.

@@ -83,15 +83,14 @@ impl<'a> Encoder<'a> {
     }
 
     /// The bytes of one tensor of a layer; the layer is dropped with its last.
-    pub(super) fn piece(&mut self, layer: usize, piece: Piece) -> Result<&[u8], ExportError> {
-        // Dropped one late: the bytes handed out last must stay.
-        let left = &self.left;
-        self.ready.retain(|index, _| *index == layer || left.get(index).is_some_and(|left| *left > 0));
-        if let Some(left) = self.left.get_mut(&layer) {
-            *left = left.saturating_sub(1);
+    pub(super) fn piece(&mut self, layer: usize, piece: Piece) -> Result<Bytes, ExportError> {
+        let data = piece.data(self.coded(layer)?).ok_or_else(|| lost(&piece.suffix()))?;
+        let left = self.left.entry(layer).or_default();
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.ready.remove(&layer);
         }
-        let lost = lost(&piece.suffix());
-        piece.data(self.coded(layer)?).ok_or(lost)
+        Ok(data)
     }
 
     /// A layer rebuilt as an ordinary tensor. Its error is that of what is written.
@@ -195,7 +194,7 @@ impl<'a> Encoder<'a> {
         let found = self.layers.get(index).zip(self.plans.get(index));
         let (layer, plan) = found.ok_or_else(|| lost("of a layer"))?;
         let fail = |source| ExportError::Layer { layer: escaped(&layer.name, 200), source };
-        let cache = (self.cache, Keep::Disk, self.calibration);
+        let cache = (self.cache, Keep::Disk(plan.rank), self.calibration);
         let layout = self.manifest.layout();
         let encoded = encoded_layer(self.checkpoint, layer, plan, layout, cache, self.control).map_err(fail)?;
         let measured = self.manifest.kind == ExportKind::Dense || self.errors.contains_key(&index);

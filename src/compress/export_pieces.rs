@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Base, Encoded, Factors, Layout, Plan};
-use crate::checkpoint::Dtype;
+use crate::checkpoint::{Bytes, Dtype};
 use crate::linalg::{Matrix, Values};
 use crate::model::{Part, PartMeta};
 
@@ -47,15 +47,15 @@ impl Piece {
     }
 
     /// Its bytes.
-    pub(super) fn data(self, encoded: &Encoded) -> Option<&[u8]> {
+    pub(super) fn data(self, encoded: &Encoded) -> Option<Bytes> {
         let low_rank = encoded.weight.low_rank.as_ref();
         let matrix = match self.part {
-            Part::S => return encoded.classic.as_ref().map(|classic| bytemuck::cast_slice(&classic.s)),
+            Part::S => return encoded.classic.as_ref().map(|classic| Bytes::copied(bytemuck::cast_slice(&classic.s))),
             Part::U => &low_rank?.u,
             Part::Vh => &low_rank?.vh,
             Part::Base => encoded.weight.base.as_ref()?,
         };
-        match (matrix.values(), self.content) {
+        let bytes = match (matrix.values(), self.content) {
             (Values::I8 { quant, .. }, Content::Quant) => Some(quant.bytes()),
             (Values::I8 { scales, .. }, Content::Scale) => Some(scales.bytes()),
             (Values::I4 { quant, .. }, Content::Quant) => Some(quant.bytes()),
@@ -63,7 +63,8 @@ impl Piece {
             (Values::F32(w), Content::Whole) => Some(w.bytes()),
             (Values::F16(w), Content::Whole) => Some(w.bytes()),
             _ => None,
-        }
+        };
+        bytes.cloned()
     }
 }
 

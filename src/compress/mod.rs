@@ -13,6 +13,7 @@ mod export_encode;
 mod export_layout;
 mod export_parts;
 mod export_pieces;
+mod export_write;
 mod factors;
 mod glob;
 mod inputs;

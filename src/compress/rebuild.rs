@@ -4,26 +4,31 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::predict::share;
-use crate::checkpoint::Dtype;
+use crate::checkpoint::{Dtype, View};
 use crate::control::{Cancelled, Control};
-use crate::linalg::{InputStatistics, Matrix, NumericError, axpy};
+use crate::linalg::{InputStatistics, Matrix, NumericError, Order, Values};
 use crate::model::CompressedLinear;
 
-/// Rows rebuilt together: Vh is then read once for all of them.
-const BLOCK: usize = 16;
+/// Rows rebuilt together, as tokens of a product: a multiple of what its tiles take.
+const BLOCK: usize = 24;
 /// Rows whose output error is summed together: the statistics are then read once for all of them.
 const OUTPUT_BLOCK: usize = 256;
 
 /// A weight whose rows can be had in f32. Holds Vh widened: r * n * 4 bytes.
 pub(super) struct Rebuild<'a> {
     weight: &'a CompressedLinear,
-    vh: Vec<f32>,
+    /// Vh^T [n, r], which lies as Vh does.
+    vh: Option<Matrix>,
     cols: usize,
 }
 
 impl<'a> Rebuild<'a> {
     pub(super) fn new(weight: &'a CompressedLinear) -> Self {
-        let vh = weight.low_rank.as_ref().map(|low| low.vh.to_f32()).unwrap_or_default();
+        let turned = |vh: &Matrix| {
+            let values = Values::F32(View::copied(&vh.to_f32()));
+            Matrix::new(vh.cols(), vh.rows(), Order::ColumnMajor, values).ok()
+        };
+        let vh = weight.low_rank.as_ref().and_then(|low| turned(&low.vh));
         Self { weight, vh, cols: weight.shape().1 }
     }
 
@@ -37,17 +42,13 @@ impl<'a> Rebuild<'a> {
                 None => out.fill(0.0),
             }
         }
-        let Some(low) = &self.weight.low_rank else { return };
+        let Some((low, vh)) = self.weight.low_rank.as_ref().zip(self.vh.as_ref()) else { return };
         let rank = low.u.cols();
         let mut u = vec![0.0; out.len() / cols * rank];
         for (row, u) in u.chunks_exact_mut(rank.max(1)).enumerate() {
             low.u.row(first + row, u);
         }
-        for (j, vh) in self.vh.chunks_exact(cols).enumerate() {
-            for (out, u) in out.chunks_exact_mut(cols).zip(u.chunks_exact(rank.max(1))) {
-                axpy(u.get(j).copied().unwrap_or_default(), vh, out);
-            }
-        }
+        vh.apply_add(&u, out);
     }
 }
 

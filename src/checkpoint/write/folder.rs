@@ -85,6 +85,11 @@ impl FolderWriter {
         Ok(Self { target, force, specs, shards, next: 0, open: None, files: BTreeMap::new(), temporary })
     }
 
+    /// The folder that will be there.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The order in which [`FolderWriter::tensor`] wants the data.
     pub fn order(&self) -> &[TensorSpec] {
         &self.specs
