@@ -5,7 +5,8 @@
 const NICER: i32 = 10;
 
 /// Puts the calling thread, and all that it starts from now on, behind the other threads of this program wherever both want a
-/// core. Alone on a core it is as fast as before; against other programs of the same session it gets less.
+/// core. Alone on a core it is as fast as before; against other programs it gets less (where Linux groups tasks by session, against
+/// those of its own session alone).
 ///
 /// On Linux, where niceness belongs to a thread. Elsewhere nothing is done: macOS and Windows lower a thread that computes for
 /// long, and raise one that was just woken, by themselves; what macOS calls niceness belongs to the whole process.

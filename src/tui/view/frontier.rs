@@ -71,13 +71,20 @@ struct Plot {
     /// Decades.
     low: f64,
     high: f64,
+    /// Decades from one line of the axis to the next.
+    step: u16,
 }
 
 impl Plot {
     fn new(area: Rect, points: &[FrontierPoint]) -> Self {
         let (least, most) = kld_range(points);
-        let (low, high) = (least.log10().floor(), most.log10().floor() + 1.0);
-        Self { area, bytes: byte_range(points), low, high }
+        let high = most.log10().floor() + 1.0;
+        let (decades, rows) = ((high - least.log10().floor()).max(1.0) as u16, area.height.saturating_sub(1).max(1));
+        // Whole lines to a decade, or whole decades to a line: so no point lies at another decade's line than its own.
+        let step = decades.div_ceil(rows);
+        let ticks = decades.div_ceil(step);
+        let area = Rect { height: ticks * (rows / ticks) + 1, ..area };
+        Self { area, bytes: byte_range(points), low: high - f64::from(ticks * step), high, step }
     }
 
     fn x(&self, bytes: u64) -> u16 {
@@ -115,14 +122,10 @@ fn chart(view: &mut View<'_>, area: Rect, chosen: usize) {
 }
 
 fn axes(view: &mut View<'_>, area: Rect, plot: &Plot) {
-    let mut last = None;
-    for decade in (plot.low as i32..=plot.high as i32).rev() {
+    for decade in (plot.low as i32..=plot.high as i32).rev().step_by(usize::from(plot.step)) {
         let y = plot.y(10_f64.powi(decade));
-        if last.is_none_or(|last| y > last) {
-            view.rule(plot.area.x, y, plot.area.right(), "╌", Role::Dim);
-            view.put_right(area.x, y, plot.area.x - 1, &format!("1e{decade}"), Role::Dim);
-            last = Some(y);
-        }
+        view.rule(plot.area.x, y, plot.area.right(), "╌", Role::Dim);
+        view.put_right(area.x, y, plot.area.x - 1, &format!("1e{decade}"), Role::Dim);
     }
     let y = plot.area.bottom();
     view.put(plot.area.x, y, area.right(), &format::bytes(plot.bytes.0), Role::Dim);
@@ -181,4 +184,28 @@ fn row(view: &mut View<'_>, area: Rect, texts: [&str; 5], roles: [Role; 2]) {
     view.put_right(x + 18, y, x + 27, bytes, roles[1]);
     view.put_right(x + 27, y, x + 34, bits, roles[1]);
     view.put_right(x + 34, y, x + TABLE_WIDTH, kld, roles[1]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_lies_at_the_line_of_the_decade_that_is_nearest() {
+        let point =
+            |kld| FrontierPoint { kind: FrontierKind::Int8, label: String::new(), bytes: 1, bits_per_weight: 8.0, kld };
+        let points = [point(6.13), point(3e-4), point(4.6e-7)];
+        for height in 2..60 {
+            let plot = Plot::new(Rect::new(0, 0, 40, height), &points);
+            let lines = |kld: f64| (plot.high - kld.log10()) * f64::from(plot.area.height - 1) / (plot.high - plot.low);
+            assert!(plot.area.height <= height && plot.low <= -7.0);
+            for point in &points {
+                assert!((f64::from(plot.y(point.kld)) - lines(point.kld)).abs() <= 0.5, "{height}: {}", point.kld);
+            }
+            for decade in (plot.low as i32..=plot.high as i32).rev().step_by(usize::from(plot.step)) {
+                let exact = lines(10_f64.powi(decade));
+                assert!((f64::from(plot.y(10_f64.powi(decade))) - exact).abs() < 1e-9, "{height}: 1e{decade}");
+            }
+        }
+    }
 }
