@@ -139,6 +139,31 @@ impl Plan {
         self.weighting == Weighting::Activations && (self.rank > 0 || self.base == Base::Int4)
     }
 
+    /// In words that need no key: `int4 in groups of 128 + rank 12 in int8, weighted by inputs, U refitted`.
+    pub fn in_words(&self) -> String {
+        let group = self.group.or((self.base == Base::Int4).then_some(INT4_GROUP));
+        let of = |base: &str| group.map_or_else(|| base.to_owned(), |group| format!("{base} in groups of {group}"));
+        let base = match self.base {
+            Base::None => None,
+            Base::Dense => Some("dense, as stored".to_owned()),
+            Base::Int8 => Some(of("int8")),
+            Base::Int4 => Some(of("int4")),
+        };
+        let factors = match self.factors {
+            Factors::F32 => "f32",
+            Factors::F16 => "f16",
+            Factors::Int8 => "int8",
+        };
+        let low_rank = (self.rank > 0).then(|| format!("rank {} in {factors}", self.rank));
+        let parts: Vec<String> = base.into_iter().chain(low_rank).collect();
+        let notes = [
+            (self.weighting == Weighting::Activations, ", weighted by inputs"),
+            (self.norm_correction, ", norm corrected"),
+            (self.refit, ", U refitted"),
+        ];
+        notes.into_iter().filter(|(there, _)| *there).fold(parts.join(" + "), |text, (_, note)| text + note)
+    }
+
     /// Why no layer can be stored so, in one line that says what to do; `None` where it can.
     pub fn meaningless(&self) -> Option<&'static str> {
         match (self.base, self.rank) {
@@ -215,6 +240,16 @@ mod tests {
         assert_eq!(Plan::low_rank(48).to_string(), "r48 int8");
         assert_eq!(corrected.to_string(), "int8/64 + r32 int8 nc");
         assert_eq!(serde_json::to_value(corrected).unwrap(), "int8/64 + r32 int8 nc");
+    }
+
+    #[test]
+    fn in_words_nothing_is_abbreviated() {
+        let corrected = Plan { base: Base::Int4, refit: true, weighting: Weighting::Activations, ..Plan::low_rank(12) };
+        assert_eq!(corrected.in_words(), "int4 in groups of 32 + rank 12 in int8, weighted by inputs, U refitted");
+        let corrected = Plan { base: Base::Int8, group: Some(64), norm_correction: true, ..Plan::low_rank(8) };
+        assert_eq!(corrected.in_words(), "int8 in groups of 64 + rank 8 in int8, norm corrected");
+        let plain = [Plan::dense(), Plan::low_rank(48), Plan { base: Base::Int8, ..Plan::dense() }];
+        assert_eq!(plain.map(|plan| plan.in_words()), ["dense, as stored", "rank 48 in int8", "int8"]);
     }
 
     #[test]

@@ -47,6 +47,20 @@ impl FrontierKind {
             Self::Planned => "planned",
         }
     }
+
+    /// What such a policy does, in one sentence.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Current => "The plans as they are now.",
+            Self::Int8 => "INT8 with one scale a row, for every layer.",
+            Self::Int4 => "INT4 in groups of 32, for every layer.",
+            Self::LowRank => {
+                "Low rank alone for every layer, at this share of its largest rank: factors in INT8, refitted, weighted by what \
+                 the layer reads where statistics are known."
+            }
+            Self::Planned => "The best policy found within so many bits per weight (bpw), layer by layer.",
+        }
+    }
 }
 
 /// A policy's bytes and damage.
@@ -62,6 +76,17 @@ pub struct FrontierPoint {
     pub bits_per_weight: f64,
     /// KLD in nats, measured.
     pub kld: f64,
+}
+
+impl FrontierPoint {
+    /// Its name, such that it says what its label is of: `rank 25%`, `planned 5bpw`.
+    pub fn name(&self) -> String {
+        match self.kind {
+            _ if self.label.is_empty() => self.kind.name().to_owned(),
+            FrontierKind::LowRank => format!("rank {}", self.label),
+            kind => format!("{} {}", kind.name(), self.label),
+        }
+    }
 }
 
 /// What a frontier is measured on.

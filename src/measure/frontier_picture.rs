@@ -45,10 +45,9 @@ pub fn frontier_svg(model: &str, points: &[FrontierPoint]) -> String {
         drawing.key(number, colour, kind.name());
         drawing.line(places, colour);
         for point in of_kind {
-            let name = if point.label.is_empty() { kind.name() } else { &point.label };
-            let title = format!("{} {}: {} bytes, KLD {:.3e}", kind.name(), point.label, point.bytes, point.kld);
+            let title = format!("{}: {} bytes, KLD {:.3e}", point.name(), point.bytes, point.kld);
             drawing.dot(place(point), colour, &title);
-            drawing.beside(place(point), colour, name);
+            drawing.beside(place(point), colour, &point.name());
         }
     }
     drawing.finish()
@@ -84,7 +83,7 @@ mod tests {
         ];
         let svg = frontier_svg("a<b", &points);
         assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (2, 3));
-        assert!(svg.contains("Frontier of a&lt;b") && svg.contains(">4bpw<") && !svg.contains("NaN"));
+        assert!(svg.contains("Frontier of a&lt;b") && svg.contains(">planned 4bpw<") && !svg.contains("NaN"));
         assert_eq!(kld_range(&points), (1e-4, 0.1));
         for few in [&points[..0], &points[2..]] {
             let svg = frontier_svg("m", few);

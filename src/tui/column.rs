@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::figure::Figure;
 use super::format;
 use crate::checkpoint::escaped;
+use crate::measure::Notation;
 use crate::workbench::{Damage, LayerRow, Measured};
 
 /// A column of the layers' table.
@@ -80,6 +81,17 @@ impl Column {
         }
     }
 
+    /// Its head where there is room for it.
+    pub const fn long_title(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Predicted => "predicted",
+            Self::Output => "output error",
+            Self::Damage => "KLD alone",
+            other => other.title(),
+        }
+    }
+
     /// Its name in sentences.
     pub const fn words(self) -> &'static str {
         match self {
@@ -145,8 +157,13 @@ impl Column {
         Self::ALL.get(there.rem_euclid(Self::ALL.len().cast_signed()).cast_unsigned()).copied().unwrap_or_default()
     }
 
-    /// What the table shows (the spectrum's sparkline is drawn elsewhere).
-    pub fn cell(self, row: &LayerRow) -> String {
+    /// How its figures are written, where they are shares or KLDs, so that all of them can be compared at a glance.
+    pub fn notation(self, values: impl Iterator<Item = f64>) -> Notation {
+        self.figure().notation(values)
+    }
+
+    /// What the table shows (the spectrum's sparkline is drawn elsewhere), in the notation of the column.
+    pub fn cell(self, row: &LayerRow, notation: Notation) -> String {
         let layer = &row.layer;
         match self {
             Self::Block => layer.block.map_or_else(|| "·".to_owned(), |block| block.to_string()),
@@ -161,21 +178,26 @@ impl Column {
             Self::After => format::bytes(row.bytes_after),
             Self::Predicted => match row.predicted {
                 Some(_) if row.plan.is_dense() => "·".to_owned(),
-                Some(error) => format::percent(error),
+                Some(error) => notation.write(error),
                 None => "·".to_owned(),
             },
             Self::Measured => match &row.measured {
                 Measured::Exact => "·".to_owned(),
                 Measured::Pending => "…".to_owned(),
                 Measured::Unknown => "?".to_owned(),
-                Measured::Error(error) => format::percent(*error),
+                Measured::Error(error) => notation.write(*error),
                 Measured::Failed(_) => "failed".to_owned(),
             },
-            Self::Output => row.output_error.map_or_else(|| "·".to_owned(), format::percent),
-            Self::Damage => row.damage.as_ref().map_or_else(|| "·".to_owned(), damage),
+            Self::Output => row.output_error.map_or_else(|| "·".to_owned(), |error| notation.write(error)),
+            Self::Damage => row.damage.as_ref().map_or_else(|| "·".to_owned(), |known| damage(known, notation)),
             Self::Spectrum => String::new(),
             Self::Name => escaped(&layer.name, 120),
         }
+    }
+
+    /// What the table shows of a row that stands by itself.
+    pub fn plain_cell(self, row: &LayerRow) -> String {
+        self.cell(row, self.notation(self.figure().value(row).into_iter())).trim_end().to_owned()
     }
 
     /// How two rows stand to each other in this column; rows without a figure come last in rising order.
@@ -184,7 +206,7 @@ impl Column {
             Self::Block => Ordering::Equal,
             Self::Kind => a.layer.kind.cmp(&b.layer.kind),
             Self::Shape => a.layer.parameters().cmp(&b.layer.parameters()),
-            Self::Type | Self::Plan => self.cell(a).cmp(&self.cell(b)),
+            Self::Type | Self::Plan => self.plain_cell(a).cmp(&self.plain_cell(b)),
             Self::Rank => a.plan.rank.cmp(&b.plan.rank),
             Self::Before => a.layer.bytes.cmp(&b.layer.bytes),
             Self::After => a.bytes_after.cmp(&b.bytes_after),
@@ -200,7 +222,7 @@ impl Column {
 
 /// A layer's name without what all names end in.
 pub fn tensor(row: &LayerRow) -> String {
-    short(&Column::Name.cell(row))
+    short(&Column::Name.plain_cell(row))
 }
 
 /// The name of a tensor without that ending.
@@ -219,10 +241,10 @@ fn kld(row: &LayerRow) -> Option<f64> {
     row.damage.map(|damage| damage.kld)
 }
 
-/// A KLD as the table and the map show it: `!` before that of a pillar, `~` after one of other plans than now.
-pub fn damage(damage: &Damage) -> String {
+/// A KLD as the table and the map show it: `!` before that of a pillar, `~` before one of other plans than now.
+pub fn damage(damage: &Damage, notation: Notation) -> String {
     let (mark, stale) = (if damage.is_pillar() { "!" } else { "" }, if damage.stale { "~" } else { "" });
-    format!("{mark}{}{stale}", format::figure(damage.kld))
+    format!("{mark}{stale}{}", notation.write(damage.kld))
 }
 
 fn stable_rank(row: &LayerRow) -> Option<f64> {

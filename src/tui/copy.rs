@@ -9,6 +9,7 @@ use super::column::{Column, tensor};
 use super::figure::{FIGURES, Figure};
 use super::format;
 use super::ui::Dialog;
+use crate::measure::Notation;
 use crate::workbench::{LayerRow, Severity};
 
 /// Many terminals take no more from a program at once.
@@ -71,7 +72,7 @@ fn cell(column: Column, row: &LayerRow) -> String {
 fn raw(column: Column, row: &LayerRow) -> String {
     match column {
         Column::Name => row.layer.name.clone(),
-        Column::Kind | Column::Shape | Column::Type | Column::Plan => column.cell(row),
+        Column::Kind | Column::Shape | Column::Type | Column::Plan => column.plain_cell(row),
         figure => figure.figure().value(row).map_or_else(String::new, |value| value.to_string()),
     }
 }
@@ -87,9 +88,14 @@ fn separated(columns: &[Column], rows: &[&LayerRow], heads: bool) -> String {
 /// The table as it is shown, in columns.
 fn aligned(columns: &[Column], rows: &[&LayerRow]) -> String {
     let columns: Vec<Column> = columns.iter().copied().filter(|column| *column != Column::Spectrum).collect();
-    let shown = |column: Column, row: &LayerRow| if column == Column::Name { tensor(row) } else { column.cell(row) };
+    let values = |column: Column| rows.iter().filter_map(move |row| column.figure().value(row));
+    let notations: Vec<(Column, Notation)> =
+        columns.iter().map(|column| (*column, column.notation(values(*column)))).collect();
+    let shown = |(column, notation): &(Column, Notation), row: &LayerRow| {
+        if *column == Column::Name { tensor(row) } else { column.cell(row, *notation) }
+    };
     let mut lines = vec![columns.iter().map(|column| column.title().to_owned()).collect::<Vec<_>>()];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|column| shown(*column, row)).collect()));
+    lines.extend(rows.iter().map(|row| notations.iter().map(|column| shown(column, row)).collect()));
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.width()).max().unwrap_or_default())
         .collect();

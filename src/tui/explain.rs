@@ -21,7 +21,8 @@ impl App {
             Context::Layers if self.ui.map => self.ui.metric.figure(),
             Context::Layers => self.ui.listing.column.figure(),
             Context::Spectrum => Figure::NoiseRank,
-            Context::Review | Context::Frontier => Figure::BitsPerWeight,
+            Context::Review => Figure::Plan,
+            Context::Frontier => Figure::BitsPerWeight,
             Context::Comparison => Figure::Perplexity,
             _ => Figure::TextKld,
         }

@@ -2,6 +2,7 @@
 
 use super::column;
 use super::format;
+use crate::measure::Notation;
 use crate::workbench::LayerRow;
 
 /// All that the screen knows about a figure.
@@ -40,7 +41,7 @@ figures! {
     Shape, "parameters", "shape", "[out, in] = [m, n], y = W x", "Outputs times inputs of the linear map. It sorts and filters by the number of parameters, m n.";
     Name, "", "tensor", "as the checkpoint has it", "The tensor's name; part of a fused projection is named after it with #. Policies match names by globs.";
     Type, "", "type", "as the checkpoint has it", "The number format in which the tensor is stored. Nothing is rounded to compute with it: weights are widened in registers.";
-    Plan, "", "plan", "W ~ base + U Vh", "How the layer is stored and run: a base (dense, int8, int4, none) and a low-rank part of some rank. Dense is the checkpoint as it is.";
+    Plan, "", "plan", "W ~ base + U Vh", "How the layer is stored and run: a base (dense, int8, int4; /64: in groups of 64) and a low-rank part (r12: of rank 12), act: weighted by what it reads, refit: U fitted anew, nc: norm corrected. Dense is the checkpoint as it is.";
     Rank, "rank", "rank", "columns of U, rows of Vh", "The rank of the low-rank part. It takes r (m + n) numbers instead of m n.";
     RankShare, "share", "rank share", "r / min(m, n)", "The rank over the largest that the shape allows. Above m n / (m + n) the factors take as many numbers as the layer itself.";
     Before, "before", "bytes before", "as stored", "The bytes that the tensor takes in the checkpoint. Scales of eight-bit floats are counted with it.";
@@ -62,7 +63,7 @@ figures! {
     Top1, "", "top-1", "share of argmax p = argmax q", "How often both models like the same token best. Greedy texts part at the first time they do not.";
     BestRank, "", "rank of the best", "place of the original's best token in q", "Where the compressed model puts the token that the original likes best: 1 is agreement. The row under the strip shows it token by token.";
     Loop, "", "loop", "an n-gram of period p <= 64, 4 times or more, 24 tokens or more", "The text has begun to repeat itself. A model that loops where its original does not is broken, whatever the averages say.";
-    BitsPerWeight, "", "bits a weight", "8 x bytes of layers / their parameters", "The size of the layers alone, scales included. Embeddings and norms are not in it; the bytes of the whole model are beside it.";
+    BitsPerWeight, "", "bits a weight (bpw)", "8 x bytes of layers / their parameters", "The size of the layers alone, scales included. Embeddings and norms are not in it; the bytes of the whole model are beside it.";
     Perplexity, "", "perplexity", "exp(mean -ln p(token))", "How surprised the model is by the text. Compare the ratio with its error, not the numbers: a ratio within its error of 1 is no difference.";
     Drift, "", "drift", "cosine and norm ratio of the hidden state after a block", "How far the state of the compressed model is from the original's, block by block. A norm that doubles or halves names the block where something breaks.";
     AttentionScale, "", "attention scale", "spread of the attention logits, compressed / original", "Whether attention has become sharper (above 1) or flatter. Norm correction of keys in a model that does not scale attention shows here first.";
@@ -107,6 +108,15 @@ impl Figure {
             Self::NoiseRank => spectrum.map(|known| known.noise_edge_rank as f64),
             Self::Alpha => row.alpha,
             _ => None,
+        }
+    }
+
+    /// How values of it are written that stand below one another.
+    pub fn notation(self, values: impl Iterator<Item = f64>) -> Notation {
+        match self {
+            Self::Predicted | Self::Error | Self::Output => Notation::of_shares(values),
+            Self::Kld => Notation::of(values),
+            _ => Notation::default(),
         }
     }
 

@@ -98,7 +98,7 @@ impl Listing {
             _ => a.cmp(b),
         };
         if self.sort.is_text() {
-            self.order.sort_by_cached_key(|index| rows.get(*index).map(|row| self.sort.cell(row)));
+            self.order.sort_by_cached_key(|index| rows.get(*index).map(|row| self.sort.plain_cell(row)));
         } else {
             self.order.sort_by(compare);
         }

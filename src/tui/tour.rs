@@ -3,6 +3,7 @@
 use super::action::Action;
 use super::app::App;
 use super::ui::Ui;
+use crate::checkpoint::escaped;
 use crate::workbench::{Severity, Workbench};
 
 /// One step: what to do, why, the actions that do it, and when it is done.
@@ -20,8 +21,8 @@ pub struct Step {
 pub const STEPS: [Step; 6] = [
     Step {
         title: "look",
-        text: "Every line is a layer. {} and {} move; the spectrum of the layer under the cursor follows.",
-        actions: &[Action::MoveDown, Action::MoveUp],
+        text: "Every line is a layer. {} and {} move; {} shows the spectrum of the layer under the cursor, or hides it.",
+        actions: &[Action::MoveDown, Action::MoveUp, Action::ShowSpectrum],
         done: |ui, _| ui.listing.line() > 0,
     },
     Step {
@@ -38,8 +39,8 @@ pub const STEPS: [Step; 6] = [
     },
     Step {
         title: "watch",
-        text: "{} lets the original and the compressed model write. Where the texts part stands a mark, below it the KLD.",
-        actions: &[Action::Generate],
+        text: "{} lets the original and the compressed model write; the strip below is the KLD. {} leads to the texts, {} to the ≠ where they part.",
+        actions: &[Action::Generate, Action::NextPane, Action::TokenNext],
         done: |_, workbench| workbench.live().means.count > 0,
     },
     Step {
@@ -50,8 +51,8 @@ pub const STEPS: [Step; 6] = [
     },
     Step {
         title: "leave with a policy",
-        text: "{} and Enter write the plans as a policy file: rankscope compress --policy makes the checkpoint of it.",
-        actions: &[Action::Export],
+        text: "{} brings back what was undone. {} and Enter write the plans as a policy file: rankscope compress --policy makes the checkpoint of it.",
+        actions: &[Action::Redo, Action::Export],
         done: |_, workbench| workbench.policy_file().is_some(),
     },
 ];
@@ -70,7 +71,9 @@ impl App {
         }
         self.ui.tour = Some(step + 1).filter(|next| *next < STEPS.len());
         if self.ui.tour.is_none() {
-            let text = format!("that was the tour; {} begins it again", self.key(Action::Tour));
+            let file = self.workbench.policy_file().map(|path| escaped(&path.display().to_string(), 200));
+            let written = file.map_or_else(String::new, |file| format!(", and {file} is your policy"));
+            let text = format!("that was the tour{written}; {} begins it again", self.key(Action::Tour));
             self.say(Severity::Info, text);
         }
     }

@@ -1,8 +1,9 @@
-//! How wide the columns of the table must be for what stands in them.
+//! How the columns of the table are written, and how wide they must be for it.
 
 use unicode_width::UnicodeWidthStr;
 
 use super::column::{Column, tensor};
+use crate::measure::Notation;
 use crate::workbench::LayerRow;
 
 /// Up to so many layers all count at every frame; of more only those that were shown so far, since the screen cannot wait for
@@ -15,6 +16,7 @@ pub struct Widths {
     model: String,
     layers: usize,
     widest: [u16; Column::ALL.len()],
+    notations: [Notation; Column::ALL.len()],
 }
 
 impl Widths {
@@ -23,6 +25,8 @@ impl Widths {
         if rows.len() <= ALL_COUNT || (self.model.as_str(), self.layers) != (model, rows.len()) {
             *self = Self { model: model.to_owned(), layers: rows.len(), ..Self::default() };
         }
+        self.notations =
+            Column::ALL.map(|column| column.notation(rows.iter().filter_map(|row| column.figure().value(row))));
         if rows.len() <= ALL_COUNT {
             rows.iter().for_each(|row| self.widen(row));
         } else {
@@ -32,16 +36,24 @@ impl Widths {
 
     /// The widest cell of a column; 0 where none was seen.
     pub fn of(&self, column: Column) -> u16 {
-        let place = Column::ALL.iter().position(|other| *other == column);
-        place.and_then(|place| self.widest.get(place)).copied().unwrap_or_default()
+        place(column).and_then(|place| self.widest.get(place)).copied().unwrap_or_default()
+    }
+
+    /// How a column is written.
+    pub fn notation(&self, column: Column) -> Notation {
+        place(column).and_then(|place| self.notations.get(place)).copied().unwrap_or_default()
     }
 
     fn widen(&mut self, row: &LayerRow) {
-        for (widest, column) in self.widest.iter_mut().zip(Column::ALL) {
-            let text = if column == Column::Name { tensor(row) } else { column.cell(row) };
+        for ((widest, column), notation) in self.widest.iter_mut().zip(Column::ALL).zip(self.notations) {
+            let text = if column == Column::Name { tensor(row) } else { column.cell(row, notation) };
             *widest = u16::try_from(text.width()).unwrap_or(u16::MAX).max(*widest);
         }
     }
+}
+
+fn place(column: Column) -> Option<usize> {
+    Column::ALL.iter().position(|other| *other == column)
 }
 
 #[cfg(test)]

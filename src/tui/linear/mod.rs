@@ -371,6 +371,6 @@ fn help(word: &str) -> String {
 /// A layer's columns as a sentence of figures.
 fn columns_of(row: &crate::workbench::LayerRow) -> String {
     let shown = Column::ALL.into_iter().filter(|column| !matches!(column, Column::Name | Column::Spectrum));
-    let cells = shown.map(|column| (column, column.cell(row))).filter(|(_, cell)| cell != "·");
+    let cells = shown.map(|column| (column, column.plain_cell(row))).filter(|(_, cell)| cell != "·");
     cells.map(|(column, cell)| format!("{} {cell}", column.title())).collect::<Vec<_>>().join(", ")
 }

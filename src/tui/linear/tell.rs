@@ -148,9 +148,7 @@ pub fn points(scene: &Scene<'_>) -> String {
     }
     let mut text = String::new();
     for point in points {
-        let kind = point.kind.name();
-        let _ =
-            writeln!(text, "{kind} {}: {}, KLD {}", point.label, format::bytes(point.bytes), format::figure(point.kld));
+        let _ = writeln!(text, "{}: {}, KLD {}", point.name(), format::bytes(point.bytes), format::figure(point.kld));
     }
     text
 }

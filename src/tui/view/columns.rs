@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use super::more;
 use super::paint::{View, fit};
 use super::popup;
 use super::table::offset;
@@ -19,6 +20,7 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
     let inner = popup::frame(view, area, (72, height), "Columns");
     let room = usize::from(inner.height);
     let first = offset(chosen.saturating_sub(room / 2), chosen, room, Column::ALL.len());
+    more::on_frame(view, inner, first, Column::ALL.len());
     for (y, (line, column)) in (inner.y..inner.bottom()).zip(Column::ALL.into_iter().enumerate().skip(first)) {
         let place = Rect { y, height: 1, ..inner };
         let columns = &view.ui.listing.columns;

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use super::comparison_lines::{Line, lines};
 use super::header::progress;
+use super::more;
 use super::paint::{View, fit};
 use super::popup;
 use crate::checkpoint::escaped;
@@ -29,10 +30,7 @@ pub fn render(view: &mut View<'_>, area: Rect, first: usize) {
     for (y, line) in (page.y..page.bottom()).zip(lines.iter().skip(first)) {
         put_line(view, Rect { y, height: 1, ..page }, line);
     }
-    let below = lines.len().saturating_sub(first + usize::from(page.height));
-    if below > 0 {
-        view.put_right(area.x, inner.bottom(), inner.right(), &format!(" {below} more ↓ "), Role::Dim);
-    }
+    more::on_frame(view, page, first, lines.len());
 }
 
 fn notices(view: &View<'_>) -> Vec<(String, Role)> {

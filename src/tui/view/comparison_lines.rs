@@ -2,7 +2,7 @@
 
 use super::paint::fit_end;
 use crate::checkpoint::escaped;
-use crate::measure::{AttentionShift, Comparison, Drift, Health, LayerError, TextOf, TextPair};
+use crate::measure::{AttentionShift, Comparison, Drift, Health, LayerError, Notation, TextOf, TextPair};
 use crate::tui::format::{figure, percent};
 use crate::tui::theme::Role;
 use crate::workbench::Compared;
@@ -21,7 +21,7 @@ const LONG: usize = 400;
 pub fn lines(found: &Compared, width: u16) -> Vec<Line> {
     let mut lines = figures(&found.comparison);
     if let Some(fast) = &found.fast {
-        let cost = format!("{} ± {} nats against exact", small(fast.kld.mean), small(fast.kld.mean_se));
+        let cost = format!("{} nats against exact", alike([fast.kld.mean, fast.kld.mean_se]).join(" ± "));
         lines.push(named("fast arithmetic", cost));
     }
     let text = found
@@ -34,7 +34,8 @@ pub fn lines(found: &Compared, width: u16) -> Vec<Line> {
     if let Some(layers) = found.layers.as_deref().filter(|layers| !layers.is_empty()) {
         lines.push(Line::new());
         lines.push(vec![(format!("{:<46}{:>8}", "changed layers", "output error"), Role::Dim)]);
-        lines.extend(layers.iter().map(layer));
+        let notation = Notation::of_shares(layers.iter().map(|layer| layer.output_error));
+        lines.extend(layers.iter().map(|one| layer(one, notation)));
     }
     if let Some(health) = &found.health {
         lines.push(Line::new());
@@ -49,27 +50,29 @@ fn named(name: &str, value: String) -> Line {
 
 fn figures(comparison: &Comparison) -> Vec<Line> {
     let Comparison { cosine, mse, kld, delta_p, top1, perplexity, .. } = comparison;
-    let with_error = |value: f64, error: f64| format!("{} ± {}", small(value), small(error));
+    let with_error = |value: f64, error: f64| alike([value, error]).join(" ± ");
     let mut first = named("KLD", format!("{} nats", with_error(kld.mean, kld.mean_se)));
     if let Some((_, role)) = first.get_mut(1) {
         *role = Role::Title;
     }
+    let [mean, rms] = alike([delta_p.0, delta_p.1]);
     vec![
         first,
-        named("  median, 90%", format!("{}, {}", small(kld.median), small(kld.p90))),
-        named("  99%, 99.9%, max", format!("{}, {}, {}", small(kld.p99), small(kld.p999), small(kld.max))),
+        named("  median, 90%", alike([kld.median, kld.p90]).join(", ")),
+        named("  99%, 99.9%, max", alike([kld.p99, kld.p999, kld.max]).join(", ")),
         named("same top token", format!("{} ± {}", percent(top1.0), percent(top1.1))),
         named("perplexity", format!("{:.4} → {:.4}", perplexity.original, perplexity.compressed)),
         named("  ratio", format!("{:.5} ± {:.5}", perplexity.ratio, perplexity.ratio_se)),
-        named("change of p", format!("mean {}, rms {}", small(delta_p.0), small(delta_p.1))),
+        named("change of p", format!("mean {mean}, rms {rms}")),
         named("cosine of logits", format!("mean {:.6}, least {:.6}", cosine.0, cosine.1)),
         named("MSE of logits", with_error(mse.0, mse.1)),
     ]
 }
 
-/// A value that may be tiny, with three digits of it kept.
-fn small(value: f64) -> String {
-    if value == 0.0 || value.abs() >= 0.01 || !value.is_finite() { figure(value) } else { format!("{value:.2e}") }
+/// Figures of one line, written alike.
+fn alike<const N: usize>(values: [f64; N]) -> [String; N] {
+    let notation = Notation::of(values);
+    values.map(|value| notation.inline(value))
 }
 
 /// State and attention of each block; those that strayed are marked.
@@ -99,7 +102,7 @@ fn state_of(drift: &Drift) -> Line {
 
 fn attention_of(shift: &AttentionShift, wide: bool) -> Line {
     let AttentionShift { original, compressed, .. } = shift;
-    let pair = |before: f64, after: f64| format!("{:>16}", format!("{} → {}", figure(before), figure(after)));
+    let pair = |before: f64, after: f64| format!("{:>16}", alike([before, after]).join(" → "));
     let scale = if shift.is_sound() { Role::Text } else { Role::Bad };
     let mut line =
         vec![(pair(original.entropy, compressed.entropy), Role::Text), (pair(original.scale, compressed.scale), scale)];
@@ -109,9 +112,9 @@ fn attention_of(shift: &AttentionShift, wide: bool) -> Line {
     line
 }
 
-fn layer(error: &LayerError) -> Line {
+fn layer(error: &LayerError, notation: Notation) -> Line {
     let name = fit_end(&escaped(&error.name, LONG), 44);
-    vec![(format!("{name:<46}"), Role::Text), (format!("{:>12}", percent(error.output_error)), Role::Text)]
+    vec![(format!("{name:<46}"), Role::Text), (format!("{:>12}", notation.write(error.output_error)), Role::Text)]
 }
 
 /// Loops, diversity, and the texts that part.

@@ -18,7 +18,13 @@ pub fn render(view: &mut View<'_>, area: Rect, question: &Question) {
     }
     view.put(inner.x, inner.y, inner.right(), "This would be lost:", Role::Text);
     let buttons = inner.bottom() - 1;
-    for (y, loss) in (inner.y + 1..buttons).zip(&question.losses) {
+    let room = usize::from(buttons.saturating_sub(inner.y + 1));
+    let count = question.losses.len();
+    let shown = if count > room { room.saturating_sub(1) } else { count };
+    if shown < count && room > 0 {
+        view.put(inner.x, buttons - 1, inner.right(), &format!("  … and {} more", count - shown), Role::Warning);
+    }
+    for (y, loss) in (inner.y + 1..buttons).zip(question.losses.iter().take(shown)) {
         let text = fit(&format!("  ! {}", escaped(loss, 200)), usize::from(inner.width));
         view.put(inner.x, y, inner.right(), &text, Role::Warning);
     }

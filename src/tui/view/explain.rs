@@ -2,10 +2,10 @@
 
 use ratatui::layout::Rect;
 
+use super::more;
 use super::paint::{View, fit};
 use super::popup;
 use super::table::offset;
-use super::wrap::wrap;
 use crate::tui::figure::FIGURES;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
@@ -24,13 +24,11 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
     let after = view.put(inner.x, inner.y, inner.right(), about.title, Role::Title);
     view.put(after, inner.y, inner.right(), &here, Role::Accent);
     view.put(inner.x, inner.y + 1, inner.right(), &fit(about.formula, usize::from(inner.width)), Role::Key);
-    let lines = wrap(&[(about.meaning.to_owned(), Role::Text)], usize::from(inner.width));
-    for (y, line) in (inner.y + 2..inner.y + text - 1).zip(lines) {
-        line.iter().fold(inner.x, |x, (text, role)| view.put(x, y, inner.right(), text, *role));
-    }
+    view.paragraph(Rect { y: inner.y + 2, height: text.saturating_sub(3), ..inner }, about.meaning, Role::Text);
     let list = Rect { y: inner.y + text, height: inner.height - text, ..inner };
     let height = usize::from(list.height);
     let first = offset(chosen.saturating_sub(height / 2), chosen, height, FIGURES.len());
+    more::on_frame(view, list, first, FIGURES.len());
     for (y, (line, about)) in (list.y..list.bottom()).zip(FIGURES.iter().enumerate().skip(first)) {
         let place = Rect { y, height: 1, ..list };
         view.put(list.x, y, list.right(), if line == chosen { "▸" } else { " " }, Role::Accent);

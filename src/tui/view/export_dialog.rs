@@ -5,7 +5,6 @@ use ratatui::layout::Rect;
 use super::paint::{View, fit, width};
 use super::popup;
 use super::side_by_side::line_input;
-use super::wrap::wrap;
 use crate::checkpoint::escaped;
 use crate::tui::action::Action;
 use crate::tui::export_form::{ExportForm, Format};
@@ -103,10 +102,7 @@ fn contents(view: &mut View<'_>, area: Rect, form: &ExportForm) {
     let mut y = area.y;
     if let Some(problem) = problem {
         let text = format!("✗ {}", escaped(problem, 400));
-        for line in wrap(&[(text, Role::Error)], usize::from(area.width)).iter().take(3) {
-            line.iter().fold(area.x, |x, (text, role)| view.put(x, y, area.right(), text, *role));
-            y += 1;
-        }
+        y += view.paragraph(Rect { height: area.height.min(3), ..area }, &text, Role::Error);
     }
     for job in view.scene.running().filter(|job| job.kind == crate::workbench::JobKind::Export) {
         let text = format!("{}{}", escaped(&job.name, 80), super::header::progress(job));
@@ -114,7 +110,13 @@ fn contents(view: &mut View<'_>, area: Rect, form: &ExportForm) {
         y += 1;
     }
     if let Ok(lines) = &form.forecast {
-        for (index, (y, line)) in (y..area.bottom()).zip(lines).enumerate() {
+        let room = usize::from(area.bottom().saturating_sub(y));
+        let shown = if lines.len() > room { room.saturating_sub(1) } else { lines.len() };
+        if shown < lines.len() && room > 0 {
+            let text = format!("… and {} more", lines.len() - shown);
+            view.put(area.x, area.bottom() - 1, area.right(), &text, Role::Dim);
+        }
+        for (index, (y, line)) in (y..area.bottom()).zip(lines.iter().take(shown)).enumerate() {
             let role = if index == 0 { Role::Text } else { Role::Dim };
             let text = fit(&escaped(line, 300), usize::from(area.width));
             let start = if index == 0 { "contains " } else { "" };

@@ -132,7 +132,7 @@ fn label(view: &View<'_>, purpose: Purpose) -> String {
             let now = view.ui.sampling;
             format!("Temperature and seed (0: greedy; now {} {})", now.temperature.unwrap_or(0.0), now.seed)
         }
-        Purpose::Budget => "Budget (40%, 900MB, 4.5bpw)".to_owned(),
+        Purpose::Budget => "Budget (40%, 900MB, 4.5bpw: bits per weight)".to_owned(),
         Purpose::Frontier => "Write the frontier to (.svg, .json)".to_owned(),
         Purpose::Probes => "Probes (JSON Lines of prompt, expected)".to_owned(),
         Purpose::Text => "Text to compare over (empty: the evaluation text)".to_owned(),

@@ -3,11 +3,12 @@
 use ratatui::layout::{Position, Rect};
 
 use super::header::progress;
+use super::more;
 use super::paint::{View, fit, width};
 use super::popup;
 use super::table::offset;
 use crate::checkpoint::escaped;
-use crate::measure::{FrontierKind, FrontierPoint, byte_range, kld_range};
+use crate::measure::{FrontierKind, FrontierPoint, Notation, byte_range, kld_range};
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
@@ -15,8 +16,11 @@ use crate::workbench::{JobKind, JobView};
 
 /// From this width within the frame on the table stands beside the chart.
 const MIN_BESIDE_WIDTH: u16 = 96;
-const TABLE_WIDTH: u16 = 43;
+const TABLE_WIDTH: u16 = 48;
+const NAME_WIDTH: u16 = 18;
 const GUTTER: u16 = 7;
+/// Lines about the kind of the point under the cursor, where there is room below all points.
+const ABOUT: u16 = 4;
 
 /// Draws chart and table.
 pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
@@ -68,11 +72,12 @@ fn sign(kind: FrontierKind) -> (&'static str, Role) {
 struct Plot {
     area: Rect,
     bytes: (u64, u64),
-    /// Decades.
-    low: f64,
+    /// The highest decade.
     high: f64,
     /// Decades from one line of the axis to the next.
     step: u16,
+    /// Lines of the axis below the first one.
+    ticks: u16,
 }
 
 impl Plot {
@@ -80,11 +85,20 @@ impl Plot {
         let (least, most) = kld_range(points);
         let high = most.log10().floor() + 1.0;
         let (decades, rows) = ((high - least.log10().floor()).max(1.0) as u16, area.height.saturating_sub(1).max(1));
-        // Whole lines to a decade, or whole decades to a line: so no point lies at another decade's line than its own.
         let step = decades.div_ceil(rows);
-        let ticks = decades.div_ceil(step);
-        let area = Rect { height: ticks * (rows / ticks) + 1, ..area };
-        Self { area, bytes: byte_range(points), low: high - f64::from(ticks * step), high, step }
+        Self { area, bytes: byte_range(points), high, step, ticks: decades.div_ceil(step) }
+    }
+
+    /// The line of a tick of the axis; the last one lies at the foot.
+    fn tick(&self, tick: u16) -> u16 {
+        let rows = u32::from(self.area.height.saturating_sub(1));
+        let (tick, ticks) = (u32::from(tick.min(self.ticks)), u32::from(self.ticks.max(1)));
+        self.area.y + ((tick * rows + ticks / 2) / ticks) as u16
+    }
+
+    /// The decade of a tick.
+    fn decade(&self, tick: u16) -> i32 {
+        self.high as i32 - i32::from(tick * self.step)
     }
 
     fn x(&self, bytes: u64) -> u16 {
@@ -94,9 +108,11 @@ impl Plot {
     }
 
     fn y(&self, kld: f64) -> u16 {
-        let log = kld.max(10_f64.powf(self.low)).log10();
-        let share = ((self.high - log) / (self.high - self.low)).clamp(0.0, 1.0);
-        self.area.y + (share * f64::from(self.area.height.saturating_sub(1))).round() as u16
+        // Between the lines of its own two ticks, so that rounding never brings it to another decade's.
+        let below = (self.high - kld.max(f64::MIN_POSITIVE).log10()) / f64::from(self.step);
+        let below = below.clamp(0.0, f64::from(self.ticks));
+        let (upper, lower) = (self.tick(below.floor() as u16), self.tick(below.floor() as u16 + 1));
+        upper + (below.fract() * f64::from(lower - upper)).round() as u16
     }
 }
 
@@ -122,10 +138,10 @@ fn chart(view: &mut View<'_>, area: Rect, chosen: usize) {
 }
 
 fn axes(view: &mut View<'_>, area: Rect, plot: &Plot) {
-    for decade in (plot.low as i32..=plot.high as i32).rev().step_by(usize::from(plot.step)) {
-        let y = plot.y(10_f64.powi(decade));
+    for tick in 0..=plot.ticks {
+        let y = plot.tick(tick);
         view.rule(plot.area.x, y, plot.area.right(), "╌", Role::Dim);
-        view.put_right(area.x, y, plot.area.x - 1, &format!("1e{decade}"), Role::Dim);
+        view.put_right(area.x, y, plot.area.x - 1, &format!("1e{}", plot.decade(tick)), Role::Dim);
     }
     let y = plot.area.bottom();
     view.put(plot.area.x, y, area.right(), &format::bytes(plot.bytes.0), Role::Dim);
@@ -134,17 +150,22 @@ fn axes(view: &mut View<'_>, area: Rect, plot: &Plot) {
 
 /// The name of a point beside it, where nothing else lies there.
 fn label(view: &mut View<'_>, plot: &Plot, point: &FrontierPoint, chosen: bool) {
-    let name = if point.label.is_empty() { point.kind.name() } else { &point.label };
-    let (x, y, wide) = (plot.x(point.bytes), plot.y(point.kld), width(name));
-    let free = |from: u16| {
+    let (x, y) = (plot.x(point.bytes), plot.y(point.kld));
+    let free = |from: u16, wide: u16| {
         let place = from..from + wide;
         place.end <= plot.area.right()
             && place
                 .into_iter()
                 .all(|x| view.buffer.cell(Position { x, y }).is_some_and(|cell| matches!(cell.symbol(), " " | "╌")))
     };
-    let places = [Some(x + 2), x.checked_sub(wide + 1).filter(|left| *left >= plot.area.x)];
-    if let Some(start) = places.into_iter().flatten().find(|from| free(*from)) {
+    let place = |name: &str| {
+        let wide = width(name);
+        let places = [Some(x + 2), x.checked_sub(wide + 1).filter(|left| *left >= plot.area.x)];
+        places.into_iter().flatten().find(|from| free(*from, wide))
+    };
+    let names = [point.name(), point.label.clone()];
+    let found = names.iter().filter(|name| !name.is_empty()).find_map(|name| Some((place(name)?, name)));
+    if let Some((start, name)) = found {
         view.put(start, y, plot.area.right(), name, if chosen { Role::Title } else { Role::Dim });
     }
     if chosen {
@@ -157,16 +178,24 @@ fn table(view: &mut View<'_>, area: Rect, chosen: usize) {
     if points.is_empty() || area.height < 2 {
         return;
     }
-    row(view, Rect { height: 1, ..area }, ["", "policy", "bytes", "bpw", "KLD"], [Role::Dim; 2]);
+    let about = points.get(chosen).map_or("", |point| point.kind.about());
+    let used = u16::try_from(points.len()).unwrap_or(u16::MAX).saturating_add(1);
+    let left = area.height.saturating_sub(used);
+    if left > ABOUT {
+        let below = Rect { x: area.x + 1, y: area.y + used + 1, width: area.width.saturating_sub(1), height: ABOUT };
+        view.paragraph(below, about, Role::Dim);
+    }
+    row(view, Rect { height: 1, ..area }, ["", "policy", "bytes", "bits/weight", "KLD"], [Role::Dim; 2]);
     let list = Rect { y: area.y + 1, height: area.height - 1, ..area };
     let height = usize::from(list.height);
+    let notation = Notation::of(points.iter().map(|point| point.kld));
     let first = offset(chosen.saturating_sub(height / 2), chosen, height, points.len());
+    more::on_frame(view, list, first, points.len());
     for (y, (index, point)) in (list.y..list.bottom()).zip(points.iter().enumerate().skip(first)) {
         let place = Rect { y, height: 1, ..list };
         let (glyph, role) = sign(point.kind);
-        let name = format!("{} {}", point.kind.name(), point.label);
         let bits = format!("{:.2}", point.bits_per_weight);
-        let texts = [glyph, &name, &format::bytes(point.bytes), &bits, &format::figure(point.kld)];
+        let texts = [glyph, &point.name(), &format::bytes(point.bytes), &bits, &notation.write(point.kld)];
         row(view, place, texts, [role, Role::Text]);
         view.hit(place, Target::FrontierPoint(index));
         if index == chosen {
@@ -180,10 +209,11 @@ fn row(view: &mut View<'_>, area: Rect, texts: [&str; 5], roles: [Role; 2]) {
     let [glyph, name, bytes, bits, kld] = texts;
     let (x, y) = (area.x, area.y);
     view.put(x + 1, y, area.right(), glyph, roles[0]);
-    view.put(x + 3, y, x + 18, &fit(name, 15), roles[1]);
-    view.put_right(x + 18, y, x + 27, bytes, roles[1]);
-    view.put_right(x + 27, y, x + 34, bits, roles[1]);
-    view.put_right(x + 34, y, x + TABLE_WIDTH, kld, roles[1]);
+    view.put(x + 3, y, x + 3 + NAME_WIDTH, &fit(name, usize::from(NAME_WIDTH)), roles[1]);
+    let x = x + 3 + NAME_WIDTH;
+    view.put_right(x, y, x + 8, bytes, roles[1]);
+    view.put_right(x + 8, y, x + 20, bits, roles[1]);
+    view.put_right(x + 20, y, x + 27, kld, roles[1]);
 }
 
 #[cfg(test)]
@@ -196,15 +226,18 @@ mod tests {
             |kld| FrontierPoint { kind: FrontierKind::Int8, label: String::new(), bytes: 1, bits_per_weight: 8.0, kld };
         let points = [point(6.13), point(3e-4), point(4.6e-7)];
         for height in 2..60 {
-            let plot = Plot::new(Rect::new(0, 0, 40, height), &points);
-            let lines = |kld: f64| (plot.high - kld.log10()) * f64::from(plot.area.height - 1) / (plot.high - plot.low);
-            assert!(plot.area.height <= height && plot.low <= -7.0);
-            for point in &points {
-                assert!((f64::from(plot.y(point.kld)) - lines(point.kld)).abs() <= 0.5, "{height}: {}", point.kld);
+            let plot = Plot::new(Rect::new(0, 3, 40, height), &points);
+            assert_eq!((plot.tick(0), plot.tick(plot.ticks)), (3, height + 2), "the whole height is used");
+            for tick in 0..=plot.ticks {
+                assert_eq!(plot.y(10_f64.powi(plot.decade(tick))), plot.tick(tick), "{height}: tick {tick}");
             }
-            for decade in (plot.low as i32..=plot.high as i32).rev().step_by(usize::from(plot.step)) {
-                let exact = lines(10_f64.powi(decade));
-                assert!((f64::from(plot.y(10_f64.powi(decade))) - exact).abs() < 1e-9, "{height}: 1e{decade}");
+            for point in &points {
+                let below = (plot.high - point.kld.log10()) / f64::from(plot.step);
+                let (upper, lower) = (plot.tick(below.floor() as u16), plot.tick(below.floor() as u16 + 1));
+                let nearest = plot.tick(below.round() as u16);
+                let y = plot.y(point.kld);
+                assert!((upper..=lower).contains(&y), "{height}: {}", point.kld);
+                assert!(y.abs_diff(nearest) <= y.abs_diff(upper + lower - nearest), "{height}: {}", point.kld);
             }
         }
     }

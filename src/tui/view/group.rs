@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::paint::{View, fit};
 use super::slots::Slot;
+use crate::measure::Notation;
 use crate::tui::column::{self, Column};
 use crate::tui::format;
 use crate::tui::listing::Grouping;
@@ -46,14 +47,14 @@ impl Sums {
         }
     }
 
-    fn cell(&self, column: Column) -> Option<String> {
+    fn cell(&self, column: Column, notation: Notation) -> Option<String> {
         match column {
             Column::Before => Some(format::bytes(self.before)),
             Column::After => Some(format::bytes(self.after)),
-            Column::Predicted => self.predicted.map(format::percent),
-            Column::Measured => self.error.map(format::percent),
-            Column::Output => self.output.map(format::percent),
-            Column::Damage => self.kld.map(format::figure),
+            Column::Predicted => self.predicted.map(|mean| notation.write(mean)),
+            Column::Measured => self.error.map(|mean| notation.write(mean)),
+            Column::Output => self.output.map(|mean| notation.write(mean)),
+            Column::Damage => self.kld.map(|sum| notation.write(sum)),
             _ => None,
         }
     }
@@ -72,7 +73,8 @@ pub fn render(view: &mut View<'_>, area: Rect, slots: &[Slot], members: Range<us
         (_, None) => "outside of blocks".to_owned(),
     };
     let sums = Sums::of(&rows);
-    let figures: Vec<(Slot, String)> = slots.iter().filter_map(|slot| Some((*slot, sums.cell(slot.column)?))).collect();
+    let figures: Vec<(Slot, String)> =
+        slots.iter().filter_map(|slot| Some((*slot, sums.cell(slot.column, slot.notation)?))).collect();
     let end = figures.first().map_or(area.right(), |(slot, _)| slot.x);
     let title = format!("{name} · {}", format::plural(rows.len(), "layer"));
     let room = usize::from(end.saturating_sub(area.x + 2));

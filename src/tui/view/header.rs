@@ -23,16 +23,17 @@ type Part = (String, Role);
 pub fn render(view: &mut View<'_>, area: Rect) {
     let jobs = jobs_width_of(view, area);
     model_line(view, Rect { width: area.width.saturating_sub(jobs), ..area });
-    let sizes = sizes(view, area.width >= MIN_WORDY_WIDTH);
-    let room = area.width.saturating_sub(3 + parts_width(&sizes));
+    let sizes = sizes_beside_figures(view, area.width);
+    // Figures begin with a gap of their own.
+    let room = area.width.saturating_sub(2 + parts_width(&sizes));
     let figures = figures(view, area.width, room);
     let wide: u16 = parts_width(&figures);
     let y = area.y + 1;
     let end = area.right().saturating_sub(1);
     let start = end.saturating_sub(wide);
-    let after = put_parts(view, area.x + 1, y, start.saturating_sub(1), &sizes);
+    let after = put_parts(view, area.x + 1, y, start, &sizes);
     if after < end {
-        put_parts(view, start.max(after + 1), y, end, &figures);
+        put_parts(view, start.max(after), y, end, &figures);
     }
 }
 
@@ -84,7 +85,31 @@ pub fn progress(job: &JobView) -> String {
     format!(" {}{} {:>3.0}%", "▰".repeat(full), "▱".repeat(5 - full.min(5)), share * 100.0)
 }
 
-fn sizes(view: &View<'_>, wide: bool) -> Vec<Part> {
+/// How much is told of the sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sizes {
+    Full,
+    Words,
+    Brief,
+    Least,
+}
+
+/// The longest form that leaves room for all figures, or else for the fewest.
+fn sizes_beside_figures(view: &View<'_>, room: u16) -> Vec<Part> {
+    let (most, fewest) = (figures(view, room, u16::MAX), figures(view, room, 0));
+    let forms = [
+        (Sizes::Full, &most),
+        (Sizes::Words, &most),
+        (Sizes::Brief, &most),
+        (Sizes::Brief, &fewest),
+        (Sizes::Least, &fewest),
+    ];
+    let told = forms.map(|(form, figures)| (sizes(view, form), parts_width(figures)));
+    let fits = |(sizes, figures): &&(Vec<Part>, u16)| parts_width(sizes) + figures + 2 <= room;
+    told.iter().find(fits).or(told.last()).map(|(sizes, _)| sizes.clone()).unwrap_or_default()
+}
+
+fn sizes(view: &View<'_>, form: Sizes) -> Vec<Part> {
     let totals = view.scene.totals;
     if view.scene.opened.is_none() {
         return Vec::new();
@@ -95,16 +120,20 @@ fn sizes(view: &View<'_>, wide: bool) -> Vec<Part> {
         (format::bytes(totals.bytes_original), Role::Text),
         (" → ".to_owned(), Role::Dim),
         (format::bytes(totals.bytes_compressed), role),
-        (format!("  {ratio:.2}x"), role),
     ];
-    if wide {
-        parts.push((" smaller · ".to_owned(), Role::Dim));
-        parts.push((format!("{:.2} → ", totals.bits_original), Role::Dim));
-        parts.push((format!("{:.2}", totals.bits_compressed), role));
-        parts.push((" bits/weight".to_owned(), Role::Dim));
-    } else {
-        parts.push((format!("  {:.1}", totals.bits_compressed), role));
-        parts.push((" bpw".to_owned(), Role::Dim));
+    let ratio = (format!("  {ratio:.2}x"), role);
+    let bits = (format!("  {:.1}", totals.bits_compressed), role);
+    match form {
+        Sizes::Full => parts.extend([
+            ratio,
+            (" smaller · ".to_owned(), Role::Dim),
+            (format!("{:.2} → ", totals.bits_original), Role::Dim),
+            (format!("{:.2}", totals.bits_compressed), role),
+            (" bits/weight".to_owned(), Role::Dim),
+        ]),
+        Sizes::Words => parts.extend([ratio, bits, (" bits/weight".to_owned(), Role::Dim)]),
+        Sizes::Brief => parts.extend([ratio, bits, (" bits".to_owned(), Role::Dim)]),
+        Sizes::Least => parts.extend([bits, (" bits".to_owned(), Role::Dim)]),
     }
     parts
 }

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use super::more;
 use super::paint::{View, fit, fit_end};
 use super::popup;
 use super::table::offset;
@@ -38,6 +39,8 @@ fn entries(view: &mut View<'_>, area: Rect, history: &HistoryView) {
     let all = snapshots.len() + edits.done.len() + edits.undone.len() + 1;
     let height = usize::from(area.height);
     let first = offset(history.chosen.saturating_sub(height / 2), history.chosen, height, all);
+    // Beside the changes there is a gap, else the frame.
+    more::bar(view, area.right() + 1, area, first, all);
     for (y, line) in (area.y..area.bottom()).zip(first..all) {
         let place = Rect { y, height: 1, ..area };
         let (glyph, name, role) = match HistoryView::entry(snapshots.len(), line) {

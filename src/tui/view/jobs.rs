@@ -3,9 +3,13 @@
 use ratatui::layout::Rect;
 
 use super::header::progress;
+use super::more;
 use super::paint::{View, fit};
 use super::popup;
+use super::table::offset;
 use crate::checkpoint::escaped;
+use crate::tui::action::Action;
+use crate::tui::context::Context;
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
@@ -27,17 +31,32 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
     if jobs.is_empty() {
         view.put(inner.x, inner.y, inner.right(), "no job has run yet", Role::Dim);
     }
-    for (y, (line, job)) in (inner.y..inner.y + lines).zip(jobs.iter().enumerate()) {
+    let list = Rect { height: lines, ..inner };
+    let height = usize::from(lines);
+    let first = offset(chosen.saturating_sub(height / 2), chosen, height, jobs.len());
+    more::on_frame(view, list, first, jobs.len());
+    for (y, (line, job)) in (list.y..list.bottom()).zip(jobs.iter().enumerate().skip(first)) {
         entry(view, Rect { y, height: 1, ..inner }, job, line == chosen, line);
     }
-    let rule = inner.y + lines;
-    view.rule(inner.x, rule, inner.right(), "─", Role::Dim);
-    let room = usize::from(inner.bottom().saturating_sub(rule + 1));
+    let below = Rect { y: list.bottom(), height: inner.height - lines, ..inner };
+    messages(view, below);
+}
+
+/// The newest messages, below a line.
+fn messages(view: &mut View<'_>, area: Rect) {
+    view.rule(area.x, area.y, area.right(), "─", Role::Dim);
     let messages = view.scene.messages;
-    for (y, message) in (rule + 1..inner.bottom()).zip(messages.iter().rev().take(room)) {
+    let room = usize::from(area.height.saturating_sub(1));
+    let shown = if messages.len() > room { room.saturating_sub(1) } else { messages.len() };
+    for (y, message) in (area.y + 1..area.bottom()).zip(messages.iter().rev().take(shown)) {
         let (glyph, role) = severity(message.severity);
-        let text = fit(&format!("{glyph} {}", message.text), usize::from(inner.width));
-        view.put(inner.x, y, inner.right(), &text, role);
+        let text = fit(&format!("{glyph} {}", message.text), usize::from(area.width));
+        view.put(area.x, y, area.right(), &text, role);
+    }
+    if shown < messages.len() && room > 0 {
+        let key = view.ui.keymap.shown(Action::Log, Context::Jobs);
+        let text = format!("… and {} before; {key} shows the log", messages.len() - shown);
+        view.put(area.x, area.bottom() - 1, area.right(), &text, Role::Dim);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use super::more;
 use super::paint::{View, fit, fit_end, fit_path, width};
 use super::popup;
 use super::table::offset;
@@ -36,6 +37,7 @@ pub fn render(view: &mut View<'_>, area: Rect, log: &LogView) {
     let list = Rect { y: inner.y + 1, height: inner.height - 1 - whole, ..inner };
     let height = usize::from(list.height);
     let first = offset(chosen.saturating_sub(height / 2), chosen, height, shown.len());
+    more::on_frame(view, list, first, shown.len());
     for (y, (line, (_, entry))) in (list.y..list.bottom()).zip(shown.iter().enumerate().skip(first)) {
         let place = Rect { y, height: 1, ..list };
         put_entry(view, place, entry, line == chosen);

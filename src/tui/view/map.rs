@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use ratatui::layout::Rect;
 
+use super::more;
 use super::paint::{View, damage_role, error_role, fit, fit_end, width};
 use super::spark::bar;
 use super::table::offset;
 use crate::compress::Base;
+use crate::measure::Notation;
 use crate::model::Kind;
+use crate::tui::action::Action;
 use crate::tui::column::{damage, tensor};
 use crate::tui::figure::Figure;
 use crate::tui::format;
@@ -17,8 +20,10 @@ use crate::tui::ui::{Pane, Target};
 use crate::workbench::{Damage, LayerRow};
 
 const GUTTER: u16 = 5;
-const CELL: u16 = 11;
+const CELL: u16 = 13;
 const MIN_CELL: u16 = 6;
+/// What the pane's title takes beside the legend.
+const HEAD: u16 = 12;
 /// From this height on the layer under the cursor is told in full below the map.
 const MIN_TOLD_HEIGHT: u16 = 6;
 /// Columns that its name keeps of its end, whatever else is told.
@@ -70,35 +75,56 @@ pub fn render(view: &mut View<'_>, area: Rect) {
     kinds.dedup();
     let mut blocks: Vec<usize> = cells.keys().map(|(block, _)| *block).collect();
     blocks.dedup();
-    let columns = u16::try_from(kinds.len()).unwrap_or(u16::MAX).max(1);
-    let width = (area.width.saturating_sub(GUTTER) / columns).clamp(MIN_CELL, CELL);
-    for (x, kind) in (area.x + GUTTER..).step_by(usize::from(width)).zip(&kinds) {
-        view.put(x, area.y, (x + width).min(area.right()), &fit(kind.name(), usize::from(width - 1)), Role::Dim);
-    }
-    let here = view.scene.rows.get(view.ui.listing.cursor).and_then(|row| row.layer.block).unwrap_or(usize::MAX);
+    let under_cursor = view.scene.rows.get(view.ui.listing.cursor);
+    let here = under_cursor.and_then(|row| row.layer.block).unwrap_or(usize::MAX);
+    let kind = kinds.iter().position(|kind| under_cursor.is_some_and(|row| row.layer.kind == *kind));
+    let (kinds, width) = heads(view, area, &kinds, kind.unwrap_or_default());
     let line = blocks.iter().position(|block| *block == here).unwrap_or_default();
     let told = area.height >= MIN_TOLD_HEIGHT;
     let area = Rect { height: area.height - u16::from(told), ..area };
     if told {
         readout(view, Rect { y: area.bottom(), height: 1, ..area });
     }
-    let scale = Scale::of(view.ui.metric.figure(), view.scene.rows, &view.ui.listing.order);
+    let figure = view.ui.metric.figure();
+    let scale = Scale::of(figure, view.scene.rows, &view.ui.listing.order);
+    let notation = figure.notation(view.scene.rows.iter().filter_map(|row| figure.value(row)));
     let height = usize::from(area.height.saturating_sub(1));
     let first = offset(view.facts.map_offset, line, height, blocks.len());
     view.facts.map_offset = first;
     for (y, block) in (area.y + 1..area.bottom()).zip(blocks.iter().skip(first)) {
         let name = if *block == usize::MAX { "·".to_owned() } else { block.to_string() };
         view.put_right(area.x, y, area.x + GUTTER - 2, &name, Role::Dim);
-        for (x, kind) in (area.x + GUTTER..).step_by(usize::from(width)).zip(&kinds) {
+        for (x, kind) in (area.x + GUTTER..).step_by(usize::from(width)).zip(kinds) {
             if let Some(layers) = cells.get(&(*block, *kind)) {
                 let place = Rect { x, y, width: width.min(area.right().saturating_sub(x)), height: 1 };
-                cell(view, place, layers, scale);
+                cell(view, place, layers, (scale, notation));
             }
         }
     }
+    let list = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    more::bar(view, area.right().saturating_sub(1), list, first, blocks.len());
 }
 
-fn cell(view: &mut View<'_>, area: Rect, layers: &[usize], scale: Scale) {
+/// Draws the names of the kinds that have room, that of the cursor among them; those kinds, and how wide each is.
+fn heads<'a>(view: &mut View<'_>, area: Rect, kinds: &'a [Kind], here: usize) -> (&'a [Kind], u16) {
+    let room = area.width.saturating_sub(GUTTER);
+    let width = (room / u16::try_from(kinds.len()).unwrap_or(u16::MAX).max(1)).clamp(MIN_CELL, CELL);
+    let fits = usize::from(room / width).max(1);
+    let first = offset(here.saturating_sub(fits / 2), here, fits, kinds.len());
+    let shown = kinds.get(first..kinds.len().min(first + fits)).unwrap_or_default();
+    for (x, kind) in (area.x + GUTTER..).step_by(usize::from(width)).zip(shown) {
+        view.put(x, area.y, (x + width).min(area.right()), &fit(kind.name(), usize::from(width - 1)), Role::Dim);
+    }
+    if first > 0 {
+        view.put(area.x + GUTTER - 2, area.y, area.right(), "‹", Role::Accent);
+    }
+    if first + fits < kinds.len() {
+        view.put(area.right().saturating_sub(1), area.y, area.right(), "›", Role::Accent);
+    }
+    (shown, width)
+}
+
+fn cell(view: &mut View<'_>, area: Rect, layers: &[usize], (scale, notation): (Scale, Notation)) {
     let rows = view.scene.rows;
     let members: Vec<&LayerRow> = layers.iter().filter_map(|index| rows.get(*index)).collect();
     let figure = view.ui.metric.figure();
@@ -112,9 +138,9 @@ fn cell(view: &mut View<'_>, area: Rect, layers: &[usize], scale: Scale) {
     let heat = height.map_or(" ", |place| bar((1.0 + 7.0 * place).round() as usize));
     let gap = if area.width > MIN_CELL + 2 { " " } else { "" };
     let room = usize::from(area.width.saturating_sub(3)).saturating_sub(gap.len());
-    let value = match value(figure, worst) {
-        long if figure == Figure::Kld && long.chars().count() > room => fit(&brief(worst), room),
-        value => fit(&value, room),
+    let value = match value(figure, worst, notation) {
+        long if usize::from(width(&long)) > room => fit(&brief(figure, worst).unwrap_or(long), room),
+        value => value,
     };
     let text = format!("{}{}{heat}{gap}{value}{many}", if marked { "●" } else { " " }, letter(worst));
     let role = role(figure, worst, height);
@@ -175,22 +201,28 @@ const fn is_of_the_plan(figure: Figure) -> bool {
     matches!(figure, Figure::Error | Figure::Output | Figure::Rank | Figure::RankShare)
 }
 
-fn value(figure: Figure, row: &LayerRow) -> String {
+fn value(figure: Figure, row: &LayerRow, notation: Notation) -> String {
     let known = figure.value(row);
     match figure {
-        Figure::Kld => row.damage.as_ref().map_or_else(|| "·".to_owned(), damage),
+        Figure::Kld => {
+            row.damage.as_ref().map_or_else(|| "·".to_owned(), |known| damage(known, notation).trim_end().to_owned())
+        }
         _ if is_of_the_plan(figure) && row.plan.is_dense() => "·".to_owned(),
+        Figure::Error | Figure::Output => known.map_or_else(|| "…".to_owned(), |value| notation.write(value)),
         Figure::Rank | Figure::RankShare if row.plan.rank == 0 => "·".to_owned(),
         Figure::OverNoise | Figure::Alpha => known.map_or_else(|| "·".to_owned(), |value| figure.shown(value)),
         _ => known.map_or_else(|| "…".to_owned(), |value| figure.shown(value).replace(' ', "")),
     }
 }
 
-/// The KLD of a layer alone in few columns.
-fn brief(row: &LayerRow) -> String {
+/// A KLD alone or an error in few columns.
+fn brief(figure: Figure, row: &LayerRow) -> Option<String> {
     let mark = |damage: Damage| if damage.is_pillar() { "!" } else { "" };
     let number = |kld: f64| if kld >= 0.0995 { format!("{kld:.1}") } else { format!("{kld:.0e}") };
-    row.damage.map_or_else(String::new, |damage| format!("{}{}", mark(damage), number(damage.kld)))
+    match figure {
+        Figure::Kld => row.damage.map(|damage| format!("{}{}", mark(damage), number(damage.kld))),
+        _ => figure.value(row).map(|value| figure.shown(value).replace(' ', "")),
+    }
 }
 
 fn role(figure: Figure, row: &LayerRow, place: Option<f64>) -> Role {
@@ -221,12 +253,24 @@ fn readout(view: &mut View<'_>, area: Rect) {
     view.put(area.x + 1, area.y, area.right(), &fit(&(name + &told), room), Role::Text);
 }
 
-/// What stands on the right of the map's head.
-pub fn legend(view: &View<'_>) -> String {
-    let more = match view.ui.metric.name() {
-        "KLD alone" => "! pillar  ~ other plans",
-        "KLD over noise" => "above 10x: pillar",
-        _ => "d dense  r low-rank  8 int8  4 int4  + both  ▁▄█ more",
+/// What stands on the right of the map's head: the longest form that has room beside the title in so many columns.
+pub fn legend(view: &View<'_>, room: u16) -> String {
+    let name = view.ui.metric.name();
+    let forms: &[&str] = match view.ui.metric.figure() {
+        Figure::Kld => {
+            &["! pillar: over 10 times that of noise  ~ of other plans than now", "! pillar  ~ other plans", "! pillar"]
+        }
+        Figure::OverNoise => &["! pillar: above 10x", "above 10x: pillar"],
+        _ => &[
+            "d dense  r low rank  8 int8  4 int4  + low rank on top  ▁▄█ more",
+            "d dense  r low rank  8 int8  4 int4  + both  ▁▄█ more",
+            "d dense r low rank 8/4 int + both",
+            "d dense r rank 8/4 int",
+        ],
     };
-    if more.is_empty() { view.ui.metric.name().to_owned() } else { format!("{} · {more}", view.ui.metric.name()) }
+    let fits = |text: &String| width(text) + HEAD <= room;
+    let next = format!("  {} next figure", view.key(Action::MapMetric));
+    let longest = forms.first().map(|form| format!("{name} · {form} {next}"));
+    let all = longest.into_iter().chain(forms.iter().map(|form| format!("{name} · {form}")));
+    all.into_iter().find(fits).unwrap_or_else(|| name.to_owned())
 }

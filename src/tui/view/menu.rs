@@ -2,11 +2,11 @@
 
 use ratatui::layout::Rect;
 
+use super::more;
 use super::paint::{View, fit};
 use super::popup;
 use super::side_by_side::line_input;
 use super::table::offset;
-use super::wrap::wrap;
 use crate::tui::action::{Info, Topic};
 use crate::tui::keymap::shown;
 use crate::tui::theme::Role;
@@ -42,6 +42,7 @@ pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
     let at =
         lines.iter().position(|line| matches!(line, Line::Command(at, _) if *at == menu.chosen)).unwrap_or_default();
     let first = offset(at.saturating_sub(height / 2), at, height, lines.len());
+    more::on_frame(view, list, first, lines.len());
     for (y, line) in (list.y..list.bottom()).zip(lines.iter().skip(first)) {
         match line {
             Line::Topic(topic) => {
@@ -79,10 +80,7 @@ fn lines<'a>(menu: &Menu, items: &[&'a Info]) -> Vec<Line<'a>> {
 
 /// The whole sentence about the chosen command, which its line may have cut.
 fn explanation(view: &mut View<'_>, area: Rect, info: &Info) {
-    let lines = wrap(&[(info.description.to_owned(), Role::Text)], usize::from(area.width));
-    for (y, line) in (area.y..area.bottom()).zip(lines) {
-        line.iter().fold(area.x, |x, (text, role)| view.put(x, y, area.right(), text, *role));
-    }
+    view.paragraph(area, info.description, Role::Text);
 }
 
 fn item(view: &mut View<'_>, area: Rect, menu: &Menu, info: &Info, line: usize) {

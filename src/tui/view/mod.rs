@@ -20,6 +20,7 @@ mod layout;
 mod log;
 pub mod map;
 mod menu;
+mod more;
 mod paint;
 mod pieces;
 mod popup;
@@ -124,7 +125,7 @@ fn panes(view: &mut View<'_>, regions: &Regions) {
         spectrum::render(view, below);
     }
     if let Some(area) = regions.map {
-        let legend = map::legend(view);
+        let legend = map::legend(view, area.width);
         let below = view.heading(area, "Map", false, &legend);
         map::render(view, below);
     }
@@ -141,7 +142,7 @@ fn layers(view: &mut View<'_>, area: Rect, map_allowed: bool) {
     view.hit(area, Target::Pane(Pane::Layers));
     let focused = view.ui.pane == Pane::Layers;
     if view.ui.map && map_allowed {
-        let legend = map::legend(view);
+        let legend = map::legend(view, area.width);
         let below = view.heading(area, "Map", focused, &legend);
         map::render(view, below);
         view.facts.page = usize::from(below.height.saturating_sub(1)).max(1);

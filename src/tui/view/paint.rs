@@ -2,10 +2,11 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Style};
+use ratatui::style::{Color, Modifier, Style};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use super::wrap::wrap;
 use crate::tui::action::Action;
 use crate::tui::scene::Scene;
 use crate::tui::theme::Role;
@@ -64,6 +65,9 @@ impl View<'_> {
     /// Changes the style of an area.
     pub fn tint(&mut self, area: Rect, role: Role) {
         let style = self.style(role);
+        // Terminals dim the ground of what is reversed: a line of both would be patchwork.
+        let reversed = style.add_modifier.contains(Modifier::REVERSED);
+        let style = if reversed { style.remove_modifier(Modifier::DIM) } else { style };
         self.buffer.set_style(area.intersection(*self.buffer.area()), style);
     }
 
@@ -88,6 +92,19 @@ impl View<'_> {
                 cell.bg = ground.bg.unwrap_or(Color::Reset);
             }
         }
+    }
+
+    /// Writes a text wrapped by words, with `…` where the area is too low for all of it; the lines that it took.
+    pub fn paragraph(&mut self, area: Rect, text: &str, role: Role) -> u16 {
+        let lines = wrap(&[(text.to_owned(), role)], usize::from(area.width));
+        let room = usize::from(area.height);
+        for (y, (at, line)) in (area.y..area.bottom()).zip(lines.iter().enumerate()) {
+            let end = line.iter().fold(area.x, |x, (text, role)| self.put(x, y, area.right(), text, *role));
+            if at + 1 == room && lines.len() > room {
+                self.put(end.min(area.right().saturating_sub(1)), y, area.right(), "…", role);
+            }
+        }
+        u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.height)
     }
 
     /// The key of an action in the focused pane, as the screen shows keys.

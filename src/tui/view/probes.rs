@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::header::progress;
+use super::more;
 use super::paint::{View, fit, fit_end};
 use super::popup;
 use super::table::offset;
@@ -76,6 +77,14 @@ fn cases(view: &mut View<'_>, area: Rect, answers: &ProbeAnswers, chosen: usize)
     let cases = &answers.report.changed;
     let fits = usize::from((area.height + 1) / (CASE + 1)).max(1);
     let first = offset(chosen.saturating_sub(fits / 2), chosen, fits, cases.len());
+    let lines = |cases: usize| cases * usize::from(CASE + 1);
+    let overflow = cases.len() > fits;
+    more::on_frame(
+        view,
+        area,
+        lines(first),
+        if overflow { lines(cases.len()).max(usize::from(area.height) + 1) } else { 0 },
+    );
     let places = (area.y..area.bottom()).step_by(usize::from(CASE) + 1);
     for (y, (index, of)) in places.zip(cases.iter().enumerate().skip(first)) {
         let place = Rect { y, height: CASE.min(area.bottom() - y), ..area };

@@ -2,11 +2,12 @@
 
 use ratatui::layout::Rect;
 
+use super::more;
 use super::paint::{View, fit, fit_end, width};
 use super::popup;
 use super::table::offset;
 use crate::checkpoint::escaped;
-use crate::measure::Priced;
+use crate::measure::{Notation, Priced};
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 use crate::tui::{column, format};
@@ -36,6 +37,8 @@ struct Columns {
     now: u16,
     proposed: u16,
     wordy: bool,
+    /// How KLDs are written.
+    notation: Notation,
 }
 
 /// Draws the review.
@@ -45,13 +48,13 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
     if inner.height < 3 {
         return;
     }
-    totals(view, inner, review);
+    let columns = columns(review, inner.width);
+    totals(view, inner, review, columns.notation);
     let details = match inner.height {
         MIN_FULL_HEIGHT.. => DETAILS + 1,
         MIN_DETAILED_HEIGHT.. => DETAILS + 1 - REPEATED,
         _ => 0,
     };
-    let columns = columns(review, inner.width);
     head(view, Rect { y: inner.y + 1, height: 1, ..inner }, columns);
     let list = Rect { y: inner.y + 2, height: inner.height - 2 - details, ..inner };
     let height = usize::from(list.height);
@@ -63,23 +66,24 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
             view.tint(Rect { y, height: 1, ..list }, Role::Cursor);
         }
     }
+    more::on_frame(view, list, first, review.changes.len());
     if let Some(change) = review.changes.get(chosen).filter(|_| details > 0) {
-        detail(view, Rect { y: list.bottom(), height: details, ..inner }, change);
+        detail(view, Rect { y: list.bottom(), height: details, ..inner }, change, columns.notation);
     }
 }
 
 /// The sums of what is accepted.
-fn totals(view: &mut View<'_>, area: Rect, review: &Review) {
+fn totals(view: &mut View<'_>, area: Rect, review: &Review, notation: Notation) {
     let totals = review.totals();
     let wordy = area.width >= MIN_WORDY_WIDTH;
     let over = totals.bytes > review.budget_bytes;
     let (of, allowed, bits, predicted) = if wordy {
         (" accepted · ", " allowed", " bits/weight", "predicted KLD ")
     } else {
-        (" · ", "", " bpw", "KLD ")
+        (" · ", "", " bits", "KLD ")
     };
-    let kld = totals.predicted.map_or_else(|| "?".to_owned(), format::figure);
-    let measured = totals.measured.filter(|_| wordy).map(|kld| format!(", measured {}", format::figure(kld)));
+    let kld = totals.predicted.map_or_else(|| "?".to_owned(), |kld| notation.inline(kld));
+    let measured = totals.measured.filter(|_| wordy).map(|kld| format!(", measured {}", notation.inline(kld)));
     let parts = [
         (format!("{} of {}", totals.accepted, review.changes.len()), Role::Title),
         (of.to_owned(), Role::Dim),
@@ -107,7 +111,8 @@ fn columns(review: &Review, room: u16) -> Columns {
     // What is proposed matters more than what is there.
     let proposed = proposed.min(plans.saturating_sub(now.min(8)));
     let now = now.min(plans.saturating_sub(proposed));
-    Columns { name: name + plans - proposed - now, now, proposed, wordy }
+    let notation = Notation::of(review.changes.iter().map(|change| change.proposed.damage));
+    Columns { name: name + plans - proposed - now, now, proposed, wordy, notation }
 }
 
 fn head(view: &mut View<'_>, area: Rect, columns: Columns) {
@@ -128,7 +133,7 @@ fn line(view: &mut View<'_>, area: Rect, columns: Columns, change: &Change, inde
         change.proposed.plan.to_string(),
         format::bytes(change.bytes_now),
         format::bytes(change.proposed.bytes),
-        format::figure(change.proposed.damage),
+        columns.notation.write(change.proposed.damage),
     ];
     let plan = if change.accepted { Role::Changed } else { Role::Dim };
     let roles = [Role::Text, Role::Dim, plan, Role::Dim, plan, Role::Text];
@@ -156,21 +161,31 @@ fn cells(view: &mut View<'_>, area: Rect, columns: Columns, texts: &[String; 6],
     view.put_right(x, y, x + DAMAGE_WIDTH, damage, roles[5]);
 }
 
+/// The long form where it has room.
+fn either(room: u16, long: String, short: String) -> String {
+    if width(&long) <= room { long } else { short }
+}
+
 /// The change under the cursor in full, with the two neighbours that were not chosen.
-fn detail(view: &mut View<'_>, area: Rect, change: &Change) {
+fn detail(view: &mut View<'_>, area: Rect, change: &Change, notation: Notation) {
     view.rule(area.x, area.y, area.right(), "─", Role::Dim);
-    let damage = |damage: Option<f64>| damage.map_or_else(|| "?".to_owned(), format::figure);
+    let damage = |damage: Option<f64>| damage.map_or_else(|| "?".to_owned(), |damage| notation.inline(damage));
     let bytes = format!("{} → {}", format::bytes(change.bytes_now), format::bytes(change.proposed.bytes));
     let cost = format!("KLD {} → {}", damage(change.damage_now), damage(Some(change.proposed.damage)));
     let rejected = |size: &str, other: Option<Priced>| match other {
         Some(Priced { plan, bytes, damage }) => {
-            format!("next {size} {plan} · {} · KLD {}", format::bytes(bytes), format::figure(damage))
+            let rest = format!("{} · KLD {}", format::bytes(bytes), notation.inline(damage));
+            let of = |plan: String| format!("next {size} {plan} · {rest}");
+            either(area.width, of(plan.in_words()), of(plan.to_string()))
         }
         None => format!("next {size} none is worth it"),
     };
+    let (now, proposed) = (change.now, change.proposed.plan);
+    let in_words = format!("{} → {}", now.in_words(), proposed.in_words());
+    let in_short = format!("{now} → {proposed}");
     let lines = [
         (escaped(&change.name, 200), Role::Title),
-        (format!("{} → {}", change.now, change.proposed.plan), Role::Text),
+        (either(area.width, in_words, in_short), Role::Text),
         (format!("{bytes} · {cost}"), Role::Text),
         (rejected("smaller:", change.smaller), Role::Dim),
         (rejected("larger: ", change.larger), Role::Dim),

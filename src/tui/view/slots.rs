@@ -3,13 +3,16 @@
 use ratatui::layout::Rect;
 
 use super::paint::{View, width};
+use crate::measure::Notation;
 use crate::tui::column::Column;
 use crate::tui::columns::Columns;
 
 /// What is left out first where the table is too narrow.
-const EXPENDABLE: [Column; 8] = [
+const EXPENDABLE: [Column; 9] = [
     Column::Name,
     Column::Type,
+    // The plan names it too.
+    Column::Rank,
     Column::Before,
     Column::Predicted,
     Column::Shape,
@@ -32,6 +35,8 @@ pub struct Slot {
     pub x: u16,
     /// How wide it is.
     pub width: u16,
+    /// How its figures are written.
+    pub notation: Notation,
 }
 
 /// The columns of the table as laid out.
@@ -61,7 +66,9 @@ fn wanted(view: &View<'_>) -> Vec<(Column, u16)> {
 pub fn lay_out(view: &View<'_>, area: Rect) -> Slots {
     let wanted = wanted(view);
     let all: Vec<Column> = wanted.iter().map(|(column, _)| *column).collect();
-    let room = area.width.saturating_sub(MARGIN + 1) + 1;
+    // A list that goes on has a bar beside it.
+    let bar = u16::from(view.ui.listing.lines() >= usize::from(area.height));
+    let room = area.width.saturating_sub(MARGIN + 1 + bar) + 1;
     let mut chosen = wanted.clone();
     for column in EXPENDABLE {
         if total(&chosen) <= room {
@@ -78,7 +85,7 @@ pub fn lay_out(view: &View<'_>, area: Rect) -> Slots {
     }
     let mut x = area.x + MARGIN;
     let place = |(column, width)| {
-        let slot = Slot { column, x, width };
+        let slot = Slot { column, x, width, notation: view.facts.widths.notation(column) };
         x += width + 1;
         slot
     };
@@ -109,18 +116,28 @@ fn around(wanted: &[(Column, u16)], cursor: Column, room: u16) -> (Vec<(Column, 
     (chosen, (first > 0, end < others.len()))
 }
 
-/// Gives names and sparklines what room is left.
+/// Gives heads, names and sparklines what room is left.
 fn spread(view: &View<'_>, chosen: &mut [(Column, u16)], room: u16) {
     let mut spare = room.saturating_sub(total(chosen));
     let longest = view.facts.widths.of(Column::Name);
-    for (column, width) in chosen.iter_mut().rev() {
-        let wanted = match column {
-            _ if view.ui.listing.columns.width(*column).is_some() => continue,
-            Column::Name => longest,
-            Column::Spectrum => WIDE_SPARK_WIDTH,
-            _ => continue,
-        };
-        let more = wanted.saturating_sub(*width).min(spare);
+    let wanted = |column: Column| match column {
+        Column::Name => longest,
+        Column::Spectrum => WIDE_SPARK_WIDTH,
+        _ => head_width(view, column, column.long_title()),
+    };
+    let own = |column: Column| view.ui.listing.columns.width(column).is_some();
+    // Names first, since they are cut; the spectrum last, which is only smaller.
+    let rank = |column: Column| match column {
+        Column::Name => 0,
+        Column::Spectrum => 2,
+        _ => 1,
+    };
+    let mut order: Vec<&mut (Column, u16)> = chosen.iter_mut().filter(|(column, _)| !own(*column)).collect();
+    order.sort_by_key(|(column, _)| rank(*column));
+    for (column, width) in order {
+        let missing = wanted(*column).saturating_sub(*width);
+        // Half of a longer head is no better than the short one.
+        let more = if rank(*column) == 1 && missing > spare { 0 } else { missing.min(spare) };
         *width += more;
         spare -= more;
     }
@@ -139,10 +156,15 @@ fn natural_width(view: &View<'_>, column: Column) -> u16 {
                 Column::Predicted | Column::Measured => 6,
                 _ => 0,
             };
-            let head = width(column.title()) + u16::from(view.ui.listing.sort == column);
+            let head = head_width(view, column, column.title());
             view.facts.widths.of(column).max(head).max(least).min(24)
         }
     }
+}
+
+/// What a head takes, with the arrow of the order.
+pub fn head_width(view: &View<'_>, column: Column, title: &str) -> u16 {
+    width(title) + u16::from(view.ui.listing.sort == column)
 }
 
 #[cfg(test)]

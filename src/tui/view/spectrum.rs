@@ -8,7 +8,7 @@ use super::chart::{self, Chart};
 use super::paint::{View, fit_end, width};
 use crate::checkpoint::escaped;
 use crate::compress::{Base, ErrorCurve, Errors, Plan, Weighting};
-use crate::measure::{Mode, Spectrum};
+use crate::measure::{Mode, Notation, Spectrum};
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Purpose, Target};
@@ -16,6 +16,8 @@ use crate::workbench::{Damage, LayerRow, Measured};
 
 /// From this height on the two charts stand above each other.
 const MIN_STACKED_HEIGHT: u16 = 12;
+/// From this height on a line more is left to the figures.
+const MIN_ROOMY_HEIGHT: u16 = 16;
 /// From this width on they stand side by side.
 const MIN_PAIR_WIDTH: u16 = 64;
 /// Higher than this they stand above each other however wide they are.
@@ -57,8 +59,12 @@ fn known(view: &mut View<'_>, area: Rect, row: &LayerRow, spectrum: &Spectrum) {
     let place = parts.len().min(3);
     let odd = odd_one(view, row).into_iter().flatten();
     parts.splice(place..place, odd);
-    let lines = flow(&parts, area.width.saturating_sub(2));
-    let room = if area.height >= MIN_STACKED_HEIGHT { 4 } else { 3 };
+    let room = match area.height {
+        MIN_ROOMY_HEIGHT.. => 5,
+        MIN_STACKED_HEIGHT.. => 4,
+        _ => 3,
+    };
+    let lines = flow(&parts, area.width.saturating_sub(2), usize::from(room));
     let height = room.min(u16::try_from(lines.len()).unwrap_or(room)).min(area.height);
     let charts = Rect { height: area.height - height, ..area };
     for (y, line) in (charts.bottom()..area.bottom()).zip(&lines) {
@@ -287,7 +293,7 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
             let shown = |error| ("predicted ".to_owned(), format::percent(error), super::paint::error_role(error));
             all.extend(error.map(shown));
         }
-        None => all.push(figure("plan", row.plan.to_string())),
+        None => all.push(figure("plan", row.plan.in_words())),
     }
     all.push(match &row.measured {
         Measured::Exact => figure("measured", "exact".to_owned()),
@@ -302,10 +308,10 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
     }
     let [half, ninety, most] = spectrum.energy_ranks;
     all.push(figure("stable rank", format!("{:.1}", spectrum.stable_rank)));
-    all.push(figure("effective", format!("{:.1}", spectrum.effective_rank)));
-    all.push(figure("above noise", spectrum.noise_edge_rank.to_string()));
-    all.push(figure("50/90/99% at", format!("{half}/{ninety}/{most}")));
-    all.extend(row.alpha.map(|alpha| figure("alpha", format!("{alpha:.2}"))));
+    all.push(figure("effective rank", format!("{:.1}", spectrum.effective_rank)));
+    all.push(figure("values above noise", spectrum.noise_edge_rank.to_string()));
+    all.push(figure("50/90/99% of energy at rank", format!("{half}/{ninety}/{most}")));
+    all.extend(row.alpha.map(|alpha| figure("power law alpha", format!("{alpha:.2}"))));
     all
 }
 
@@ -313,13 +319,14 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
 fn damaged(damage: &Damage) -> Vec<Figure> {
     let label = match damage.mode {
         Mode::Only => "KLD alone",
-        Mode::Without => "KLD without",
+        Mode::Without => "KLD once restored",
     };
-    let mut all = vec![(format!("{label} "), format::figure(damage.kld), Role::Text)];
-    all.push(("of noise ".to_owned(), format::figure(damage.kld_iso), Role::Text));
+    let notation = Notation::of([damage.kld, damage.kld_iso]);
+    let mut all = vec![(format!("{label} "), notation.inline(damage.kld), Role::Text)];
+    all.push(("noise of that size ".to_owned(), notation.inline(damage.kld_iso), Role::Text));
     if let Some(ratio) = damage.over_noise {
-        let (word, role) = if damage.is_pillar() { (" pillar", Role::Bad) } else { ("", Role::Text) };
-        all.push(("over noise ".to_owned(), format!("{ratio:.1}x{word}"), role));
+        let (word, role) = if damage.is_pillar() { (": pillar", Role::Bad) } else { ("", Role::Text) };
+        all.push(("KLD over noise ".to_owned(), format!("{ratio:.1}x{word}"), role));
     }
     if damage.stale {
         all.push(("of ".to_owned(), format!("{}, not as planned now", damage.plan), Role::Dim));
@@ -337,7 +344,21 @@ fn output_figure(row: &LayerRow, rank: Option<usize>) -> Option<String> {
     }
 }
 
-fn flow(parts: &[Figure], room: u16) -> Vec<Vec<Figure>> {
+/// The figures in `most` lines of so many columns; those for which there is no room are counted at the end.
+fn flow(parts: &[Figure], room: u16, most: usize) -> Vec<Vec<Figure>> {
+    let all = laid_out(parts, room);
+    if all.len() <= most {
+        return all;
+    }
+    let fewer = |kept: &usize| {
+        let rest = (String::new(), format!("… {} more", parts.len() - kept), Role::Dim);
+        let shown: Vec<Figure> = parts.iter().take(*kept).cloned().chain([rest]).collect();
+        laid_out(&shown, room)
+    };
+    (0..parts.len()).rev().map(|kept| fewer(&kept)).find(|lines| lines.len() <= most).unwrap_or_default()
+}
+
+fn laid_out(parts: &[Figure], room: u16) -> Vec<Vec<Figure>> {
     let mut lines: Vec<Vec<Figure>> = Vec::new();
     let mut used = 0;
     for part in parts {

@@ -62,7 +62,10 @@ fn legends(view: &mut View<'_>, area: Rect, base: u16, ranked: bool) -> u16 {
     } else {
         format!(" max {} nats", format::figure(largest))
     };
-    let ranks = " · first  + over 9";
+    let forms = [" place of the original's best: · first  + beyond 9th", " · first  + beyond 9th"];
+    let free = usize::from(area.width).saturating_sub(view.ui.max_tokens.max(live.stats.len()) + 2);
+    let ranks =
+        forms.iter().find(|form| usize::from(width(form)) <= free).or(forms.last()).copied().unwrap_or_default();
     let wide = if ranked { width(&most).max(width(ranks)) } else { width(&most) };
     let end = area.right().saturating_sub(1);
     let columns_end = end.saturating_sub(wide).max(area.x);

@@ -3,8 +3,9 @@
 use ratatui::layout::Rect;
 
 use super::group::{self, Sums};
+use super::more;
 use super::paint::{View, damage_role, error_role, fit, fit_end};
-use super::slots::{MARGIN, Slot, Slots, lay_out};
+use super::slots::{MARGIN, Slot, Slots, head_width, lay_out};
 use super::spark;
 use crate::tui::action::Action;
 use crate::tui::column::{Column, error, tensor};
@@ -20,7 +21,8 @@ pub fn render(view: &mut View<'_>, area: Rect) {
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let listing = &view.ui.listing;
     let height = usize::from(body.height);
-    let offset = offset(view.facts.table_offset, listing.line(), height, listing.lines());
+    let listing_lines = listing.lines();
+    let offset = offset(view.facts.table_offset, listing.line(), height, listing_lines);
     view.facts.table_offset = offset;
     view.facts.page = height.max(1);
     let lines: Vec<Line> = (offset..offset + height).map_while(|line| listing.at_line(line)).collect();
@@ -41,6 +43,7 @@ pub fn render(view: &mut View<'_>, area: Rect) {
             }
         }
     }
+    more::bar(view, body.right().saturating_sub(1), body, offset, listing_lines);
     view.facts.columns = slots.all;
     if listing.order.is_empty() {
         let text = if view.scene.rows.is_empty() {
@@ -67,7 +70,9 @@ fn heads(view: &mut View<'_>, area: Rect, slots: &Slots) {
             (true, true) => "▼",
             (true, false) => "▲",
         };
-        let text = fit(&format!("{}{arrow}", slot.column.title()), usize::from(slot.width));
+        let (long, short) = (slot.column.long_title(), slot.column.title());
+        let title = if head_width(view, slot.column, long) <= slot.width { long } else { short };
+        let text = fit(&format!("{title}{arrow}"), usize::from(slot.width));
         let here = view.ui.listing.column == slot.column && view.ui.pane == Pane::Layers;
         let role = match (sorted, here) {
             (true, _) => Role::Accent,
@@ -127,10 +132,10 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
             view.put(slot.x, y, end, &text, Role::Dim);
         }
         column if column.is_number() => {
-            view.put_right(slot.x, y, end, &column.cell(row), role(column, row));
+            view.put_right(slot.x, y, end, &column.cell(row, slot.notation), role(column, row));
         }
         column => {
-            let text = fit(&column.cell(row), usize::from(slot.width));
+            let text = fit(&column.cell(row, slot.notation), usize::from(slot.width));
             view.put(slot.x, y, end, &text, role(column, row));
         }
     }

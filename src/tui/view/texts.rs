@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
+use super::more;
 use super::paint::{View, width};
 use super::pieces::{Ink, Text};
 use super::table::offset;
@@ -46,6 +47,9 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: boo
     for (place, (column, lines)) in columns.iter().zip(&texts).enumerate() {
         body(view, *column, lines, place == 0);
     }
+    let longest = texts.iter().map(Vec::len).max().unwrap_or_default();
+    let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    more::bar(view, area.right().saturating_sub(1), below, view.facts.text_first, longest);
     if let Some(column) = columns.first() {
         empty_hint(view, *column);
     }
@@ -155,10 +159,8 @@ fn empty_hint(view: &mut View<'_>, area: Rect) {
     let Some(opened) = view.scene.opened else { return };
     if let Some(reason) = opened.cannot_generate.as_ref().or(live.error.as_ref()) {
         let text = crate::checkpoint::escaped(reason, 400);
-        let lines = wrap(&[(text, Role::Warning)], usize::from(area.width.saturating_sub(2)));
-        for (y, line) in (area.y + 1..area.bottom()).zip(lines) {
-            line.iter().fold(area.x + 1, |x, (text, role)| view.put(x, y, area.right(), text, *role));
-        }
+        let below = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height - 1 };
+        view.paragraph(below, &text, Role::Warning);
     } else if live.prompt.is_empty() && !live.running {
         let hint = format!("{} lets both models write", view.key(Action::Generate));
         view.put(area.x + 1, area.y + 1, area.right(), &hint, Role::Dim);

@@ -15,7 +15,11 @@ pub fn render(view: &mut View<'_>, area: Rect, toast: &Toast) {
     let (glyph, role) = severity(toast.severity);
     let room = area.width.saturating_sub(4).min(MAX_WIDTH);
     let mut lines = wrap(&[(format!("{glyph} {}", toast.text), role)], usize::from(room));
-    lines.truncate(MAX_LINES.min(usize::from(area.height)));
+    let most = MAX_LINES.min(usize::from(area.height));
+    if lines.len() > most {
+        lines.truncate(most);
+        lines.last_mut().into_iter().for_each(|line| line.push(("…".to_owned(), role)));
+    }
     let wide = lines.iter().map(|line| line.iter().map(|(text, _)| width(text)).sum::<u16>()).max().unwrap_or_default();
     let height = u16::try_from(lines.len()).unwrap_or_default();
     let place = Rect {

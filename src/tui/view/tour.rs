@@ -3,8 +3,8 @@
 use ratatui::layout::Rect;
 
 use super::paint::View;
-use super::wrap::wrap;
 use crate::tui::action::Action;
+use crate::tui::context::Context;
 use crate::tui::theme::Role;
 use crate::tui::tour::STEPS;
 use crate::tui::ui::Target;
@@ -20,7 +20,10 @@ pub fn render(view: &mut View<'_>, area: Rect, step: usize) {
     let context = view.ui.pane.context();
     let mut text = at.text.to_owned();
     for action in at.actions {
-        text = text.replacen("{}", &view.ui.keymap.shown(*action, context), 1);
+        // What counts elsewhere is told with its key there.
+        let counts = |context: &Context| !view.ui.keymap.keys(*action, *context).is_empty();
+        let place = [context].into_iter().chain(Context::ALL).find(counts).unwrap_or(context);
+        text = text.replacen("{}", &view.ui.keymap.shown(*action, place), 1);
     }
     view.rule(area.x, area.y, area.right(), "─", Role::Accent);
     let head = format!(" tour {} of {}: {} ", step + 1, STEPS.len(), at.title);
@@ -28,8 +31,6 @@ pub fn render(view: &mut View<'_>, area: Rect, step: usize) {
     let skip = format!(" {} skips ", view.ui.keymap.shown(Action::Tour, context));
     let x = view.put_right(area.x + 1, area.y, area.right().saturating_sub(1), &skip, Role::Dim);
     view.hit(Rect { x, y: area.y, width: area.right().saturating_sub(x), height: 1 }, Target::Action(Action::Tour));
-    let lines = wrap(&[(text, Role::Text)], usize::from(area.width.saturating_sub(2)));
-    for (y, line) in (area.y + 1..area.bottom()).zip(lines) {
-        line.iter().fold(area.x + 1, |x, (text, role)| view.put(x, y, area.right(), text, *role));
-    }
+    let below = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height - 1 };
+    view.paragraph(below, &text, Role::Text);
 }
