@@ -13,6 +13,7 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::app::{App, Effect};
 use super::clipboard::{Clipboard, Refused};
+use super::replies::LateReplies;
 use super::terminal::{Screen, copy};
 use crate::workbench::Severity;
 
@@ -71,17 +72,20 @@ impl Inbox {
         move |refused| sender.send(Message::Refused(refused)).unwrap_or_default()
     }
 
-    /// Begins to read the terminal and the signals, each on a thread of its own.
+    /// Begins to read the terminal and the signals, each on a thread of its own; what the terminal still has to answer is no key.
     ///
     /// # Errors
     /// Signals that cannot be had.
-    pub fn listen(&self) -> std::io::Result<()> {
+    pub fn listen(&self, mut replies: LateReplies) -> std::io::Result<()> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGTSTP, SIGCONT])?;
         let sender = self.sender.clone();
         thread::spawn(move || signals.forever().try_for_each(|signal| sender.send(Message::Signal(signal))));
         let sender = self.sender.clone();
         thread::spawn(move || {
             while let Ok(event) = crossterm::event::read() {
+                if replies.takes(&event, Instant::now()) {
+                    continue;
+                }
                 if sender.send(Message::Input(event)).is_err() {
                     return;
                 }

@@ -13,6 +13,7 @@ pub mod export_form;
 pub mod keymap;
 pub mod listing;
 pub mod log;
+pub mod replies;
 pub mod scene;
 pub mod svg;
 pub mod theme;
@@ -66,6 +67,7 @@ pub use self::event_loop::Interrupted;
 use self::keymap::Keymap;
 use self::log::LogBook;
 use self::own_theme::OwnTheme;
+use self::replies::LateReplies;
 use self::terminal::{PanicGuard, Screen};
 use self::theme::Theme;
 use self::ui::{Glyphs, Ui};
@@ -73,7 +75,7 @@ use crate::checkpoint::escaped;
 use crate::control::{free_memory, give_way};
 use crate::workbench::{Locations, PROMPTS, Severity, Source, Workbench};
 
-/// How long a terminal may take to tell its background: an answer that comes later would be read as keys.
+/// How long a terminal may take to tell its background; an answer that comes later is taken out of the keys.
 const BACKGROUND_PATIENCE: Duration = Duration::from_millis(400);
 
 /// What the workbench is opened with.
@@ -110,17 +112,17 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let config = Config::load(options.config_dir.as_deref())?;
     let depth = Depth::of_terminal();
     let asked = options.theme.as_deref().or(config.theme.as_deref());
-    let (theme, own_theme) = theme_for(asked, depth, options.config_dir.as_deref())?;
+    let Chosen { theme, own, replies } = theme_for(asked, depth, options.config_dir.as_deref())?;
     let keymap = config.keymap()?;
     let inbox = Inbox::default();
     let mut app = start(options, theme, depth, (&config, keymap), inbox.waker());
-    app.own_theme = own_theme;
+    app.own_theme = own;
     let clipboard = Clipboard::of_this_build(inbox.refusals());
     app.system_clipboard = clipboard.is_systems();
     let mouse = app.ui.mouse;
     let guard = PanicGuard::install();
     let mut screen = Screen::enter(mouse).context("the terminal cannot be used")?;
-    inbox.listen()?;
+    inbox.listen(replies)?;
     let ended = catch_unwind(AssertUnwindSafe(|| event_loop::run(&mut app, &mut screen, (&inbox, &clipboard))));
     app.keep_draft();
     drop(screen);
@@ -197,24 +199,29 @@ fn start(options: Options, theme: Theme, depth: Depth, (config, keymap): (&Confi
     app
 }
 
-fn theme_for(
-    asked: Option<&str>,
-    depth: Depth,
-    config_dir: Option<&Path>,
-) -> anyhow::Result<(Theme, Option<OwnTheme>)> {
+/// A theme, the file that it may come from, and what the terminal has not answered yet.
+struct Chosen {
+    theme: Theme,
+    own: Option<OwnTheme>,
+    replies: LateReplies,
+}
+
+fn theme_for(asked: Option<&str>, depth: Depth, config_dir: Option<&Path>) -> anyhow::Result<Chosen> {
     let Some(name) = asked else {
-        let query = || theme_mode(with_patience());
-        let light = depth != Depth::None && matches!(query(), Ok(ThemeMode::Light));
-        return Ok((Theme::embedded(if light { "light" } else { "dark" }, depth)?, None));
+        let mode = (depth != Depth::None).then(|| theme_mode(with_patience()));
+        let name = if matches!(mode, Some(Ok(ThemeMode::Light))) { "light" } else { "dark" };
+        let replies = LateReplies::after(matches!(mode, Some(Err(_))));
+        return Ok(Chosen { theme: Theme::embedded(name, depth)?, own: None, replies });
     };
+    let replies = LateReplies::default();
     let own = config_dir.map(|folder| folder.join("themes").join(format!("{name}.toml"))).filter(|path| path.exists());
     match own {
         Some(path) => {
             let mut own = OwnTheme::new(name, path);
             let theme = own.read(depth).with_context(|| format!("cannot read {}", own.path().display()))?;
-            Ok((theme, Some(own)))
+            Ok(Chosen { theme, own: Some(own), replies })
         }
-        None => Ok((Theme::embedded(name, depth)?, None)),
+        None => Ok(Chosen { theme: Theme::embedded(name, depth)?, own: None, replies }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, Stdout, Write, stdout};
 use std::panic::{self, PanicHookInfo};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossterm::clipboard::CopyToClipboard;
@@ -21,6 +22,9 @@ use super::app::App;
 
 /// A frame is a few tens of kB of escape sequences: written in one piece it does not tear.
 const FRAME_BYTES: usize = 1 << 16;
+
+/// Whether a frame was begun and not ended: some terminals complain of the end of one that never began.
+static IN_FRAME: AtomicBool = AtomicBool::new(false);
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send + 'static>;
 
@@ -49,6 +53,7 @@ impl Screen {
     /// # Errors
     /// The terminal's.
     pub fn draw(&mut self, app: &mut App) -> std::io::Result<()> {
+        IN_FRAME.store(true, Ordering::Relaxed);
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| {
             app.draw(frame.buffer_mut());
@@ -56,7 +61,9 @@ impl Screen {
                 frame.set_cursor_position(position);
             }
         })?;
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        IN_FRAME.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Forgets what is on the screen, so that the next frame is drawn whole.
@@ -120,15 +127,11 @@ fn take(mouse: bool) -> std::io::Result<()> {
 /// Gives the terminal back, as far as it still listens.
 fn give_back() {
     let mut out = stdout();
-    let _ = queue!(
-        out,
-        EndSynchronizedUpdate,
-        DisableMouseCapture,
-        DisableFocusChange,
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        cursor::Show
-    );
+    if IN_FRAME.swap(false, Ordering::Relaxed) {
+        let _ = queue!(out, EndSynchronizedUpdate);
+    }
+    let _ =
+        queue!(out, DisableMouseCapture, DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = out.flush();
     let _ = disable_raw_mode();
 }

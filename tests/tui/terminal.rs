@@ -136,6 +136,19 @@ fn pty_size((cols, rows): (u16, u16)) -> PtySize {
     PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
 }
 
+/// This terminal never answers in time what it is asked at the start.
+#[test]
+fn an_answer_of_the_terminal_that_comes_late_is_no_key() {
+    let home = tempfile::tempdir().unwrap();
+    let mut terminal = Terminal::start(home.path(), (120, 36), &[]);
+    terminal.until("Side by side").until("tour 1 of 6");
+    terminal.keys("\x1b]10;rgb:dddd/dddd/dddd\x1b\\\x1b]11;rgb:0000/0000/0000\x1b\\").keys("\x1b[?62;22c");
+    thread::sleep(Duration::from_millis(200));
+    terminal.keys("j").until("tour 2 of 6");
+    assert!(!terminal.screen().contains("Rank of"), "{}", terminal.screen());
+    terminal.keys("q").end();
+}
+
 #[test]
 fn a_session_from_start_to_quit() {
     let home = TempDir::new().unwrap();
