@@ -309,9 +309,9 @@ fn figures(row: &LayerRow, spectrum: &Spectrum, rank: Option<usize>) -> Vec<Figu
     let [half, ninety, most] = spectrum.energy_ranks;
     all.push(figure("stable rank", format!("{:.1}", spectrum.stable_rank)));
     all.push(figure("effective rank", format!("{:.1}", spectrum.effective_rank)));
-    all.push(figure("values above noise", spectrum.noise_edge_rank.to_string()));
-    all.push(figure("50/90/99% of energy at rank", format!("{half}/{ninety}/{most}")));
+    all.push(figure("above noise", spectrum.noise_edge_rank.to_string()));
     all.extend(row.alpha.map(|alpha| figure("power law alpha", format!("{alpha:.2}"))));
+    all.push(figure("50/90/99% of energy at rank", format!("{half}/{ninety}/{most}")));
     all
 }
 
