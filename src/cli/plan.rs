@@ -15,8 +15,8 @@ use crate::checkpoint::replace_file;
 use crate::compress::{Budget, Plan, Policy, Sizes, Weighting};
 use crate::control::Control;
 use crate::measure::{
-    CompareOptions, KeptPasses, MeasureError, ModelMeter, Priced, Proposal, Scope, WithinBudget, bits_per_weight,
-    check_budget,
+    CompareOptions, KeptPasses, MeasureError, ModelMeter, Notation, Priced, Proposal, Scope, WithinBudget,
+    bits_per_weight, check_budget,
 };
 use crate::model::{Layer, Model};
 use crate::workbench::EVALUATION_TEXT;
@@ -174,11 +174,12 @@ fn document<'a>(out: &Path, layers: &'a [Layer], found: &WithinBudget) -> Docume
 }
 
 fn text_of(document: &Document<'_>) -> String {
-    let mut table = Table::new(&["layer", "plan", ">bytes", ">damage", "rather than"]);
+    let mut table = Table::new(&["layer", "plan", ">bytes", ">KLD alone", "rather than"]);
+    let notation = Notation::of(document.layers.iter().map(|row| row.predicted_damage));
     for row in &document.layers {
         let told = |sign: &str, offer: &Option<Offer>| {
             offer.as_ref().map(|Offer { shown, bytes, predicted_damage, .. }| {
-                format!("{sign} {shown} ({}, {})", output::bytes(*bytes), figure(*predicted_damage))
+                format!("{sign} {shown} ({}, {})", output::bytes(*bytes), notation.inline(*predicted_damage))
             })
         };
         let rejected = [told("<", &row.rejected.smaller), told(">", &row.rejected.larger)];
@@ -186,7 +187,7 @@ fn text_of(document: &Document<'_>) -> String {
             output::name(row.name),
             row.shown.clone(),
             output::bytes(row.bytes),
-            figure(row.predicted_damage),
+            notation.write(row.predicted_damage),
             rejected.into_iter().flatten().collect::<Vec<_>>().join("  "),
         ]);
     }

@@ -11,8 +11,8 @@ use super::session::{Opened, Session, read_text};
 use crate::compress::{Calibration, Plan};
 use crate::control::free_memory;
 use crate::measure::{
-    CompareOptions, Comparison, KeptPasses, LayerDamage, Mode, ModelMeter, PILLAR, Scope, SensitivityOptions, compare,
-    sensitivity,
+    CompareOptions, Comparison, KeptPasses, LayerDamage, Mode, ModelMeter, Notation, PILLAR, Scope, SensitivityOptions,
+    compare, sensitivity,
 };
 use crate::model::{Layer, Model};
 use crate::workbench::{EVALUATION_TEXT, PROMPTS};
@@ -246,13 +246,14 @@ fn text_of(document: &Document<'_>) -> String {
         "layer",
         "plan",
         ">KLD",
-        ">of noise",
+        ">noise of that size",
         ">same top",
         ">weight error",
         ">output error",
         ">saved",
         "",
     ]);
+    let notation = Notation::of(document.layers.iter().flat_map(|row| [row.kld, row.kld_iso]));
     for row in &document.layers {
         let saved = output::bytes(row.bytes_saved.unsigned_abs());
         let marks = [(row.pillar, "pillar"), (row.looping == Some(true), "loops")];
@@ -260,8 +261,8 @@ fn text_of(document: &Document<'_>) -> String {
         table.row(vec![
             output::name(row.name),
             row.shown.clone(),
-            figure(row.kld),
-            figure(row.kld_iso),
+            notation.write(row.kld),
+            notation.write(row.kld_iso),
             percent(row.top1_agreement),
             percent(row.weight_error),
             percent(row.output_error),
