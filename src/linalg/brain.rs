@@ -4,56 +4,54 @@ use std::ops::Range;
 
 use super::kernels::{BRAIN_BLOCK, BrainFamily, BrainInput, BrainPanel, BrainTiles, Element, Layout, Line, Output};
 use super::matrix::{Matrix, Order, Values};
-use super::threads::share_out;
+use super::threads::Task;
 
 /// From so many tokens on it pays to round and turn weights: at 16 it costs what it saves, at 32 a quarter is saved.
 const MANY_TOKENS: usize = 32;
 /// Bytes of rounded weights that stay in the second-level cache while all tokens pass by.
 const PANEL_BYTES: usize = 512 << 10;
 
-/// y = x W^T or y += x W^T with both rounded to bfloat16 and sums in f32; whether there are many tokens, and the matrix is of
+/// y = x W^T or y += x W^T with both rounded to bfloat16 and sums in f32, where there are many tokens, and the matrix is of
 /// f32, f16 or bfloat16.
-pub fn apply(family: BrainFamily, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) -> bool {
-    let tokens = x.len().checked_div(matrix.cols()).unwrap_or_default();
-    tokens >= MANY_TOKENS && multiply(family, matrix, x, y, add)
+pub fn task<'a>(family: BrainFamily, matrix: &'a Matrix, x: &[f32], y: Output<'a>) -> Option<Task<'a>> {
+    (y.tokens() >= MANY_TOKENS).then(|| task_of_any(family, matrix, x, y)).flatten()
 }
 
 /// The same for any number of tokens.
-fn multiply(family: BrainFamily, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) -> bool {
+fn task_of_any<'a>(family: BrainFamily, matrix: &'a Matrix, x: &[f32], y: Output<'a>) -> Option<Task<'a>> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
-    let sized = rows > 0 && cols > 0 && x.len().is_multiple_of(cols) && x.len() / cols * rows == y.len();
-    if !sized || !matches!(matrix.values(), Values::F32(_) | Values::F16(_) | Values::Bf16(_)) {
-        return false;
+    let sized = rows > 0 && cols > 0 && x.len() == y.tokens() * cols;
+    let values = Some(matrix.values()).filter(|_| sized)?;
+    let call = |x| Call { family, matrix, x, y };
+    let input = || BrainInput::new(family, x, cols);
+    match values {
+        Values::F32(w) => Some(call(input()).task(w)),
+        Values::F16(w) => Some(call(input()).task(w)),
+        Values::Bf16(w) => Some(call(input()).task(w)),
+        _ => None,
     }
-    let call = Call { family, matrix, x: &BrainInput::new(family, x, cols), y: Output::new(y, rows, add) };
-    match matrix.values() {
-        Values::F32(w) => call.run(w),
-        Values::F16(w) => call.run(w),
-        Values::Bf16(w) => call.run(w),
-        _ => {}
-    }
-    true
 }
 
 struct Call<'a> {
     family: BrainFamily,
     matrix: &'a Matrix,
-    x: &'a BrainInput,
+    x: BrainInput,
     y: Output<'a>,
 }
 
-impl Call<'_> {
-    fn run<E: Element>(&self, w: &[E]) {
-        let (rows, pairs) = (self.matrix.rows(), self.x.pairs());
-        let work = rows.saturating_mul(4 * pairs).saturating_mul(self.x.tokens());
+impl<'a> Call<'a> {
+    fn task<E: Element>(self, w: &'a [E]) -> Task<'a> {
+        let (units, pairs) = (self.matrix.rows(), self.x.pairs());
+        let work = units.saturating_mul(4 * pairs).saturating_mul(self.x.tokens());
         let height = (PANEL_BYTES / (4 * pairs) / BRAIN_BLOCK * BRAIN_BLOCK).max(BRAIN_BLOCK);
-        share_out(rows, (BRAIN_BLOCK, 4), work, |share| {
+        let part = move |share: Range<usize>| {
             let most = Line::of_panel(height.min(share.len()), pairs).unwrap_or_default();
             let mut panel = vec![Line::ZERO; most];
             for first in share.clone().step_by(height) {
                 self.run_panel(w, first..share.end.min(first + height), &mut panel);
             }
-        });
+        };
+        Task { units, granule: BRAIN_BLOCK, each: 4, work, part: Box::new(part) }
     }
 
     /// The outputs of some rows.
@@ -66,7 +64,7 @@ impl Call<'_> {
         let stored: Vec<usize> = rows.map(|row| selection.stored(row)).collect();
         let Some(turn) = BrainPanel::new(w, layout, &stored, self.matrix.cols(), panel) else { return };
         self.family.run(turn);
-        let tiles = BrainTiles::new(panel, stored.len(), self.x, self.y.starting_at(first));
+        let tiles = BrainTiles::new(panel, stored.len(), &self.x, self.y.starting_at(first));
         tiles.into_iter().for_each(|tiles| self.family.run(tiles));
     }
 }
@@ -77,6 +75,7 @@ mod tests {
 
     use super::super::RowSelection;
     use super::super::testing::random;
+    use super::super::threads::share_out;
     use super::*;
     use crate::checkpoint::View;
 
@@ -94,7 +93,7 @@ mod tests {
 
     fn product(family: BrainFamily, matrix: &Matrix, x: &[f32]) -> Vec<f32> {
         let mut y = vec![f32::NAN; x.len() / matrix.cols() * matrix.rows()];
-        assert!(multiply(family, matrix, x, &mut y, false));
+        share_out(&[task_of_any(family, matrix, x, Output::new(&mut y, matrix.rows(), false)).unwrap()]);
         y
     }
 
@@ -196,7 +195,7 @@ mod tests {
             for family in BrainFamily::available() {
                 let (x, before) = (random(10 * 29, 4), random(10 * 37, 5));
                 let mut y = before.clone();
-                assert!(multiply(family, &matrix, &x, &mut y, true));
+                share_out(&[task_of_any(family, &matrix, &x, Output::new(&mut y, matrix.rows(), true)).unwrap()]);
                 let sums: Vec<f32> = product(family, &matrix, &x).iter().zip(&before).map(|(p, b)| b + p).collect();
                 assert_eq!(bits(&y), bits(&sums));
             }
@@ -235,7 +234,8 @@ mod tests {
     fn few_tokens_and_other_formats_are_left_to_the_exact_way() {
         let refused = |matrix: &Matrix, tokens: usize| {
             let (x, mut y) = (vec![1.0; tokens * matrix.cols()], vec![0.0; tokens * matrix.rows()]);
-            BrainFamily::available().all(|family| !apply(family, matrix, &x, &mut y, false))
+            BrainFamily::available()
+                .all(|family| task(family, matrix, &x, Output::new(&mut y, matrix.rows(), false)).is_none())
         };
         let (few, many) = (MANY_TOKENS - 1, MANY_TOKENS);
         assert!(matrices(3, 5).iter().all(|matrix| refused(matrix, few) && !refused(matrix, many)));

@@ -8,7 +8,7 @@ use super::kernels::{
 };
 use super::matrix::{Matrix, Order, Values};
 use super::product::ROW_GRANULE;
-use super::threads::share_out;
+use super::threads::Task;
 
 /// How products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,16 +24,19 @@ pub enum Arithmetic {
     Fast,
 }
 
-/// y = x W^T or y += x W^T on the best units of this machine; whether `arithmetic` has another way for it than the exact one.
-pub fn apply_in(arithmetic: Arithmetic, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) -> bool {
-    arithmetic == Arithmetic::Fast
-        && (apply(IntegerFamily::best(), matrix, x, y, add)
-            || BrainFamily::best().is_some_and(|family| brain::apply(family, matrix, x, y, add)))
+/// y = x W^T or y += x W^T on the best units of this machine, where `arithmetic` has another way for it than the exact one.
+pub fn task_in<'a>(arithmetic: Arithmetic, matrix: &'a Matrix, x: &[f32], y: Output<'a>) -> Option<Task<'a>> {
+    match arithmetic {
+        Arithmetic::Exact => None,
+        Arithmetic::Fast => {
+            task(IntegerFamily::best(), matrix, x, y).or_else(|| brain::task(BrainFamily::best()?, matrix, x, y))
+        }
+    }
 }
 
-/// y = x W^T or y += x W^T by integers; whether the matrix is of the kind: INT8 by rows, or INT8 or INT4 in
+/// y = x W^T or y += x W^T by integers, where the matrix is of the kind: INT8 by rows, or INT8 or INT4 in
 /// groups of 32, 64, 128 or such, and of a whole number of 128 columns.
-pub fn apply(family: IntegerFamily, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) -> bool {
+pub fn task<'a>(family: IntegerFamily, matrix: &'a Matrix, x: &[f32], y: Output<'a>) -> Option<Task<'a>> {
     let (rows, cols) = (matrix.rows(), matrix.cols());
     let (weights, scales) = match matrix.values() {
         Values::I8 { quant, scales, group: None } => (IntegerWeights::Int8(quant), Scales::Rows(scales)),
@@ -43,16 +46,16 @@ pub fn apply(family: IntegerFamily, matrix: &Matrix, x: &[f32], y: &mut [f32], a
         Values::I4 { quant, scales, group } if takes_group(*group) => {
             (IntegerWeights::Int4(quant), Scales::HalfGroups(scales, *group))
         }
-        _ => return false,
+        _ => return None,
     };
-    let sized = rows > 0 && cols > 0 && cols.is_multiple_of(INTEGER_COLUMNS) && x.len() / cols == y.len() / rows;
-    if matrix.order() != Order::RowMajor || !sized || !x.len().is_multiple_of(cols) {
-        return false;
+    let sized = rows > 0 && cols > 0 && cols.is_multiple_of(INTEGER_COLUMNS) && x.len() == y.tokens() * cols;
+    if matrix.order() != Order::RowMajor || !sized {
+        return None;
     }
     let halved = matches!(weights, IntegerWeights::Int4(_)).then(|| family.block());
     let x = RoundedInput::new(x, cols, halved);
-    let (work, y) = (weights.bytes(rows * cols) * (x.quants.len() / cols), Output::new(y, rows, add));
-    share_out(rows, (ROW_GRANULE, 4), work, |rows| {
+    let work = weights.bytes(rows * cols) * (x.quants.len() / cols);
+    let part = move |rows| {
         for (first, stored) in matrix.runs(rows) {
             let count = stored.len();
             let parts = weights.rows(stored.clone(), cols).zip(scales.of_rows(stored, cols));
@@ -62,8 +65,8 @@ pub fn apply(family: IntegerFamily, matrix: &Matrix, x: &[f32], y: &mut [f32], a
                 family.run(kernel);
             }
         }
-    });
-    true
+    };
+    Some(Task { units: rows, granule: ROW_GRANULE, each: 4, work, part: Box::new(part) })
 }
 
 #[cfg(test)]
@@ -72,6 +75,7 @@ mod tests {
 
     use super::super::kernels::{Family, INPUT_GROUP};
     use super::super::testing::random;
+    use super::super::threads::share_out;
     use super::super::{RowSelection, quantize_groups, quantize_rows, quantize4};
     use super::*;
 
@@ -89,7 +93,7 @@ mod tests {
 
     fn product(family: IntegerFamily, matrix: &Matrix, x: &[f32]) -> Vec<f32> {
         let mut y = vec![f32::NAN; x.len() / matrix.cols() * matrix.rows()];
-        assert!(apply(family, matrix, x, &mut y, false));
+        share_out(&[task(family, matrix, x, Output::new(&mut y, matrix.rows(), false)).unwrap()]);
         y
     }
 
@@ -144,8 +148,15 @@ mod tests {
     #[test]
     fn other_matrices_are_left_to_the_exact_way() {
         let family = IntegerFamily::best();
-        let refused =
-            |matrix: &Matrix| !apply(family, matrix, &vec![1.0; matrix.cols()], &mut vec![0.0; matrix.rows()], false);
+        let refused = |matrix: &Matrix| {
+            task(
+                family,
+                matrix,
+                &vec![1.0; matrix.cols()],
+                Output::new(&mut vec![0.0; matrix.rows()], matrix.rows(), false),
+            )
+            .is_none()
+        };
         assert!(refused(&Matrix::from_f32(2, 128, &[1.0; 256]).unwrap()));
         assert!(matrices(3, 96, 32).iter().all(refused));
         assert!([16, 96].iter().all(|group| matrices(3, 384, *group)[1..].iter().all(refused)));
@@ -177,7 +188,7 @@ mod tests {
             for matrix in matrices(rows, 256, 32) {
                 let (x, before) = (random(tokens * 256, seed), random(tokens * rows, 5));
                 let mut y = before.clone();
-                prop_assert!(apply(IntegerFamily::best(), &matrix, &x, &mut y, true));
+                share_out(&[task(IntegerFamily::best(), &matrix, &x, Output::new(&mut y, matrix.rows(), true)).unwrap()]);
                 let alone = product(IntegerFamily::best(), &matrix, &x);
                 let sums = alone.iter().zip(&before).map(|(p, b)| (b + p).to_bits());
                 prop_assert!(y.iter().map(|y| y.to_bits()).eq(sums));

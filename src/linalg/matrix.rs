@@ -6,9 +6,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::fast::{self, Arithmetic};
-use super::kernels::Family;
-use super::product;
+use super::fast::Arithmetic;
+use super::products::Products;
 use super::{BlockScales, Float8, NumericError, RowSelection};
 use crate::checkpoint::View;
 
@@ -203,36 +202,32 @@ impl Matrix {
     /// so prefill and decode agree to the bit. Runs on the ambient rayon pool; small products on the caller alone.
     /// Where the lengths do not fit, only the inputs that both slices have whole are computed.
     pub fn apply(&self, x: &[f32], y: &mut [f32]) {
-        self.apply_on(Family::best(), x, y, false);
+        self.apply_in(Arithmetic::Exact, x, y);
     }
 
     /// y += x W^T: the products are summed as in [`Matrix::apply`], then added once.
     pub fn apply_add(&self, x: &[f32], y: &mut [f32]) {
-        self.apply_on(Family::best(), x, y, true);
+        self.apply_add_in(Arithmetic::Exact, x, y);
     }
 
     /// As [`Matrix::apply`] in `arithmetic`.
     pub fn apply_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
-        if !fast::apply_in(arithmetic, self, x, y, false) {
-            self.apply(x, y);
-        }
+        let mut products = Products::default();
+        products.set(arithmetic, self, x, y);
+        products.run();
     }
 
     /// As [`Matrix::apply_add`] in `arithmetic`.
     pub fn apply_add_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
-        if !fast::apply_in(arithmetic, self, x, y, true) {
-            self.apply_add(x, y);
-        }
+        let mut products = Products::default();
+        products.add(arithmetic, self, x, y);
+        products.run();
     }
 
     /// One of the two on a given vector unit.
-    pub(super) fn apply_on(&self, family: Family, x: &[f32], y: &mut [f32], add: bool) {
-        debug_assert_eq!(
-            x.len().checked_mul(self.rows()),
-            y.len().checked_mul(self.cols),
-            "lengths of x and y are those of the same number of tokens"
-        );
-        product::apply(family, self, x, y, add);
+    #[cfg(test)]
+    pub(super) fn apply_on(&self, family: super::kernels::Family, x: &[f32], y: &mut [f32], add: bool) {
+        Products::on(family, self, x, super::kernels::Output::new(y, self.rows(), add)).run();
     }
 
     /// Row `i`, widened to f32, into `out` [cols]. (Embedding look-up; only cheap for `RowMajor`.)

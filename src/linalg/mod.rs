@@ -14,6 +14,7 @@ mod matrix;
 mod metric;
 mod moment_sum;
 mod product;
+mod products;
 mod quantize;
 mod quantize4;
 mod refit;
@@ -35,6 +36,7 @@ pub use kernels::{add_rows, axpy, exp_over, kernel_family, row_dots, times_sigmo
 pub use matrix::{Matrix, Order, Values};
 pub use metric::DAMPING;
 pub use moment_sum::MomentSum;
+pub use products::Products;
 pub use quantize::{quantize_groups, quantize_rows, quantize_whole};
 pub use quantize4::quantize4;
 pub use refit::refit;

@@ -7,7 +7,7 @@ use super::kernels::{
     WidenRows,
 };
 use super::matrix::{Matrix, Order, Values};
-use super::threads::share_out;
+use super::threads::Task;
 
 /// From so many tokens on grouped weights are widened once for all of them.
 const MANY_TOKENS: usize = 8;
@@ -17,21 +17,17 @@ const PANEL_ELEMENTS: usize = 64 << 10;
 pub(super) const ROW_GRANULE: usize = 8;
 
 /// y = x W^T, or y += x W^T, on one vector unit. Computes as many whole tokens as both slices have.
-pub fn apply(family: Family, matrix: &Matrix, x: &[f32], y: &mut [f32], add: bool) {
-    let (rows, cols) = (matrix.rows(), matrix.cols());
-    if rows == 0 {
-        return;
-    }
-    let tokens = x.len().checked_div(cols).map_or(y.len() / rows, |tokens| tokens.min(y.len() / rows));
-    let call = Call { family, matrix, tokens, x, y: Output::new(y, rows, add) };
+pub fn task<'a>(family: Family, matrix: &'a Matrix, x: &'a [f32], y: Output<'a>) -> Task<'a> {
+    let tokens = x.len().checked_div(matrix.cols()).map_or(y.tokens(), |tokens| tokens.min(y.tokens()));
+    let call = Call { family, matrix, tokens, x, y };
     match matrix.values() {
-        Values::F32(w) => call.run(w, Scales::None),
-        Values::F16(w) => call.run(w, Scales::None),
-        Values::Bf16(w) => call.run(w, Scales::None),
-        Values::F64(_) | Values::F8 { .. } => call.run_by_panels(),
-        Values::I8 { quant, scales, group: None } => call.run(quant, Scales::Rows(scales)),
-        Values::I8 { quant, scales, group: Some(group) } => call.run(quant, Scales::Groups(scales, *group)),
-        Values::I4 { quant, scales, group } => call.run(quant, Scales::HalfGroups(scales, *group)),
+        Values::F32(w) => call.task(w, Scales::None),
+        Values::F16(w) => call.task(w, Scales::None),
+        Values::Bf16(w) => call.task(w, Scales::None),
+        Values::F64(_) | Values::F8 { .. } => call.task_by_panels(),
+        Values::I8 { quant, scales, group: None } => call.task(quant, Scales::Rows(scales)),
+        Values::I8 { quant, scales, group: Some(group) } => call.task(quant, Scales::Groups(scales, *group)),
+        Values::I4 { quant, scales, group } => call.task(quant, Scales::HalfGroups(scales, *group)),
     }
 }
 
@@ -43,45 +39,49 @@ struct Call<'a> {
     y: Output<'a>,
 }
 
-impl Call<'_> {
-    fn run<E: Element>(&self, w: &[E], scales: Scales<'_>) {
-        let (rows, cols) = (self.matrix.rows(), self.matrix.cols());
-        let row_bytes = cols.div_ceil(E::PACKED).saturating_mul(size_of::<E>());
-        let work = rows.saturating_mul(row_bytes).saturating_mul(self.tokens);
-        let grain = match self.matrix.order() {
-            Order::RowMajor => (ROW_GRANULE, 4),
-            Order::ColumnMajor => (OUTPUT_GRANULE, 2),
-        };
-        share_out(rows, grain, work, |rows| {
-            for (first, stored) in self.matrix.runs(rows) {
-                let y = self.y.starting_at(first);
-                match self.matrix.order() {
-                    Order::RowMajor => self.run_rows(w, scales, stored, y),
-                    Order::ColumnMajor => self.run_columns(w, stored, y),
+impl<'a> Call<'a> {
+    fn task<E: Element>(self, w: &'a [E], scales: Scales<'a>) -> Task<'a> {
+        let row_bytes = self.matrix.cols().div_ceil(E::PACKED).saturating_mul(size_of::<E>());
+        self.shared(row_bytes, move |call, rows| {
+            for (first, stored) in call.matrix.runs(rows) {
+                let y = call.y.starting_at(first);
+                match call.matrix.order() {
+                    Order::RowMajor => call.run_rows(w, scales, stored, y),
+                    Order::ColumnMajor => call.run_columns(w, stored, y),
                 }
             }
-        });
+        })
     }
 
     /// For formats that kernels do not read: a panel of rows at a time is widened to f32 before it is multiplied.
-    fn run_by_panels(&self) {
-        let (rows, cols) = (self.matrix.rows(), self.matrix.cols());
-        let work = rows.saturating_mul(cols).saturating_mul(size_of::<f32>()).saturating_mul(self.tokens);
-        let (granule, each) = match self.matrix.order() {
-            Order::RowMajor => (ROW_GRANULE, 4),
-            Order::ColumnMajor => (OUTPUT_GRANULE, 2),
-        };
-        let height = (PANEL_ELEMENTS / cols.max(1)).max(1).next_multiple_of(granule);
-        share_out(rows, (granule, each), work, |rows| {
+    fn task_by_panels(self) -> Task<'a> {
+        let cols = self.matrix.cols();
+        let height = (PANEL_ELEMENTS / cols.max(1)).max(1).next_multiple_of(self.grain().0);
+        self.shared(cols.saturating_mul(size_of::<f32>()), move |call, rows| {
             let mut panel = Vec::new();
-            for (first, stored) in self.matrix.runs(rows) {
+            for (first, stored) in call.matrix.runs(rows) {
                 for start in stored.clone().step_by(height) {
                     let part = start..stored.end.min(start + height);
                     panel.resize(part.len() * cols, 0.0);
-                    self.run_panel(part, &mut panel, self.y.starting_at(first + start - stored.start));
+                    call.run_panel(part, &mut panel, call.y.starting_at(first + start - stored.start));
                 }
             }
-        });
+        })
+    }
+
+    /// What shares are a multiple of, and how many a thread has.
+    fn grain(&self) -> (usize, usize) {
+        match self.matrix.order() {
+            Order::RowMajor => (ROW_GRANULE, 4),
+            Order::ColumnMajor => (OUTPUT_GRANULE, 2),
+        }
+    }
+
+    /// The rows, each of so many bytes, to be shared out.
+    fn shared(self, row_bytes: usize, part: impl Fn(&Self, Range<usize>) + Send + Sync + 'a) -> Task<'a> {
+        let (units, (granule, each)) = (self.matrix.rows(), self.grain());
+        let work = units.saturating_mul(row_bytes).saturating_mul(self.tokens);
+        Task { units, granule, each, work, part: Box::new(move |rows| part(&self, rows)) }
     }
 
     /// The outputs of `stored` rows, widened into `panel` in the order in which they are stored.
@@ -161,6 +161,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::testing::random;
+    use super::super::threads::share_out;
     use super::super::{
         BlockScales, Float8, RowSelection, add_rows, axpy, quantize_groups, quantize_rows, quantize4, row_dots,
     };
@@ -311,11 +312,14 @@ mod tests {
     #[test]
     fn lengths_that_do_not_fit_compute_what_both_have() {
         let matrix = Matrix::from_f32(2, 2, &[1.0, 0.0, 0.0, 1.0]).unwrap();
+        let apply = |matrix: &Matrix, x: &[f32], y: &mut [f32]| {
+            share_out(&[task(Family::best(), matrix, x, Output::new(y, 2, false))]);
+        };
         let mut y = [0.0; 5];
-        apply(Family::best(), &matrix, &[1.0, 2.0, 3.0], &mut y, false);
+        apply(&matrix, &[1.0, 2.0, 3.0], &mut y);
         assert_eq!(bits(&y), bits(&[1.0, 2.0, 0.0, 0.0, 0.0]));
         let mut y = [0.0; 3];
-        apply(Family::best(), &matrix, &[1.0, 2.0, 3.0, 4.0], &mut y, false);
+        apply(&matrix, &[1.0, 2.0, 3.0, 4.0], &mut y);
         assert_eq!(bits(&y), bits(&[1.0, 2.0, 0.0]));
     }
 

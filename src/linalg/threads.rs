@@ -16,28 +16,57 @@ const PATIENCE: usize = 20_000;
 /// How often a thread looks for work before it lets another program have its core for once.
 const LOOKS: usize = 64;
 
-/// Calls `part` for disjoint ranges that make up 0..units, on the ambient pool where the work is worth it: some `each` for
-/// a thread, so that a slow one does not hold up all. Column by column a share is better wide, since that is how memory
-/// lies. Ranges depend on the number of threads alone, not on which of them comes first.
-pub(super) fn share_out(
-    units: usize,
-    (granule, each): (usize, usize),
-    work: usize,
-    part: impl Fn(Range<usize>) + Sync,
-) {
+/// Work on units that do not need each other, for any number of threads.
+pub(super) struct Task<'a> {
+    /// How many there are.
+    pub units: usize,
+    /// What the length of a share is a multiple of, but for the last one.
+    pub granule: usize,
+    /// Shares for a thread: some, so that a slow one does not hold up all. Column by column a share is better wide, since that
+    /// is how memory lies.
+    pub each: usize,
+    /// Bytes of weights times tokens.
+    pub work: usize,
+    /// Does the units of a range.
+    pub part: Box<dyn Fn(Range<usize>) + Send + Sync + 'a>,
+}
+
+impl Task<'_> {
+    /// Units of a share, which depend on the number of threads alone, and how many shares that makes.
+    fn shares(&self, threads: usize) -> (usize, usize) {
+        let shares = (threads * self.each).min(self.work / SHARE_BYTES).max(1);
+        let length = self.units.div_ceil(shares).next_multiple_of(self.granule).max(1);
+        (length, self.units.div_ceil(length))
+    }
+
+    /// Does one of the shares of so many units.
+    fn share(&self, index: usize, length: usize) {
+        (self.part)(index * length..self.units.min((index + 1) * length));
+    }
+}
+
+/// Does tasks that do not need each other, each unit once, on the ambient pool where all of them together are worth it.
+pub(super) fn share_out(tasks: &[Task<'_>]) {
     let threads = rayon::current_num_threads();
+    let work = tasks.iter().fold(0_usize, |sum, task| sum.saturating_add(task.work));
     if threads == 1 || work < ALONE_BYTES {
-        part(0..units);
+        tasks.iter().for_each(|task| (task.part)(0..task.units));
         return;
     }
-    let shares = (threads * each).min(work / SHARE_BYTES);
-    let length = units.div_ceil(shares).next_multiple_of(granule);
-    let count = units.div_ceil(length);
+    let shares = |task| (task, Task::shares(task, threads));
+    let parts: Vec<(&Task<'_>, (usize, usize))> = tasks.iter().map(shares).collect();
+    let count = parts.iter().map(|(_, (_, count))| count).sum();
     let (next, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let take = || {
         busy.fetch_add(1, Ordering::Relaxed);
-        while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < count) {
-            part(i * length..units.min((i + 1) * length));
+        while let Some(mut index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < count) {
+            for (task, (length, count)) in &parts {
+                if index < *count {
+                    task.share(index, *length);
+                    break;
+                }
+                index -= count;
+            }
         }
         busy.fetch_sub(1, Ordering::Relaxed);
     };
@@ -107,20 +136,41 @@ mod tests {
 
     use super::*;
 
-    /// How often each unit was given out, with so many threads.
-    fn given(threads: usize, units: usize, grain: (usize, usize)) -> Vec<usize> {
-        let counts: Vec<_> = (0..units).map(|_| AtomicUsize::new(0)).collect();
-        let count = |range: Range<usize>| counts[range].iter().for_each(|n| _ = n.fetch_add(1, Ordering::Relaxed));
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| share_out(units, grain, 64 << 20, count));
-        counts.into_iter().map(AtomicUsize::into_inner).collect()
+    fn task<'a>(units: usize, work: usize, part: impl Fn(Range<usize>) + Send + Sync + 'a) -> Task<'a> {
+        Task { units, granule: 8, each: 4, work, part: Box::new(part) }
+    }
+
+    /// How often each unit of each task was given out, with so many threads.
+    fn given(threads: usize, units: &[usize]) -> Vec<Vec<usize>> {
+        let counts: Vec<Vec<_>> =
+            units.iter().map(|units| (0..*units).map(|_| AtomicUsize::new(0)).collect()).collect();
+        let tasks = counts.iter().zip(1..).map(|(counts, nth)| {
+            let count = |range: Range<usize>| counts[range].iter().for_each(|n| _ = n.fetch_add(1, Ordering::Relaxed));
+            task(counts.len(), (64 << 20) / nth, count)
+        });
+        let (tasks, pool) = (tasks.collect::<Vec<_>>(), ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+        pool.install(|| share_out(&tasks));
+        drop(tasks);
+        counts.into_iter().map(|counts| counts.into_iter().map(AtomicUsize::into_inner).collect()).collect()
     }
 
     #[test]
     fn each_unit_is_given_out_once() {
-        for (threads, units) in [(1, 7), (2, 1), (2, 1000), (3, 17), (8, 4099)] {
-            assert_eq!(given(threads, units, (8, 4)), vec![1; units], "{units} units, {threads} threads");
+        let all: [(usize, &[usize]); 6] =
+            [(1, &[7]), (2, &[1]), (2, &[1000]), (3, &[17, 0, 4, 300]), (8, &[4099, 3]), (2, &[])];
+        for (threads, units) in all {
+            let once: Vec<Vec<usize>> = units.iter().map(|units| vec![1; *units]).collect();
+            assert_eq!(given(threads, units), once, "{units:?} units, {threads} threads");
         }
+    }
+
+    #[test]
+    fn a_small_task_is_one_share_and_a_large_one_some_for_each_thread() {
+        let shares = |units, work| task(units, work, |_| ()).shares(2);
+        assert_eq!(shares(2048, 100), (2048, 1));
+        assert_eq!(shares(2048, 3 * SHARE_BYTES), (688, 3));
+        assert_eq!(shares(2048, 1 << 30), (256, 8));
+        assert_eq!(shares(0, 1 << 30).1, 0);
     }
 
     #[test]
@@ -128,7 +178,7 @@ mod tests {
         let sum = |seed: usize| {
             let total = AtomicUsize::new(0);
             let add = |range: Range<usize>| _ = total.fetch_add(range.map(|i| i * seed).sum(), Ordering::Relaxed);
-            (0..50).for_each(|_| share_out(1000, (8, 4), 64 << 20, add));
+            (0..50).for_each(|_| share_out(&[task(1000, 64 << 20, add)]));
             total.into_inner()
         };
         let found = std::thread::scope(|scope| {
@@ -140,7 +190,8 @@ mod tests {
 
     #[test]
     fn work_that_panics_leaves_the_threads_to_others() {
-        let panicking = || awake(|| share_out(1000, (8, 4), 64 << 20, |range| assert!(range.start < 500, "too far")));
+        let too_far = |range: Range<usize>| assert!(range.start < 500, "too far");
+        let panicking = || awake(|| share_out(&[task(1000, 64 << 20, too_far)]));
         assert!(catch_unwind(AssertUnwindSafe(panicking)).is_err());
         assert_eq!(awake(|| awake(|| 7)), 7);
     }

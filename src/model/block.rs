@@ -15,6 +15,7 @@ use super::kv_cache::BlockCache;
 use super::observe::Watch;
 use super::rope::Rope;
 use super::together::OwnWeight;
+use super::weight::CompressedLinear;
 
 /// What a pass over some tokens takes along. The tokens are of one text, or as many of each of several texts, one text after
 /// the other; all begin at the same position.
@@ -186,28 +187,34 @@ impl Model {
     /// W x + b of layers that read the same input, for each row of `x`.
     fn linears<const N: usize>(&self, maps: [&Linear; N], x: &[f32], pass: &mut Pass<'_, '_>) -> [Vec<f32>; N] {
         pass.watch.input(&maps.map(|map| map.layer), x);
-        maps.map(|map| {
-            let mut y = self.product(map, x, pass);
-            pass.watch.output(map.layer, &mut y);
-            y
-        })
+        let mut y = self.products(maps, x, pass);
+        maps.into_iter().zip(&mut y).for_each(|(map, y)| pass.watch.output(map.layer, y));
+        y
     }
 
-    fn product(&self, map: &Linear, x: &[f32], pass: &Pass<'_, '_>) -> Vec<f32> {
-        let Some(weight) = self.weights.get(map.layer) else { return Vec::new() };
-        let cols = weight.shape().1;
-        let tokens = x.len() / cols.max(1);
-        let mut y = vec![0.0; tokens * map.rows];
-        weight.apply_in(self.arithmetic, x, &mut y);
+    fn products<const N: usize>(&self, maps: [&Linear; N], x: &[f32], pass: &Pass<'_, '_>) -> [Vec<f32>; N] {
+        let weight = |map: &Linear| self.weights.get(map.layer).map(|weight| (&**weight, weight.shape().1.max(1)));
+        let mut y = maps.map(|map| vec![0.0; weight(map).map_or(0, |(_, cols)| x.len() / cols * map.rows)]);
+        let shared = maps.into_iter().zip(&mut y).filter_map(|(map, y)| Some((weight(map)?.0, y.as_mut_slice())));
+        CompressedLinear::apply_all(self.arithmetic, x, &mut shared.collect::<Vec<_>>());
+        for (map, y) in maps.into_iter().zip(&mut y) {
+            self.products_of_texts(map, x, y, pass);
+            if !map.bias.is_empty() {
+                y.chunks_exact_mut(map.rows.max(1)).for_each(|row| add(row, &map.bias));
+            }
+        }
+        y
+    }
+
+    /// What texts that have a weight of their own say instead.
+    fn products_of_texts(&self, map: &Linear, x: &[f32], y: &mut [f32], pass: &Pass<'_, '_>) {
+        let tokens = y.len() / map.rows.max(1);
+        let cols = x.len() / tokens.max(1);
         for own in pass.own.iter().filter(|own| own.layer == map.layer) {
             let of_text = pass.tokens_of(own.text, tokens);
             let x = x.get(of_text.start * cols..of_text.end * cols).unwrap_or_default();
             let y = y.get_mut(of_text.start * map.rows..of_text.end * map.rows).unwrap_or_default();
             own.weight.apply_in(self.arithmetic, x, y);
         }
-        if !map.bias.is_empty() {
-            y.chunks_exact_mut(map.rows.max(1)).for_each(|row| add(row, &map.bias));
-        }
-        y
     }
 }

@@ -1,6 +1,6 @@
 //! A layer's weight as one sum: W ~ base + U Vh.
 
-use crate::linalg::{Arithmetic, Matrix};
+use crate::linalg::{Arithmetic, Matrix, Products};
 
 /// The low-rank part U Vh: U [m, r], Vh [r, n], sqrt(S) folded into both.
 #[derive(Debug, Clone)]
@@ -49,16 +49,33 @@ impl CompressedLinear {
 
     /// The same in `arithmetic`.
     pub fn apply_in(&self, arithmetic: Arithmetic, x: &[f32], y: &mut [f32]) {
-        match &self.base {
-            Some(base) => base.apply_in(arithmetic, x, y),
-            None => y.fill(0.0),
+        Self::apply_all(arithmetic, x, &mut [(self, y)]);
+    }
+
+    /// The same for weights that read the same input, each with its y: all that reads x is done side by side, then all that
+    /// reads a Vh x.
+    pub fn apply_all(arithmetic: Arithmetic, x: &[f32], products: &mut [(&Self, &mut [f32])]) {
+        let inner = |low: &LowRank| vec![0.0; x.len() / low.vh.cols().max(1) * low.vh.rows()];
+        let mut inner: Vec<Vec<f32>> =
+            products.iter().map(|(weight, _)| weight.low_rank.as_ref().map(inner).unwrap_or_default()).collect();
+        let mut first = Products::default();
+        for ((weight, y), z) in products.iter_mut().zip(&mut inner) {
+            match &weight.base {
+                Some(base) => first.set(arithmetic, base, x, y),
+                None => y.fill(0.0),
+            }
+            if let Some(low) = &weight.low_rank {
+                first.set(arithmetic, &low.vh, x, z);
+            }
         }
-        if let Some(low) = &self.low_rank {
-            let tokens = x.len() / low.vh.cols().max(1);
-            let mut z = vec![0.0; tokens * low.vh.rows()];
-            low.vh.apply_in(arithmetic, x, &mut z);
-            low.u.apply_add_in(arithmetic, &z, y);
+        first.run();
+        let mut second = Products::default();
+        for ((weight, y), z) in products.iter_mut().zip(&inner) {
+            if let Some(low) = &weight.low_rank {
+                second.add(arithmetic, &low.u, z, y);
+            }
         }
+        second.run();
     }
 
     /// The matrix it stands for, as f32 [m, n]: for measuring and for dense exports, not for running.

@@ -29,6 +29,11 @@ impl<'a> Output<'a> {
         Self { first: self.first.saturating_add(first), ..self }
     }
 
+    /// Whole tokens.
+    pub fn tokens(&self) -> usize {
+        self.len.checked_div(self.width).unwrap_or_default()
+    }
+
     /// Whether elements [0..tokens, 0..columns] are all inside.
     pub fn holds(&self, tokens: usize, columns: usize) -> bool {
         let inside = self.first.checked_add(columns).is_some_and(|end| end <= self.width);
