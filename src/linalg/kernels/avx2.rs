@@ -2,12 +2,11 @@
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_and_si128, _mm_cvtepu8_epi16, _mm_cvtsi32_si128,
-    _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128, _mm_movehdup_ps, _mm_movehl_ps, _mm_or_si128, _mm_set1_epi8,
-    _mm_set1_epi16, _mm_slli_epi16, _mm_sub_epi8, _mm_xor_si128, _mm256_add_ps, _mm256_castps256_ps128,
-    _mm256_castsi256_ps, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
-    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_slli_epi32,
-    _mm256_storeu_ps,
+    __m128i, __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128, _mm_movehdup_ps,
+    _mm_movehl_ps, _mm_set1_epi16, _mm256_add_ps, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi8_epi32,
+    _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi32,
+    _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_storeu_ps,
 };
 
 use half::{bf16, f16};
@@ -37,19 +36,6 @@ pub unsafe fn sum8(v: __m256) -> f32 {
     let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-}
-
-/// INT4, two in each of the low 8 bytes, to 16 INT8 in the same order.
-///
-/// # Safety
-/// The machine has AVX2.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub unsafe fn unpack_i4(packed: __m128i) -> __m128i {
-    let wide = _mm_cvtepu8_epi16(packed);
-    let halves = _mm_and_si128(_mm_or_si128(wide, _mm_slli_epi16::<4>(wide)), _mm_set1_epi8(15));
-    // Bit 3 is the sign.
-    _mm_sub_epi8(_mm_xor_si128(halves, _mm_set1_epi8(8)), _mm_set1_epi8(8))
 }
 
 impl Simd for Avx2 {
@@ -139,12 +125,15 @@ impl Simd for Avx2 {
         // SAFETY: `self` proves the features, the caller vouches for 8 elements of 1 byte.
         unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast::<__m128i>()))) }
     }
+
     #[inline(always)]
     unsafe fn load_i4(self, from: *const u8) -> Self::V {
         // SAFETY: `self` proves the features, the caller vouches for 4 bytes.
         unsafe {
-            let packed = _mm_cvtsi32_si128(from.cast::<i32>().read_unaligned());
-            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(unpack_i4(packed)))
+            let all = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            // Each number to the top of its lane; the way down repeats its sign.
+            let tops = _mm256_sllv_epi32(all, _mm256_setr_epi32(28, 24, 20, 16, 12, 8, 4, 0));
+            _mm256_cvtepi32_ps(_mm256_srai_epi32::<28>(tops))
         }
     }
 }

@@ -163,7 +163,12 @@ impl IntegerKernel for IntegerRows<'_> {
             let panel = first..self.0.rows.min(first + height);
             let mut token = 0;
             while token + 4 <= tokens {
-                self.strip::<S, 4, 4>(s, panel.clone(), token);
+                // Where lanes are few, so are registers.
+                if S::LANES > 8 {
+                    self.strip::<S, 4, 4>(s, panel.clone(), token);
+                } else {
+                    self.strip::<S, 2, 4>(s, panel.clone(), token);
+                }
                 token += 4;
             }
             while token < tokens {
@@ -205,10 +210,22 @@ impl IntegerRows<'_> {
     #[inline(always)]
     fn tile<S: IntegerSimd, const R: usize, const T: usize>(&self, s: S, rows: TileRows, token: usize) {
         let mut sums = [[s.splat(0.0); T]; R];
+        let at = (rows, token);
         match (self.0.w, self.0.scales) {
-            (IntegerWeights::Int8(w), Scales::Rows(_)) => self.add8::<S, R, T, false>(s, w, (rows, token), &mut sums),
-            (IntegerWeights::Int8(w), _) => self.add8::<S, R, T, true>(s, w, (rows, token), &mut sums),
-            (IntegerWeights::Int4(w), _) => self.add4::<S, R, T>(s, w, (rows, token), &mut sums),
+            (IntegerWeights::Int8(w), Scales::Groups(scales, INPUT_GROUP)) => {
+                self.add8::<S, R, T, FINE>(s, w, (scales, INPUT_GROUP), at, &mut sums);
+            }
+            (IntegerWeights::Int8(w), Scales::Groups(scales, group)) => {
+                self.add8::<S, R, T, COARSE>(s, w, (scales, group), at, &mut sums);
+            }
+            (IntegerWeights::Int8(w), _) => self.add8::<S, R, T, BY_ROWS>(s, w, (&[], self.0.x.cols), at, &mut sums),
+            (IntegerWeights::Int4(w), Scales::HalfGroups(scales, INPUT_GROUP)) => {
+                self.add4::<S, R, T, FINE>(s, w, (scales, INPUT_GROUP), at, &mut sums);
+            }
+            (IntegerWeights::Int4(w), Scales::HalfGroups(scales, group)) => {
+                self.add4::<S, R, T, COARSE>(s, w, (scales, group), at, &mut sums);
+            }
+            (IntegerWeights::Int4(_), _) => {}
         }
         for (r, sums) in sums.iter().enumerate() {
             let scale = match self.0.scales {
@@ -224,27 +241,38 @@ impl IntegerRows<'_> {
     }
 
     #[inline(always)]
-    fn add8<S: IntegerSimd, const R: usize, const T: usize, const GROUPED: bool>(
+    fn add8<S: IntegerSimd, const R: usize, const T: usize, const KIND: u8>(
         &self,
         s: S,
         w: &[i8],
+        (scales, group): (&[f32], usize),
         (rows, token): (TileRows, usize),
         sums: &mut [[S::V; T]; R],
     ) {
         let cols = self.0.x.cols;
-        let w = w.as_ptr().wrapping_add(rows.first * cols);
+        let w: [*const i8; R] = each_row(w, rows, cols);
+        let scales: [*const f32; R] = each_row(scales, rows, cols.div_ceil(group));
+        let mut group = GroupAt::new(group);
         let mut sum = *sums;
         for k in (0..cols).step_by(4 * S::LANES) {
             let mut inputs = [self.input8(s, token, k); T];
             for (t, input) in inputs.iter_mut().enumerate().skip(1) {
                 *input = self.input8(s, token + t, k);
             }
-            for (r, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: its row is below rows, and `new` has seen rows * cols weights.
-                let weights = unsafe { s.bytes(w.add(r * rows.apart * cols + k)) };
-                let of_row = if GROUPED { self.scales8(s, rows.at(r), k) } else { s.splat(1.0) };
+            let at = if KIND == COARSE { group.pass(4 * S::LANES) } else { k / INPUT_GROUP };
+            for ((sum, w), scales) in sum.iter_mut().zip(w).zip(scales) {
+                // SAFETY: `new` has seen rows * cols weights and as many scales as rows have groups; a vector spans one group, or
+                // two of 32.
+                let (weights, of_row) = unsafe {
+                    let of_row = match KIND {
+                        FINE => s.by_eights(scales.add(at)),
+                        COARSE => s.splat(*scales.add(at)),
+                        _ => s.splat(1.0),
+                    };
+                    (s.bytes(w.add(k)), of_row)
+                };
                 for (sum, (q, start, scale)) in sum.iter_mut().zip(inputs) {
-                    let scale = if GROUPED { s.mul(scale, of_row) } else { scale };
+                    let scale = if KIND == BY_ROWS { scale } else { s.mul(scale, of_row) };
                     *sum = s.fma(s.dot8(start, weights, q), scale, *sum);
                 }
             }
@@ -265,25 +293,39 @@ impl IntegerRows<'_> {
     }
 
     #[inline(always)]
-    fn add4<S: IntegerSimd, const R: usize, const T: usize>(
+    fn add4<S: IntegerSimd, const R: usize, const T: usize, const KIND: u8>(
         &self,
         s: S,
         w: &[u8],
+        (scales, group): (&[f16], usize),
         (rows, token): (TileRows, usize),
         sums: &mut [[S::V; T]; R],
     ) {
-        let (cols, stride) = (self.0.x.cols, self.0.x.cols / 2);
-        let w = w.as_ptr().wrapping_add(rows.first * stride);
+        let cols = self.0.x.cols;
+        let w: [*const u8; R] = each_row(w, rows, cols / 2);
+        let scales: [*const f16; R] = each_row(scales, rows, cols.div_ceil(group));
+        let mut group = GroupAt::new(group);
         let mut sum = *sums;
         for k in (0..cols).step_by(8 * S::LANES) {
             let mut inputs = [self.input4(s, token, k); T];
             for (t, input) in inputs.iter_mut().enumerate().skip(1) {
                 *input = self.input4(s, token + t, k);
             }
-            for (r, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: its row is below rows, and `new` has seen rows * cols / 2 bytes.
-                let weights = unsafe { s.bytes(w.add(r * rows.apart * stride + k / 2).cast()) };
-                let of_row = self.scales4(s, rows.at(r), k);
+            let mut at = [0; MOST_EIGHTS];
+            if KIND == COARSE {
+                at.iter_mut().take(S::LANES / 8).for_each(|at| *at = group.pass(2 * INPUT_GROUP));
+            }
+            for ((sum, w), scales) in sum.iter_mut().zip(w).zip(scales) {
+                // SAFETY: `new` has seen rows * cols / 2 bytes and as many scales as rows have groups; eight lanes sum two groups
+                // of 32, or part of a longer one.
+                let (weights, of_row) = unsafe {
+                    let of_row = if KIND == FINE {
+                        s.halves_by_fours(scales.add(k / INPUT_GROUP))
+                    } else {
+                        s.by_eights(at.map(|at| (*scales.add(at)).to_f32()).as_ptr())
+                    };
+                    (s.bytes(w.add(k / 2).cast()), of_row)
+                };
                 for (sum, (q, start, scale)) in sum.iter_mut().zip(inputs) {
                     *sum = s.fma(s.dot4(start, weights, q), s.mul(scale, of_row), *sum);
                 }
@@ -303,34 +345,43 @@ impl IntegerRows<'_> {
             (q, s.start4(q), s.by_fours(scales.as_ptr().add(at / INPUT_GROUP)))
         }
     }
+}
 
-    /// The scales of a row's INT8 groups from column `k` on, each in the lanes that sum its products.
-    #[inline(always)]
-    fn scales8<S: IntegerSimd>(&self, s: S, row: usize, k: usize) -> S::V {
-        let Scales::Groups(scales, group) = self.0.scales else { return s.splat(1.0) };
-        let first = scales.as_ptr().wrapping_add(row * self.0.x.cols.div_ceil(group));
-        // SAFETY: `new` has seen rows * ceil(cols / group) scales, and the columns that are read at once are inside; a vector
-        // spans at most two groups of 32, and one of any other length.
-        unsafe {
-            if group == INPUT_GROUP { s.by_eights(first.add(k / INPUT_GROUP)) } else { s.splat(*first.add(k / group)) }
-        }
+/// One scale a row, which comes in at the end.
+const BY_ROWS: u8 = 0;
+/// Groups as long as those of the inputs.
+const FINE: u8 = 1;
+/// Longer groups.
+const COARSE: u8 = 2;
+/// Eights of lanes that a vector has at most.
+const MOST_EIGHTS: usize = 2;
+
+/// Where each row of a tile begins among rows of so many elements.
+#[inline(always)]
+fn each_row<E, const R: usize>(all: &[E], rows: TileRows, length: usize) -> [*const E; R] {
+    std::array::from_fn(|r| all.as_ptr().wrapping_add(rows.at(r) * length))
+}
+
+/// The group of a column, as columns pass by.
+struct GroupAt {
+    index: usize,
+    length: usize,
+    left: usize,
+}
+
+impl GroupAt {
+    fn new(length: usize) -> Self {
+        Self { index: 0, length, left: length }
     }
 
-    /// The same for INT4.
+    /// The group of the next so many columns; groups are a multiple of that.
     #[inline(always)]
-    fn scales4<S: IntegerSimd>(&self, s: S, row: usize, k: usize) -> S::V {
-        let Scales::HalfGroups(scales, group) = self.0.scales else { return s.splat(1.0) };
-        let first = scales.as_ptr().wrapping_add(row * self.0.x.cols.div_ceil(group));
-        // SAFETY: as in `scales8`.
-        unsafe {
-            if group == INPUT_GROUP {
-                return s.halves_by_fours(first.add(k / INPUT_GROUP));
-            }
-            let mut each = [0.0; 4];
-            for (i, scale) in each.iter_mut().enumerate().take(S::LANES / 4) {
-                *scale = (*first.add((k + i * INPUT_GROUP) / group)).to_f32();
-            }
-            s.by_fours(each.as_ptr())
+    fn pass(&mut self, columns: usize) -> usize {
+        let index = self.index;
+        self.left -= columns;
+        if self.left == 0 {
+            (self.index, self.left) = (index + 1, self.length);
         }
+        index
     }
 }

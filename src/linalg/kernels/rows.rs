@@ -158,31 +158,27 @@ impl<E: Element> Kernel for RowKernel<'_, E> {
 impl<E: Element> RowKernel<'_, E> {
     #[inline(always)]
     fn panels<S: Simd, const GROUPED: bool>(&self, s: S) {
-        if self.product.tokens == 1 {
-            self.streams::<S, GROUPED>(s);
-        } else if S::MANY_REGISTERS {
-            self.panels_of::<S, 4, GROUPED>(s);
-        } else {
-            self.panels_of::<S, 2, GROUPED>(s);
+        match (self.product.tokens, S::MANY_REGISTERS) {
+            (1, _) => self.streams::<S, GROUPED>(s),
+            // The scales of groups take registers too.
+            (_, true) if GROUPED => self.panels_of::<S, 4, 4, GROUPED>(s),
+            (_, true) => self.panels_of::<S, 4, 6, GROUPED>(s),
+            (_, false) if GROUPED => self.panels_of::<S, 2, 4, GROUPED>(s),
+            (_, false) => self.panels_of::<S, 3, 4, GROUPED>(s),
         }
     }
 
-    /// All tokens, for as many rows at a time as stay in the cache.
+    /// All tokens, T at a time, for as many rows at a time as stay in the cache.
     #[inline(always)]
-    fn panels_of<S: Simd, const R: usize, const GROUPED: bool>(&self, s: S) {
+    fn panels_of<S: Simd, const R: usize, const T: usize, const GROUPED: bool>(&self, s: S) {
         let row_bytes = (self.product.cols.div_ceil(E::PACKED) * size_of::<E>()).max(1);
         let height = (PANEL_BYTES / row_bytes / R * R).max(R);
         for first in self.rows.clone().step_by(height) {
             let panel = first..self.rows.end.min(first + height);
             let mut token = 0;
-            // The scales of groups take registers too.
-            while GROUPED && token + 4 <= self.product.tokens {
-                self.strip::<S, R, 4, GROUPED>(s, panel.clone(), token);
-                token += 4;
-            }
-            while !GROUPED && token + 6 <= self.product.tokens {
-                self.strip::<S, R, 6, GROUPED>(s, panel.clone(), token);
-                token += 6;
+            while token + T <= self.product.tokens {
+                self.strip::<S, R, T, GROUPED>(s, panel.clone(), token);
+                token += T;
             }
             while token + 3 <= self.product.tokens {
                 self.strip::<S, R, 3, GROUPED>(s, panel.clone(), token);
@@ -291,20 +287,21 @@ impl<E: Element> RowKernel<'_, E> {
             k += 1;
         }
         while k + S::LANES <= span.end {
-            let mut inputs = [s.splat(0.0); T];
-            for (t, input) in inputs.iter_mut().enumerate() {
-                // SAFETY: token + t < tokens and k + LANES <= cols, and `new` has seen tokens * cols inputs.
-                *input = unsafe { f32::load(s, x.add(t * cols + k)) };
-            }
-            for (r, sum) in sum.iter_mut().enumerate() {
+            let mut weights = [s.splat(0.0); R];
+            for (r, weight) in weights.iter_mut().enumerate() {
                 // SAFETY: its row is below rows.end and k + LANES <= cols, and `new` has seen rows.end * stride elements; k is a
                 // whole number of elements.
-                let mut weight = unsafe { E::load(s, w.add(r * stride + k / E::PACKED)) };
+                *weight = unsafe { E::load(s, w.add(r * stride + k / E::PACKED)) };
                 if SCALED {
-                    weight = s.mul(weight, scale[r]);
+                    *weight = s.mul(*weight, scale[r]);
                 }
-                for (sum, input) in sum.iter_mut().zip(inputs) {
-                    *sum = s.fma(weight, input, *sum);
+            }
+            // One input at a time: sums, weights and all inputs would be more than there are registers.
+            for t in 0..T {
+                // SAFETY: token + t < tokens and k + LANES <= cols, and `new` has seen tokens * cols inputs.
+                let input = unsafe { f32::load(s, x.add(t * cols + k)) };
+                for (sum, weight) in sum.iter_mut().zip(weights) {
+                    sum[t] = s.fma(weight, input, sum[t]);
                 }
             }
             k += S::LANES;
