@@ -49,7 +49,7 @@ pub use factors::Subject;
 pub use inputs::LayerInputs;
 pub use layer::compressed_weight;
 pub use memory::{Work, export_need, weights_need};
-pub use plan::{Base, Factors, Plan, Weighting};
+pub use plan::{Base, Factors, Plan, Weighting, Wording};
 pub use plan_text::PlanError;
 pub use policy::{Policy, RankSpec, Rule};
 pub use policy_text::{Issue, PolicyError};

@@ -66,6 +66,23 @@ pub struct Plan {
     pub refit: bool,
 }
 
+/// How many words a plan is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wording {
+    /// As few letters as tell it from others: `int4/64 + r12 int8 act refit`.
+    #[default]
+    Short,
+    /// The same in words: `int4/64 + rank 12 int8, weighted, refitted`.
+    Plain,
+    /// Such that it needs no key: `int4 in groups of 64 + rank 12 in int8, weighted by inputs, U refitted`.
+    Full,
+}
+
+impl Wording {
+    /// From the shortest to the longest.
+    pub const ALL: [Self; 3] = [Self::Short, Self::Plain, Self::Full];
+}
+
 impl Plan {
     /// The layer as it is.
     pub fn dense() -> Self {
@@ -141,25 +158,39 @@ impl Plan {
 
     /// In words that need no key: `int4 in groups of 128 + rank 12 in int8, weighted by inputs, U refitted`.
     pub fn in_words(&self) -> String {
-        let group = self.group.or((self.base == Base::Int4).then_some(INT4_GROUP));
-        let of = |base: &str| group.map_or_else(|| base.to_owned(), |group| format!("{base} in groups of {group}"));
+        self.told(Wording::Full)
+    }
+
+    /// In more or fewer words.
+    pub fn told(&self, wording: Wording) -> String {
+        let group = match wording {
+            Wording::Full => self.base_group().map(|group| format!(" in groups of {group}")),
+            _ => self.group.filter(|_| self.base_is_quantized()).map(|group| format!("/{group}")),
+        };
         let base = match self.base {
             Base::None => None,
-            Base::Dense => Some("dense, as stored".to_owned()),
-            Base::Int8 => Some(of("int8")),
-            Base::Int4 => Some(of("int4")),
+            Base::Dense => Some(if wording == Wording::Full { "dense, as stored" } else { "dense" }),
+            Base::Int8 => Some("int8"),
+            Base::Int4 => Some("int4"),
         };
         let factors = match self.factors {
             Factors::F32 => "f32",
             Factors::F16 => "f16",
             Factors::Int8 => "int8",
         };
-        let low_rank = (self.rank > 0).then(|| format!("rank {} in {factors}", self.rank));
+        let [rank, weighted, corrected, refitted] = match wording {
+            Wording::Short => ["r", " act", " nc", " refit"],
+            Wording::Plain => ["rank ", ", weighted", ", norm corrected", ", refitted"],
+            Wording::Full => ["rank ", ", weighted by inputs", ", norm corrected", ", U refitted"],
+        };
+        let within = if wording == Wording::Full { "in " } else { "" };
+        let low_rank = (self.rank > 0).then(|| format!("{rank}{} {within}{factors}", self.rank));
+        let base = base.map(|base| format!("{base}{}", group.unwrap_or_default()));
         let parts: Vec<String> = base.into_iter().chain(low_rank).collect();
         let notes = [
-            (self.weighting == Weighting::Activations, ", weighted by inputs"),
-            (self.norm_correction, ", norm corrected"),
-            (self.refit, ", U refitted"),
+            (self.weighting == Weighting::Activations, weighted),
+            (self.norm_correction, corrected),
+            (self.refit, refitted),
         ];
         notes.into_iter().filter(|(there, _)| *there).fold(parts.join(" + "), |text, (_, note)| text + note)
     }
@@ -185,34 +216,7 @@ impl Serialize for Plan {
 /// activations, ` nc` for norm correction, ` refit`.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let factors = match self.factors {
-            Factors::F32 => "f32",
-            Factors::F16 => "f16",
-            Factors::Int8 => "int8",
-        };
-        match self.base {
-            Base::None => {}
-            Base::Dense => f.write_str("dense")?,
-            Base::Int8 => f.write_str("int8")?,
-            Base::Int4 => f.write_str("int4")?,
-        }
-        if let (Some(group), Base::Int8 | Base::Int4) = (self.group, self.base) {
-            write!(f, "/{group}")?;
-        }
-        if self.rank > 0 {
-            let joint = if self.base == Base::None { "" } else { " + " };
-            write!(f, "{joint}r{} {factors}", self.rank)?;
-        }
-        if self.weighting == Weighting::Activations {
-            f.write_str(" act")?;
-        }
-        if self.norm_correction {
-            f.write_str(" nc")?;
-        }
-        if self.refit {
-            f.write_str(" refit")?;
-        }
-        Ok(())
+        f.write_str(&self.told(Wording::Short))
     }
 }
 
@@ -250,6 +254,16 @@ mod tests {
         assert_eq!(corrected.in_words(), "int8 in groups of 64 + rank 8 in int8, norm corrected");
         let plain = [Plan::dense(), Plan::low_rank(48), Plan { base: Base::Int8, ..Plan::dense() }];
         assert_eq!(plain.map(|plan| plan.in_words()), ["dense, as stored", "rank 48 in int8", "int8"]);
+    }
+
+    #[test]
+    fn between_short_and_long_what_is_abbreviated_is_a_word() {
+        let corrected = Plan { base: Base::Int4, refit: true, weighting: Weighting::Activations, ..Plan::low_rank(12) };
+        assert_eq!(corrected.told(Wording::Plain), "int4 + rank 12 int8, weighted, refitted");
+        assert_eq!(corrected.told(Wording::Short), "int4 + r12 int8 act refit");
+        let grouped = Plan { group: Some(64), norm_correction: true, ..corrected };
+        assert_eq!(grouped.told(Wording::Plain), "int4/64 + rank 12 int8, weighted, norm corrected, refitted");
+        assert_eq!(Plan::dense().told(Wording::Plain), "dense");
     }
 
     #[test]

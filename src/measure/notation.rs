@@ -4,6 +4,8 @@
 const USUAL: usize = 4;
 /// More decimals than these are harder to read than an exponent.
 const MOST: usize = 6;
+/// What is smaller does not set how a column is written, unless all of it is.
+const FLOOR: f64 = 1e-6;
 
 /// How figures that stand below one another are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +28,18 @@ impl Notation {
     /// For figures whose order of magnitude matters, such as a KLD.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let known = values.into_iter().map(f64::abs).filter(|size| *size > 0.0 && size.is_finite());
-        let (least, most) =
-            known.fold((f64::INFINITY, 0.0_f64), |(least, most), size| (least.min(size), most.max(size)));
+        let (least, most, finest) = known.fold((f64::INFINITY, 0.0_f64, 0), |(least, most, finest), size| {
+            let decimals = if size < FLOOR { USUAL } else { decimals(size).min(MOST) };
+            (least.min(size), most.max(size), finest.max(decimals))
+        });
         if most == 0.0 {
             return Self::default();
         }
-        let (finest, coarsest) = (decimals(least), decimals(most));
-        if finest > MOST {
+        if most < FLOOR {
             let digits = |size: f64| size.log10().floor().abs().max(1.0).log10().floor() as usize + 1;
             Self::Exponents(digits(least).max(digits(most)))
         } else {
-            Self::Decimals(finest.max(coarsest))
+            Self::Decimals(finest)
         }
     }
 
@@ -53,6 +56,10 @@ impl Notation {
         }
         match self {
             Self::Decimals(room) => {
+                let last = 10_f64.powf(-(room as f64));
+                if value != 0.0 && value.abs() < 0.5 * last {
+                    return format!("<{last:.room$}");
+                }
                 let shown = if value == 0.0 { 0 } else { decimals(value.abs()).min(room) };
                 let blank = room - shown + usize::from(shown == 0 && room > 0);
                 format!("{value:.shown$}{}", " ".repeat(blank))
@@ -109,10 +116,24 @@ mod tests {
     }
 
     #[test]
-    fn beyond_a_millionth_all_have_exponents_of_one_width() {
+    fn a_figure_below_a_millionth_changes_no_other() {
         let of = |values: &[f64]| column(|values| Notation::of(values.iter().copied()), values);
-        assert_eq!(of(&[6.13, 4.6e-7, 0.0]), ["6.1e+0", "4.6e-7", "0"]);
-        assert_eq!(of(&[0.5, 3e-11, f64::NAN]), ["5.0e-01", "3.0e-11", "?"]);
+        assert_eq!(of(&[6.13, 1e-12, 0.0]), ["6.13  ", "<0.0001", "0     "]);
+        assert_eq!(of(&[0.5, 4.6e-7]), ["0.5000", "<0.0001"]);
+        assert_eq!(of(&[0.5, 4.1e-6, 4e-7]), ["0.5000  ", "0.000004", "<0.000001"]);
+    }
+
+    #[test]
+    fn below_a_millionth_all_have_exponents_of_one_width() {
+        let of = |values: &[f64]| column(|values| Notation::of(values.iter().copied()), values);
+        assert_eq!(of(&[3.1e-7, 4.6e-8, 0.0]), ["3.1e-7", "4.6e-8", "0"]);
+        assert_eq!(of(&[4.6e-7, 3e-11, f64::NAN]), ["4.6e-07", "3.0e-11", "?"]);
+    }
+
+    #[test]
+    fn what_is_less_than_the_last_decimal_is_told_so() {
+        assert_eq!(Notation::of([0.5]).write(0.000_03), "<0.0001");
+        assert_eq!(Notation::of([0.5]).write(0.000_06), "0.0001");
     }
 
     #[test]

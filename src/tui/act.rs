@@ -238,6 +238,7 @@ impl App {
         let name = self.ui.theme.next_name();
         if let Ok(theme) = Theme::embedded(name, self.depth) {
             self.own_theme = None;
+            self.theme_chosen = true;
             self.ui.theme = theme;
             self.say(Severity::Info, format!("theme {name}"));
         }
@@ -260,6 +261,10 @@ impl App {
         }
         if self.cursor().is_some() {
             self.ui.token = None;
+            return;
+        }
+        if self.ui.pane != Pane::Layers {
+            self.ui.focus(Pane::Layers);
             return;
         }
         if self.ui.listing.filter_text.is_empty() {

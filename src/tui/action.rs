@@ -134,7 +134,7 @@ actions! {
         End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (LISTS, "end G"), (STEPPED, "end G")];
         MapLeft, 0, "left", "Goes to the column on the left; in the map, to the kind on the left.", [(LAYERS, "h left")];
         MapRight, 0, "right", "Goes to the column on the right; in the map, to the kind on the right.", [(LAYERS, "l right")];
-        NextPane, 0, "next pane", "Goes to the next pane.", [(PANES, "tab")];
+        NextPane, 0, "next pane", "Goes to the next pane: from the layers to the texts, then to the spectrum.", [(PANES, "tab")];
         PreviousPane, 0, "pane before", "Goes to the pane before.", [(PANES, "backtab")];
         ShowSpectrum, 0, "spectrum", "Goes to the singular values of the layer, or back.", [(PANES, "s")];
         NextField, 1, "next field", "Goes to the next field.", [(EXPORT, "tab")];
@@ -151,7 +151,7 @@ actions! {
     Plans {
         Compress, 3, "compress", "Makes the selection low-rank, or dense again.", [(LAYERED, "c")];
         Rank, 4, "rank", "Asks for a rank, for the selection or the layer under the cursor.", [(LAYERED, "r enter")];
-        Energy, 5, "energy", "Asks for the share of energy to keep (0.9 or 90%) and takes the least rank that keeps it.", [(LAYERED, "e")];
+        Energy, 8, "energy", "Asks for the share of energy to keep (0.9 or 90%) and takes the least rank that keeps it.", [(LAYERED, "e")];
         RankUp, 0, "rank +1", "Raises the rank by one.", [(LAYERED, "+ ="), (SPECTRUM, "l right")];
         RankDown, 0, "rank -1", "Lowers the rank by one.", [(LAYERED, "-"), (SPECTRUM, "h left")];
         RankUpMore, 0, "rank +8", "Raises the rank by eight.", [(LAYERED, "]"), (SPECTRUM, "L shift-right")];
@@ -194,16 +194,16 @@ actions! {
         Narrower, 3, "narrower", "Makes the column narrower.", [(COLUMNS, "h left -")];
         FitColumn, 4, "fit", "Gives the column the width of what stands in it.", [(COLUMNS, "f =")];
         Explain, 0, "what it means", "Explains the figure under the cursor, and all others.", [(PANES, "w"), (STEPPED, "w")];
-        ToggleMap, 8, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
+        ToggleMap, 9, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
         MapMetric, 0, "map figure", "Shows another figure in the map: errors, rank, bytes, KLD alone and over noise, effective and stable rank, alpha.", [(PANES, "M")];
-        Overlay, 9, "overlay", "Lays the spectra of all layers of the kind behind this one, and names the odd one.", [(SPECTRUM, "O")];
+        Overlay, 8, "overlay", "Lays the spectra of all layers of the kind behind this one, and names the odd one.", [(SPECTRUM, "O")];
         ZoomIn, 0, "zoom in", "Shows half as many ranks, around the cut.", [(SPECTRUM, ">")];
         ZoomOut, 0, "zoom out", "Shows twice as many ranks.", [(SPECTRUM, "<")];
         Linear, 0, "log or linear", "Shows singular values by order of magnitude, or by value.", [(SPECTRUM, ";")];
         Zoom, 0, "zoom", "Gives the whole screen to the pane, or shares it again.", [(PANES, "z")];
     }
     Texts {
-        Generate, 9, "write", "Lets both models write from the prompt, from the start.", [(PANES, "g")];
+        Generate, 5, "write", "Lets both models write from the prompt, from the start.", [(PANES, "g")];
         Stop, 10, "stop", "Stops writing.", [(PANES, ".")];
         EditPrompt, 1, "prompt", "Edits the prompt.", [(PANES, "p"), (TEXT, "enter i")];
         NextPrompt, 0, "next prompt", "Takes the next sample prompt.", [(PANES, "n")];
@@ -272,7 +272,7 @@ actions! {
         Complete, 3, "complete", "Completes the last word of a filter; what may follow stands beside it.", [(INPUT, "tab")];
         Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
         Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (LOG, "esc q !"), (EXPLAIN, "esc q w enter"), (HISTORY, "esc q U"), (COLUMNS, "esc q ,"), (COPY, "esc q Y"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q"), (COMPARISON, "esc q v")];
-        Dismiss, 0, "dismiss", "Drops the message, then the cursor in the texts, then the filter, then the selection.", [(PANES, "esc")];
+        Dismiss, 0, "dismiss", "Drops the message, then the cursor in the texts, then goes back to the layers; there it drops the filter, then the selection.", [(PANES, "esc")];
         NextTheme, 0, "next theme", "Takes the next theme.", [(PANES, "ctrl-t")];
         ReleaseMouse, 0, "release mouse", "Gives the mouse to the terminal, so that text can be selected, or takes it back.", [(PANES, "ctrl-y")];
         Redraw, 0, "redraw", "Draws the whole screen anew.", [(PANES, "ctrl-l")];

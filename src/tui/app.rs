@@ -52,6 +52,8 @@ pub struct App {
     pub pending_draft: Option<Draft>,
     /// The file of the theme, where it is a person's own.
     pub own_theme: Option<OwnTheme>,
+    /// Whether the theme was chosen by a key, now or in an earlier session.
+    pub theme_chosen: bool,
     /// The log, where it is kept.
     pub log: LogBook,
     /// Whether copies go to the system's clipboard, not by way of the terminal.
@@ -78,6 +80,7 @@ impl App {
             facts: Facts::default(),
             pending_draft: None,
             own_theme: None,
+            theme_chosen: false,
             log: LogBook::default(),
             system_clipboard: false,
             log_seen: LogSeen::default(),

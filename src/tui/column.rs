@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::figure::Figure;
 use super::format;
 use crate::checkpoint::escaped;
+use crate::compress::Wording;
 use crate::measure::Notation;
 use crate::workbench::{Damage, LayerRow, Measured};
 
@@ -170,8 +171,7 @@ impl Column {
             Self::Kind => layer.kind.name().to_owned(),
             Self::Shape => format!("{}×{}", layer.rows, layer.cols),
             Self::Type => format!("{:?}", layer.dtype).to_lowercase(),
-            Self::Plan if layer.fixed => format!("{} ∎", row.plan),
-            Self::Plan => row.plan.to_string(),
+            Self::Plan => plan(row, Wording::Short),
             Self::Rank if row.plan.rank == 0 => "·".to_owned(),
             Self::Rank => row.plan.rank.to_string(),
             Self::Before => format::bytes(layer.bytes),
@@ -218,6 +218,12 @@ impl Column {
             Self::Name => a.layer.name.cmp(&b.layer.name),
         }
     }
+}
+
+/// A layer's plan; `∎` after one that the checkpoint fixes.
+pub fn plan(row: &LayerRow, wording: Wording) -> String {
+    let plan = row.plan.told(wording);
+    if row.layer.fixed { format!("{plan} ∎") } else { plan }
 }
 
 /// A layer's name without what all names end in.

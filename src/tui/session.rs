@@ -11,12 +11,16 @@ use super::theme::Theme;
 use super::ui::{Manner, Metric, Pane};
 use crate::workbench::{Draft, Severity, Workbench};
 
+/// What a person chose goes from one terminal to the next; what suits the background of one does not.
+const CHOSEN_THEME: &str = "chosen theme";
+
 impl App {
     /// The screen's arrangement, as words.
     pub fn arrangement(&self) -> BTreeMap<String, String> {
         let ui = &self.ui;
         let pane = if ui.lower == Pane::Spectrum { "spectrum" } else { "text" };
-        [
+        let chosen = self.theme_chosen.then(|| (CHOSEN_THEME.to_owned(), ui.theme.name.clone()));
+        let rest = [
             ("view", if ui.map { "map" } else { "table" }.to_owned()),
             ("figure", ui.metric.name().to_owned()),
             ("lower", pane.to_owned()),
@@ -25,13 +29,12 @@ impl App {
             ("recent", ui.recent.iter().map(|action| action.name()).collect::<Vec<_>>().join(" ")),
             ("columns", ui.listing.columns.to_words()),
             ("order", if ui.listing.falling { "falling" } else { "rising" }.to_owned()),
-            ("theme", ui.theme.name.clone()),
             ("tokens", ui.max_tokens.to_string()),
             ("prompt", ui.manner.name().to_owned()),
             ("loops", if self.workbench.stops_at_loops() { "end" } else { "go on" }.to_owned()),
         ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        .map(|(key, value)| (key.to_owned(), value));
+        rest.into_iter().chain(chosen).collect()
     }
 
     /// Arranges the screen as it was; the theme too, unless one was asked for. Words that mean nothing change nothing.
@@ -59,8 +62,9 @@ impl App {
             self.ui.max_tokens = tokens;
         }
         self.workbench.set_stop_at_loops(word("loops") == Some("end"));
-        if theme && let Some(Ok(theme)) = word("theme").map(|name| Theme::embedded(name, self.depth)) {
+        if theme && let Some(Ok(theme)) = word(CHOSEN_THEME).map(|name| Theme::embedded(name, self.depth)) {
             self.ui.theme = theme;
+            self.theme_chosen = true;
         }
     }
 

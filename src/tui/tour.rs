@@ -41,7 +41,7 @@ pub const STEPS: [Step; 6] = [
         title: "watch",
         text: "{} lets the original and the compressed model write; the strip below is the KLD. {} leads to the texts, {} to the ≠ where they part.",
         actions: &[Action::Generate, Action::NextPane, Action::TokenNext],
-        done: |_, workbench| workbench.live().means.count > 0,
+        done: |ui, workbench| ui.token_cursor(workbench.live()).is_some(),
     },
     Step {
         title: "take back",

@@ -41,7 +41,7 @@ pub enum Pane {
 
 impl Pane {
     /// All, in the order of Tab.
-    pub const ALL: [Self; 3] = [Self::Layers, Self::Spectrum, Self::Text];
+    pub const ALL: [Self; 3] = [Self::Layers, Self::Text, Self::Spectrum];
 
     /// Its context.
     pub const fn context(self) -> Context {

@@ -2,7 +2,8 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::column::{Column, tensor};
+use super::column::{Column, plan, tensor};
+use crate::compress::Wording;
 use crate::measure::Notation;
 use crate::workbench::LayerRow;
 
@@ -16,6 +17,7 @@ pub struct Widths {
     model: String,
     layers: usize,
     widest: [u16; Column::ALL.len()],
+    plans: [u16; Wording::ALL.len()],
     notations: [Notation; Column::ALL.len()],
 }
 
@@ -39,12 +41,20 @@ impl Widths {
         place(column).and_then(|place| self.widest.get(place)).copied().unwrap_or_default()
     }
 
+    /// The widest plan in so many words.
+    pub fn of_plans(&self, wording: Wording) -> u16 {
+        Wording::ALL.iter().zip(self.plans).find(|(known, _)| **known == wording).map_or(0, |(_, widest)| widest)
+    }
+
     /// How a column is written.
     pub fn notation(&self, column: Column) -> Notation {
         place(column).and_then(|place| self.notations.get(place)).copied().unwrap_or_default()
     }
 
     fn widen(&mut self, row: &LayerRow) {
+        for (widest, wording) in self.plans.iter_mut().zip(Wording::ALL) {
+            *widest = u16::try_from(plan(row, wording).width()).unwrap_or(u16::MAX).max(*widest);
+        }
         for ((widest, column), notation) in self.widest.iter_mut().zip(Column::ALL).zip(self.notations) {
             let text = if column == Column::Name { tensor(row) } else { column.cell(row, notation) };
             *widest = u16::try_from(text.width()).unwrap_or(u16::MAX).max(*widest);

@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::app::App;
-use super::ui::{Manner, Pane};
+use super::ui::{Manner, Pane, Target};
 use crate::workbench::{GenerateOptions, Severity};
 
 impl App {
@@ -15,6 +15,11 @@ impl App {
             self.workbench.write_again(options);
         }
         self.look_at_text();
+        let shown = |pane: Pane| self.facts.hits.iter().any(|(_, target)| *target == Target::Pane(pane));
+        if self.ui.pane == Pane::Layers && shown(Pane::Layers) && !shown(Pane::Text) {
+            let text = format!("the models write; {} leads to the texts", self.key(Action::NextPane));
+            self.say(Severity::Info, text);
+        }
     }
 
     /// Writes anew from the token under the cursor.

@@ -3,8 +3,10 @@
 use crossterm::event::Event;
 use rankscope::compress::Base;
 use rankscope::tui::app::Effect;
+use rankscope::tui::colour::Depth;
 use rankscope::tui::context::Context;
 use rankscope::tui::log::LogLevel;
+use rankscope::tui::theme::Theme;
 use rankscope::tui::ui::{Dialog, Pane, Target};
 use rankscope::workbench::{EVALUATION_TEXT, JobState, Locations};
 use std::time::Instant;
@@ -263,6 +265,36 @@ fn the_draft_of_a_session_comes_back_in_the_next() {
 }
 
 #[test]
+fn a_theme_that_was_chosen_comes_back_and_one_that_suited_a_terminal_does_not() {
+    let mut light = Desk::demo();
+    light.app.ui.theme = Theme::embedded("light", Depth::True).unwrap();
+    let mut next = Desk::demo();
+    next.app.arrange_as(&light.app.arrangement(), true);
+    assert_eq!(next.app.ui.theme.name, "dark");
+    light.keys("<ctrl-t>");
+    let chosen = light.app.ui.theme.name.clone();
+    next.app.arrange_as(&light.app.arrangement(), false);
+    assert_eq!(next.app.ui.theme.name, "dark", "another one was asked for");
+    next.app.arrange_as(&light.app.arrangement(), true);
+    assert_eq!(next.app.ui.theme.name, chosen);
+    let mut last = Desk::demo();
+    last.app.arrange_as(&next.app.arrangement(), true);
+    assert_eq!(last.app.ui.theme.name, chosen, "it lasts");
+}
+
+#[test]
+fn escape_leads_from_a_pane_to_the_layers_and_only_there_drops_filter_and_selection() {
+    let mut desk = Desk::demo();
+    desk.keys("/kind:k<enter>a<tab><esc>");
+    assert_eq!((desk.app.ui.pane, desk.app.ui.listing.marked.len()), (Pane::Layers, 6));
+    assert_eq!(desk.app.ui.listing.order.len(), 6);
+    desk.keys("<esc>");
+    assert_eq!((desk.app.ui.listing.order.len(), desk.app.ui.listing.marked.len()), (36, 6));
+    desk.keys("<esc>");
+    assert!(desk.app.ui.listing.marked.is_empty());
+}
+
+#[test]
 fn tab_goes_round_the_panes() {
     let mut desk = Desk::demo();
     let mut seen = Vec::new();
@@ -270,7 +302,7 @@ fn tab_goes_round_the_panes() {
         desk.keys("<tab>");
         seen.push(desk.app.ui.pane);
     }
-    assert_eq!(seen, [Pane::Spectrum, Pane::Text, Pane::Layers]);
+    assert_eq!(seen, [Pane::Text, Pane::Spectrum, Pane::Layers]);
     desk.keys("s");
     assert_eq!(desk.app.ui.pane, Pane::Spectrum);
     desk.keys("r20<enter>ll");
@@ -285,7 +317,8 @@ fn a_budget_is_typed_and_a_wrong_one_is_told_at_once() {
     assert!(error.contains("a share (40%)"), "{error}");
     let screen = desk.screen(80, 24);
     let lines: Vec<&str> = screen.lines().collect();
-    assert!(lines[22].contains("40") && lines[23].contains("is no budget; write a share (40%)"), "{screen}");
+    assert!(lines[21].contains("40") && lines[22].contains("is no budget; write a share (40%)"), "{screen}");
+    assert!(lines[23].contains("weight (4.5bpw)"), "the whole reason is told\n{screen}");
     desk.keys("<ctrl-u>0.2bpw<enter>");
     assert!(desk.app.ui.field.as_ref().unwrap().error.as_ref().unwrap().contains("at least"));
     desk.app.workbench.measure_on(24);

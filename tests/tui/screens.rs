@@ -248,9 +248,9 @@ fn every_view(mut look: impl FnMut(&str, &mut Desk)) {
     desk.screen(220, 60);
     let views = [
         ("map", "<esc><esc>m"),
-        ("spectrum", "mz<tab>O"),
-        ("token", "Oz<tab><right><right>"),
-        ("palette", "<esc><tab>:"),
+        ("spectrum", "mz<backtab>O"),
+        ("token", "Oz<backtab><right><right>"),
+        ("palette", "<esc><backtab>:"),
         ("help", "<esc>?"),
         ("explain", "<esc>w"),
         ("history", "<esc>U"),
@@ -331,10 +331,10 @@ fn without_colour_selection_focus_changes_heat_and_pillars_are_told() {
     differ(line(&mut desk, " 1 k "), plain, "a selected layer");
     let (focused, heading) = (line(&mut desk, "Layers "), "Side by side");
     let away = line(&mut desk, heading);
-    desk.keys("<tab><tab>");
+    desk.keys("<tab>");
     differ(line(&mut desk, "Layers "), focused, "the pane that lost the focus");
     differ(line(&mut desk, heading), away, "the pane that got it");
-    desk.keys("<tab><esc><home>");
+    desk.keys("<backtab><esc><home>");
     let (changed, dense) = (line(&mut desk, " 1 k "), line(&mut desk, " 1 v "));
     differ(changed.replace(" k ", " v "), dense, "a changed layer");
     assert!(line(&mut desk, " 0 o ").contains('!'), "a pillar is not told");
@@ -393,7 +393,7 @@ fn the_pictures_of_the_workbench_are_its_screens() {
     shot(&mut desk, "table", "<esc><esc>OKz", (110, 26));
     shot(&mut desk, "map", "<esc>OOmMMMMM", (90, 14));
     shot(&mut desk, "spectrum", "msO", (110, 20));
-    shot(&mut desk, "side-by-side", "z<tab>z", (110, 20));
+    shot(&mut desk, "side-by-side", "z<backtab>z", (110, 20));
     shot(&mut desk, "help", "z?", (110, 26));
     desk.keys("<esc>");
     // It opens by itself.

@@ -10,6 +10,7 @@ use crate::workbench::{JobId, LiveView, Pane};
 pub struct Alignment {
     of: Option<Key>,
     differs: [Vec<Range<usize>>; 2],
+    meets: Vec<(usize, usize)>,
     counts: Option<Counts>,
 }
 
@@ -46,6 +47,7 @@ impl Alignment {
             let [one, other] = panes.map(|pane| begun.clone() + &written(pane, first).collect::<String>());
             let found = shared_words(&one, &other);
             self.differs = [0, 1].map(|side| differing(&found, side, begun.len()));
+            self.meets = meets(&found, [&one, &other], begun.len());
             self.counts = counts(&found, begun.len());
             self.of = Some(key);
         }
@@ -54,6 +56,11 @@ impl Alignment {
     /// Bytes that the other text lacks, counted from where the texts part: of the original's text, or the other one.
     pub fn differs(&self, compressed: bool) -> &[Range<usize>] {
         self.differs.get(usize::from(compressed)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where words that both have begin in the other text and in the original's, counted as for [`Self::differs`].
+    pub fn meets(&self) -> &[(usize, usize)] {
+        &self.meets
     }
 
     /// How many words are shared; none before the texts part.
@@ -83,6 +90,16 @@ fn differing(found: &SharedWords, side: usize, begun: usize) -> Vec<Range<usize>
     let words = found.words.get(side).into_iter().flatten();
     let own = words.filter(|word| !word.shared && word.range.end > begun);
     own.map(|word| word.range.start.saturating_sub(begun)..word.range.end - begun).collect()
+}
+
+/// Where shared words begin, after the first `begun` bytes: in the second text and in the first.
+fn meets(found: &SharedWords, texts: [&str; 2], begun: usize) -> Vec<(usize, usize)> {
+    let shared = |side: usize| found.words.get(side).into_iter().flatten().filter(|word| word.shared);
+    let [one, other] = texts;
+    let begins = |text: &str, place: usize| text.get(..place).is_some_and(|text| text.ends_with(char::is_whitespace));
+    let places = shared(1).zip(shared(0)).map(|(here, original)| (here.range.start, original.range.start));
+    let whole = places.filter(|(here, original)| begins(other, *here) && begins(one, *original));
+    whole.filter_map(|(here, original)| Some((here.checked_sub(begun)?, original.checked_sub(begun)?))).collect()
 }
 
 fn counts(found: &SharedWords, begun: usize) -> Option<Counts> {
@@ -118,7 +135,7 @@ mod tests {
         let mut found = Alignment::default();
         found.follow(&live(&[" She", " was un", "happy", " to", "day"], &[" She", " was un", "fair", " today", "!"]));
         assert_eq!((found.differs(false).first(), found.differs(false).len()), (Some(&(0..5)), 1));
-        assert_eq!(found.differs(true), [0..4, 10..11]);
+        assert_eq!((found.differs(true), found.meets()), (&[0..4, 10..11][..], &[(5, 6)][..]));
         assert_eq!(found.counts(), Some(Counts { shared: 1, words: 2, cut: false }));
     }
 

@@ -4,14 +4,18 @@ use ratatui::layout::Rect;
 
 use super::comparison;
 use super::frontier;
-use super::paint::{View, fit, width};
+use super::paint::{View, width};
 use super::probes;
 use super::side_by_side::line_input;
+use super::wrap::wrap;
 use crate::tui::action::{Action, Info};
 use crate::tui::context::Context;
 use crate::tui::filter::offers;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Field, Purpose, Target};
+
+/// A reason takes no more lines than these.
+const MOST_REASON_LINES: u16 = 3;
 
 /// Draws the footer.
 pub fn render(view: &mut View<'_>, area: Rect) {
@@ -86,11 +90,14 @@ fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
     let label = label(view, field.purpose);
     // Where the reason has no room beside the line, it stands below it.
     let below = field.error.is_some() && usize::from(width(hint)) > usize::from(area.width) * 6 / 10;
-    let line = if below { Rect { y: area.y.saturating_sub(1), ..area } } else { area };
-    view.clear(line);
+    let room = area.width.saturating_sub(2);
+    let lines = if below { wrap(&[(hint.to_owned(), role)], usize::from(room)).len() } else { 0 };
+    let lines = u16::try_from(lines).unwrap_or(MOST_REASON_LINES).min(MOST_REASON_LINES);
+    let line = Rect { y: area.y.saturating_sub(lines), ..area };
+    view.clear(Rect { height: lines + 1, ..line });
     let start = view.put(line.x + 1, line.y, line.right(), &label, Role::Title) + 1;
     let end = if below {
-        view.put(area.x + 1, area.y, area.right(), &fit(hint, usize::from(area.width).saturating_sub(2)), role);
+        view.paragraph(Rect { x: area.x + 1, y: line.y + 1, width: room, height: lines }, hint, role);
         line.right()
     } else {
         view.put_right(start, area.y, area.right().saturating_sub(1), hint, role)

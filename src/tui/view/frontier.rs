@@ -16,7 +16,7 @@ use crate::workbench::{JobKind, JobView};
 
 /// From this width within the frame on the table stands beside the chart.
 const MIN_BESIDE_WIDTH: u16 = 96;
-const TABLE_WIDTH: u16 = 48;
+const TABLE_WIDTH: u16 = 51;
 const NAME_WIDTH: u16 = 18;
 const GUTTER: u16 = 7;
 /// Lines about the kind of the point under the cursor, where there is room below all points.
@@ -213,7 +213,7 @@ fn row(view: &mut View<'_>, area: Rect, texts: [&str; 5], roles: [Role; 2]) {
     let x = x + 3 + NAME_WIDTH;
     view.put_right(x, y, x + 8, bytes, roles[1]);
     view.put_right(x + 8, y, x + 20, bits, roles[1]);
-    view.put_right(x + 20, y, x + 27, kld, roles[1]);
+    view.put_right(x + 20, y, x + 30, kld, roles[1]);
 }
 
 #[cfg(test)]

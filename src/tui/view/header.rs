@@ -66,7 +66,7 @@ fn jobs_width_of(view: &mut View<'_>, area: Rect) -> u16 {
     let running: Vec<&JobView> = view.scene.running().collect();
     let Some(first) = running.first() else { return 0 };
     let more = if running.len() > 1 { format!(" +{}", running.len() - 1) } else { String::new() };
-    let room = usize::from(area.width / 3);
+    let room = usize::from(area.width / 2);
     let text = format!("{}{}{more}", fit(&escaped(&first.name, 60), room.saturating_sub(14)), progress(first));
     let end = area.right().saturating_sub(1);
     let start = view.put_right(area.x, area.y, end, &text, Role::Info);

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::more;
-use super::paint::{View, fit};
+use super::paint::{View, fit, width};
 use super::popup;
 use super::side_by_side::line_input;
 use super::table::offset;
@@ -19,7 +19,9 @@ const MIN_EXPLAINED_HEIGHT: u16 = 10;
 const MIN_AIRY_HEIGHT: u16 = 18;
 /// Lines of the explanation.
 const EXPLAINED: u16 = 2;
-const TITLE_WIDTH: u16 = 22;
+const TITLE_WIDTH: u16 = 24;
+/// With less, a line has either its name or its sentence.
+const MIN_DESCRIPTION_WIDTH: u16 = 30;
 
 /// Draws the menu.
 pub fn render(view: &mut View<'_>, area: Rect, menu: &Menu) {
@@ -87,14 +89,43 @@ fn item(view: &mut View<'_>, area: Rect, menu: &Menu, info: &Info, line: usize) 
     let keys: Vec<String> = view.ui.keymap.keys(info.action, menu.from).iter().map(|key| shown(key)).collect();
     let chosen = line == menu.chosen;
     view.put(area.x, area.y, area.right(), if chosen { "▸" } else { " " }, Role::Accent);
-    view.put(area.x + 2, area.y, area.x + KEY_WIDTH, &keys.join(" "), Role::Key);
+    view.put(area.x + 2, area.y, area.x + KEY_WIDTH, &whole_keys(&keys, KEY_WIDTH - 2), Role::Key);
     let titles = area.x + KEY_WIDTH + 1;
-    let end = (titles + TITLE_WIDTH).min(area.right());
-    view.put(titles, area.y, end, &fit(info.title, usize::from(TITLE_WIDTH - 1)), Role::Text);
-    let room = usize::from(area.right().saturating_sub(end));
-    view.put(end, area.y, area.right(), &fit(info.description, room), Role::Dim);
+    let room = area.right().saturating_sub(titles);
+    if room < TITLE_WIDTH + MIN_DESCRIPTION_WIDTH {
+        // Whoever reads needs the sentence, whoever seeks a name finds the sentence below.
+        let text = if menu.help { info.description } else { info.title };
+        view.put(titles, area.y, area.right(), &fit(text, usize::from(room)), Role::Text);
+    } else {
+        let end =
+            view.put(titles, area.y, titles + TITLE_WIDTH, &fit(info.title, usize::from(TITLE_WIDTH - 1)), Role::Text);
+        let descriptions = end.max(titles + TITLE_WIDTH);
+        let room = usize::from(area.right().saturating_sub(descriptions));
+        view.put(descriptions, area.y, area.right(), &fit(info.description, room), Role::Dim);
+    }
     if chosen {
         view.tint(area, Role::Cursor);
     }
     view.hit(area, Target::MenuLine(line));
+}
+
+/// As many keys as have room, the first in any case.
+fn whole_keys(keys: &[String], room: u16) -> String {
+    let join = |text: String, key: &String| if text.is_empty() { key.clone() } else { format!("{text} {key}") };
+    keys.iter().fold(String::new(), |text, key| {
+        let longer = join(text.clone(), key);
+        if text.is_empty() || width(&longer) <= room { longer } else { text }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_cut_in_two() {
+        let keys = ["shift-right", "L", "ctrl-f"].map(str::to_owned);
+        assert_eq!((whole_keys(&keys, 10), whole_keys(&keys[1..], 10)), ("shift-right".into(), "L ctrl-f".into()));
+        assert_eq!(whole_keys(&keys[1..], 7), "L");
+    }
 }

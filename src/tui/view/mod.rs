@@ -1,5 +1,6 @@
 //! Drawing: one file per region, each a pure function of the scene and the screen's state.
 
+mod abreast;
 mod align;
 mod ascii;
 mod chart;

@@ -7,17 +7,22 @@ use super::paint::{View, fit, fit_end, width};
 use super::popup;
 use super::table::offset;
 use crate::checkpoint::escaped;
+use crate::compress::{Plan, Wording};
 use crate::measure::{Notation, Priced};
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
 use crate::tui::{column, format};
 use crate::workbench::{Change, Review};
 
+/// Width with the frame, unless plans need more.
+const USUAL_WIDTH: u16 = 130;
+/// Columns that a frame takes.
+const FRAME_WIDTH: u16 = 4;
 /// From this width within the frame on, bytes have columns of their own and words are written out.
 const MIN_WORDY_WIDTH: u16 = 84;
 const MARK_WIDTH: u16 = 5;
 const BYTES_WIDTH: u16 = 9;
-const DAMAGE_WIDTH: u16 = 8;
+const DAMAGE_WIDTH: u16 = 9;
 /// Names, or block and kind where there is no room for them.
 const MIN_NAME_WIDTH: u16 = 28;
 const SHORT_NAME_WIDTH: u16 = 9;
@@ -37,6 +42,8 @@ struct Columns {
     now: u16,
     proposed: u16,
     wordy: bool,
+    /// In how many words plans are told.
+    wording: Wording,
     /// How KLDs are written.
     notation: Notation,
 }
@@ -44,7 +51,8 @@ struct Columns {
 /// Draws the review.
 pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
     let Some(review) = view.scene.review else { return };
-    let inner = popup::frame(view, area, (130, area.height), &format!("Plan within {}", review.label));
+    let wide = full_width(review).saturating_add(FRAME_WIDTH).max(USUAL_WIDTH);
+    let inner = popup::frame(view, area, (wide, area.height), &format!("Plan within {}", review.label));
     if inner.height < 3 {
         return;
     }
@@ -100,19 +108,47 @@ fn totals(view: &mut View<'_>, area: Rect, review: &Review, notation: Notation) 
     parts.iter().fold(area.x, |x, (text, role)| view.put(x, area.y, area.right(), text, *role));
 }
 
-fn columns(review: &Review, room: u16) -> Columns {
-    let wordy = room >= MIN_WORDY_WIDTH;
-    let widest = |text: &dyn Fn(&Change) -> String| review.changes.iter().map(|change| width(&text(change))).max();
-    let now = widest(&|change| change.now.to_string()).unwrap_or_default().max(3);
-    let proposed = widest(&|change| change.proposed.plan.to_string()).unwrap_or_default().max(8);
+/// Columns for the plans now and proposed, told so.
+fn plan_widths(review: &Review, wording: Wording) -> (u16, u16) {
+    let widest = |plan: &dyn Fn(&Change) -> Plan| {
+        review.changes.iter().map(|change| width(&plan(change).told(wording))).max().unwrap_or_default()
+    };
+    (widest(&|change| change.now).max(3), widest(&|change| change.proposed.plan).max(8))
+}
+
+/// Columns for all but the plans.
+fn other_widths(wordy: bool) -> u16 {
     let bytes = if wordy { 2 * BYTES_WIDTH + 3 + 1 } else { 0 };
     let name = if wordy { MIN_NAME_WIDTH } else { SHORT_NAME_WIDTH };
-    let plans = room.saturating_sub(MARK_WIDTH + name + 1 + 3 + 1 + DAMAGE_WIDTH + bytes);
+    MARK_WIDTH + name + 1 + 3 + 1 + DAMAGE_WIDTH + bytes
+}
+
+/// The width within the frame at which plans and names are told in full.
+fn full_width(review: &Review) -> u16 {
+    let (now, proposed) = plan_widths(review, Wording::Full);
+    let longest = review.changes.iter().map(|change| width(&name(change))).max().unwrap_or_default();
+    let more = longest.saturating_sub(MIN_NAME_WIDTH);
+    [now, proposed, more].into_iter().fold(other_widths(true), u16::saturating_add)
+}
+
+/// A layer's name as the list has it.
+fn name(change: &Change) -> String {
+    column::short(&escaped(&change.name, 200))
+}
+
+fn columns(review: &Review, room: u16) -> Columns {
+    let wordy = room >= MIN_WORDY_WIDTH;
+    let plans = room.saturating_sub(other_widths(wordy));
+    let told = Wording::ALL.into_iter().rev().map(|wording| (wording, plan_widths(review, wording)));
+    let fits = |(_, (now, proposed)): &(Wording, (u16, u16))| now.saturating_add(*proposed) <= plans;
+    let short = (Wording::Short, plan_widths(review, Wording::Short));
+    let (wording, (now, proposed)) = told.into_iter().find(fits).unwrap_or(short);
     // What is proposed matters more than what is there.
     let proposed = proposed.min(plans.saturating_sub(now.min(8)));
     let now = now.min(plans.saturating_sub(proposed));
     let notation = Notation::of(review.changes.iter().map(|change| change.proposed.damage));
-    Columns { name: name + plans - proposed - now, now, proposed, wordy, notation }
+    let name = if wordy { MIN_NAME_WIDTH } else { SHORT_NAME_WIDTH };
+    Columns { name: name + plans - proposed - now, now, proposed, wordy, wording, notation }
 }
 
 fn head(view: &mut View<'_>, area: Rect, columns: Columns) {
@@ -128,9 +164,9 @@ fn line(view: &mut View<'_>, area: Rect, columns: Columns, change: &Change, inde
     let place =
         || format!("{:>3} {}", change.block.map_or_else(String::new, |block| block.to_string()), change.kind.name());
     let texts = [
-        if columns.wordy { column::short(&escaped(&change.name, 200)) } else { place() },
-        change.now.to_string(),
-        change.proposed.plan.to_string(),
+        if columns.wordy { name(change) } else { place() },
+        change.now.told(columns.wording),
+        change.proposed.plan.told(columns.wording),
         format::bytes(change.bytes_now),
         format::bytes(change.proposed.bytes),
         columns.notation.write(change.proposed.damage),

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::paint::{View, width};
+use crate::compress::Wording;
 use crate::measure::Notation;
 use crate::tui::column::Column;
 use crate::tui::columns::Columns;
@@ -37,6 +38,8 @@ pub struct Slot {
     pub width: u16,
     /// How its figures are written.
     pub notation: Notation,
+    /// In how many words its plans are told.
+    pub wording: Wording,
 }
 
 /// The columns of the table as laid out.
@@ -85,11 +88,18 @@ pub fn lay_out(view: &View<'_>, area: Rect) -> Slots {
     }
     let mut x = area.x + MARGIN;
     let place = |(column, width)| {
-        let slot = Slot { column, x, width, notation: view.facts.widths.notation(column) };
+        let (notation, wording) = (view.facts.widths.notation(column), wording(view, width));
+        let slot = Slot { column, x, width, notation, wording };
         x += width + 1;
         slot
     };
     Slots { shown: chosen.into_iter().map(place).collect(), all, more }
+}
+
+/// The most words that all plans have room for in so many columns.
+fn wording(view: &View<'_>, width: u16) -> Wording {
+    let fits = |wording: &Wording| view.facts.widths.of_plans(*wording) <= width;
+    Wording::ALL.into_iter().rev().find(fits).unwrap_or_default()
 }
 
 fn total(chosen: &[(Column, u16)]) -> u16 {
@@ -116,31 +126,40 @@ fn around(wanted: &[(Column, u16)], cursor: Column, room: u16) -> (Vec<(Column, 
     (chosen, (first > 0, end < others.len()))
 }
 
-/// Gives heads, names and sparklines what room is left.
+/// Gives plans, names, heads and sparklines what room is left: first what is cut, or needs a key to be read, last what is only
+/// smaller.
 fn spread(view: &View<'_>, chosen: &mut [(Column, u16)], room: u16) {
+    let widths = &view.facts.widths;
     let mut spare = room.saturating_sub(total(chosen));
-    let longest = view.facts.widths.of(Column::Name);
-    let wanted = |column: Column| match column {
-        Column::Name => longest,
-        Column::Spectrum => WIDE_SPARK_WIDTH,
-        _ => head_width(view, column, column.long_title()),
-    };
     let own = |column: Column| view.ui.listing.columns.width(column).is_some();
-    // Names first, since they are cut; the spectrum last, which is only smaller.
-    let rank = |column: Column| match column {
-        Column::Name => 0,
-        Column::Spectrum => 2,
-        _ => 1,
-    };
-    let mut order: Vec<&mut (Column, u16)> = chosen.iter_mut().filter(|(column, _)| !own(*column)).collect();
-    order.sort_by_key(|(column, _)| rank(*column));
-    for (column, width) in order {
-        let missing = wanted(*column).saturating_sub(*width);
-        // Half of a longer head is no better than the short one.
-        let more = if rank(*column) == 1 && missing > spare { 0 } else { missing.min(spare) };
-        *width += more;
-        spare -= more;
+    for step in STEPS {
+        for (column, width) in chosen.iter_mut().filter(|(column, _)| !own(*column)) {
+            let wanted = match (step, *column) {
+                (Step::Words(wording), Column::Plan) => widths.of_plans(wording),
+                (Step::Names, Column::Name) => widths.of(Column::Name).min(*width + spare),
+                (Step::Heads, column) if column != Column::Name => head_width(view, column, column.long_title()),
+                (Step::Sparks, Column::Spectrum) => WIDE_SPARK_WIDTH.min(*width + spare),
+                _ => 0,
+            };
+            // Half of a longer text is no better than the short one.
+            let more = Some(wanted.saturating_sub(*width)).filter(|more| *more <= spare).unwrap_or_default();
+            *width += more;
+            spare -= more;
+        }
     }
+}
+
+/// In this order.
+const STEPS: [Step; 5] =
+    [Step::Words(Wording::Short), Step::Words(Wording::Plain), Step::Names, Step::Heads, Step::Sparks];
+
+/// What room is given to.
+#[derive(Clone, Copy)]
+enum Step {
+    Words(Wording),
+    Names,
+    Heads,
+    Sparks,
 }
 
 fn natural_width(view: &View<'_>, column: Column) -> u16 {

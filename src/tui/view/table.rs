@@ -8,7 +8,7 @@ use super::paint::{View, damage_role, error_role, fit, fit_end};
 use super::slots::{MARGIN, Slot, Slots, head_width, lay_out};
 use super::spark;
 use crate::tui::action::Action;
-use crate::tui::column::{Column, error, tensor};
+use crate::tui::column::{Column, error, plan, tensor};
 use crate::tui::context::Context;
 use crate::tui::format;
 use crate::tui::listing::Line;
@@ -130,6 +130,10 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
         Column::Name => {
             let text = fit_end(&tensor(row), usize::from(slot.width));
             view.put(slot.x, y, end, &text, Role::Dim);
+        }
+        Column::Plan => {
+            let text = fit(&plan(row, slot.wording), usize::from(slot.width));
+            view.put(slot.x, y, end, &text, role(slot.column, row));
         }
         column if column.is_number() => {
             view.put_right(slot.x, y, end, &column.cell(row, slot.notation), role(column, row));

@@ -3,23 +3,27 @@
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
+use super::Alignment;
+use super::abreast::wrap_abreast;
 use super::more;
 use super::paint::{View, width};
 use super::pieces::{Ink, Text};
 use super::table::offset;
-use super::wrap::{Piece, wrap};
+use super::wrap::Piece;
 use crate::linalg::Arithmetic;
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
-use crate::workbench::LiveView;
+use crate::workbench::{LiveView, Pane};
 
 /// From this width on a text's head says how it is written.
 const MIN_NAMED_WIDTH: u16 = 52;
 /// All policies stand side by side where each text has so much.
 const MIN_COLUMN_WIDTH: u16 = 28;
 const LOOP: &str = "↻";
+/// Before a text that lies above what is shown.
+const ABOVE: &str = "↑";
 
 type Lines = Vec<Vec<Piece<Ink>>>;
 
@@ -41,9 +45,9 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: boo
     for (column, side) in columns.iter().zip(&sides) {
         head(view, *column, *side);
     }
-    let lines = |(column, side): (&Rect, &Side)| wrapped(view, *side, cursor, column.width);
-    let texts: Vec<Lines> = columns.iter().zip(&sides).map(lines).collect();
-    scroll(view, usize::from(area.height - 1), cursor, &texts);
+    let texts = wrapped(view, &sides, cursor, &columns);
+    let writing: Vec<bool> = sides.iter().map(|side| is_writing(view, *side)).collect();
+    scroll(view, usize::from(area.height - 1), cursor, &texts, &writing);
     for (place, (column, lines)) in columns.iter().zip(&texts).enumerate() {
         body(view, *column, lines, place == 0);
     }
@@ -72,6 +76,17 @@ fn run_of(run: &LiveView, policy: usize) -> &LiveView {
     policy.checked_sub(1).and_then(|rival| run.rivals.get(rival)).unwrap_or(run)
 }
 
+/// Whether a text may still grow.
+fn is_writing(view: &View<'_>, side: Side) -> bool {
+    let run = view.scene.run;
+    run.running && pane_of(run_of(run, side.unwrap_or_default()), side).ended.is_none()
+}
+
+/// The text of a side.
+fn pane_of(live: &LiveView, side: Side) -> &Pane {
+    if side.is_some() { &live.compressed } else { &live.original }
+}
+
 /// So many columns with a line between them.
 fn columns(area: Rect, count: u16) -> Vec<Rect> {
     let each = area.width.saturating_sub(count - 1) / count;
@@ -84,34 +99,46 @@ fn columns(area: Rect, count: u16) -> Vec<Rect> {
         .collect()
 }
 
-fn wrapped(view: &View<'_>, side: Side, cursor: Option<usize>, width: u16) -> Lines {
+/// The texts as lines, all of one width.
+fn wrapped(view: &View<'_>, sides: &[Side], cursor: Option<usize>, columns: &[Rect]) -> Vec<Lines> {
+    let width = columns.iter().map(|column| column.width).min().unwrap_or_default();
+    let texts: Vec<_> = sides.iter().map(|side| pieces(view, *side, cursor)).collect();
+    let mut texts = wrap_abreast(&texts, usize::from(width.saturating_sub(2)));
+    for lines in &mut texts {
+        let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        lines.truncate(used);
+    }
+    texts
+}
+
+fn pieces(view: &View<'_>, side: Side, cursor: Option<usize>) -> Vec<Piece<Ink>> {
     let policy = side.unwrap_or_else(|| view.ui.policy_of(view.scene.run));
     let live = run_of(view.scene.run, policy);
     let words = view.facts.alignments.get(policy);
     let text = Text {
-        pane: if side.is_some() { &live.compressed } else { &live.original },
+        pane: pane_of(live, side),
         branch: !live.earlier.is_empty(),
         first: live.first_difference.unwrap_or(usize::MAX),
         differs: words.map_or(&[], |words| words.differs(side.is_some())),
+        meets: side.is_some().then(|| words.map_or(&[][..], Alignment::meets)),
         plan_changes: if side.is_some() { &live.plan_changes } else { &[] },
         cursor: cursor.filter(|_| side.is_none()),
     };
-    let mut lines = wrap(&text.pieces(live), usize::from(width.saturating_sub(2)));
-    let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
-    lines.truncate(used);
-    lines
+    text.pieces(live)
 }
 
-/// Finds the first line that is shown, and leaves behind where the tokens stand.
-fn scroll(view: &mut View<'_>, page: usize, cursor: Option<usize>, texts: &[Lines]) {
+/// Finds the first line that is shown, and leaves behind where the tokens stand. Unless one has scrolled, the end is seen of
+/// the text that is least far of those still written, and of the longest once all are done.
+fn scroll(view: &mut View<'_>, page: usize, cursor: Option<usize>, texts: &[Lines], writing: &[bool]) {
     let longest = texts.iter().map(Vec::len).max().unwrap_or_default();
     view.facts.text_page = page;
     view.facts.text_overflow = longest.saturating_sub(page);
     view.facts.places = texts.first().map(places).unwrap_or_default();
     let place = cursor.and_then(|cursor| view.facts.places.get(cursor));
+    let end = texts.iter().zip(writing).filter(|(_, writing)| **writing).map(|(lines, _)| lines.len()).min();
     view.facts.text_first = match place {
         Some((line, _)) => offset(view.facts.text_first, *line, page, longest),
-        None => longest.saturating_sub(view.ui.text_scroll.min(view.facts.text_overflow)).saturating_sub(page),
+        None => end.unwrap_or(longest).saturating_sub(view.ui.text_scroll.min(view.facts.text_overflow) + page),
     };
 }
 
@@ -132,8 +159,11 @@ fn places(lines: &Lines) -> Vec<(usize, u16)> {
 
 /// Draws the lines that are in sight; the tokens of the original's can be clicked.
 fn body(view: &mut View<'_>, area: Rect, lines: &Lines, original: bool) {
-    let page = usize::from(area.height - 1);
-    let first = first_line(lines.len(), view.facts.text_first, page);
+    let first = view.facts.text_first;
+    if !lines.is_empty() && first >= lines.len() {
+        let above = format::plural(first + 1 - lines.len(), "line");
+        view.put(area.x + 1, area.y + 1, area.right(), &format!("{ABOVE} ends {above} above"), Role::Dim);
+    }
     for (y, line) in (area.y + 1..area.bottom()).zip(lines.iter().skip(first)) {
         let mut x = area.x + 1;
         for (text, ink) in line {
@@ -146,12 +176,6 @@ fn body(view: &mut View<'_>, area: Rect, lines: &Lines, original: bool) {
             x = end;
         }
     }
-}
-
-/// The line that a pane of `page` lines begins with, where the longer text begins with `first`: the same one, so that the
-/// texts stand side by side, unless all of this text lies above it; then its last lines are shown.
-fn first_line(lines: usize, first: usize, page: usize) -> usize {
-    if first < lines { first } else { lines.saturating_sub(page) }
 }
 
 fn empty_hint(view: &mut View<'_>, area: Rect) {
@@ -171,7 +195,7 @@ fn empty_hint(view: &mut View<'_>, area: Rect) {
 fn head(view: &mut View<'_>, area: Rect, side: Side) {
     let run = view.scene.run;
     let live = run_of(run, side.unwrap_or_default());
-    let pane = if side.is_some() { &live.compressed } else { &live.original };
+    let pane = pane_of(live, side);
     let looked_at = !run.rivals.is_empty() && side == Some(view.ui.policy_of(run));
     let role = if looked_at { Role::Accent } else { Role::Title };
     let name = name(live, side, !run.rivals.is_empty(), view.scene.arithmetic, area.width);
@@ -179,22 +203,29 @@ fn head(view: &mut View<'_>, area: Rect, side: Side) {
     if let Some(policy) = side.filter(|_| !run.rivals.is_empty()) {
         view.hit(Rect { height: 1, ..area }, Target::Policy(policy));
     }
-    let mut notes = Vec::new();
-    if let Some(found) = pane.looping {
-        notes.push((format!("{LOOP} loop of {} × {}", found.period, found.repeats), Role::Bad));
-    }
-    if let Some(speed) = pane.tokens_per_s {
-        notes.push((format!("{speed:.0} tok/s"), Role::Dim));
-    }
-    if let Some(reason) = pane.ended {
-        notes.push((if reason == "loop" { "stopped" } else { reason }.to_owned(), Role::Dim));
-    }
     let mut end = area.right().saturating_sub(1);
-    for (text, role) in notes.into_iter().rev() {
-        if end > after + 1 + width(&text) {
-            end = view.put_right(after + 1, area.y, end, &text, role).saturating_sub(2);
-        }
+    for (text, role) in notes(pane, usize::from(end.saturating_sub(after + 1))).into_iter().rev() {
+        end = view.put_right(after + 1, area.y, end, &text, role).saturating_sub(2);
     }
+}
+
+/// What is to be told of a text in so many columns, in the order in which it is shown.
+fn notes(pane: &Pane, room: usize) -> Vec<(String, Role)> {
+    let looping = pane.looping.map(|found| (format!("{LOOP} loop of {} × {}", found.period, found.repeats), Role::Bad));
+    let speed = pane.tokens_per_s.map(|speed| (format!("{speed:.0} tok/s"), Role::Dim));
+    let reason = pane.ended.map(|reason| (if reason == "loop" { "stopped" } else { reason }.to_owned(), Role::Dim));
+    // By how much each says: a loop most.
+    let mut notes: Vec<(u8, (String, Role))> = [(3, looping), (1, speed), (2, reason)]
+        .into_iter()
+        .filter_map(|(weight, note)| note.map(|note| (weight, note)))
+        .collect();
+    let wide =
+        |notes: &[(u8, (String, Role))]| notes.iter().map(|(_, (text, _))| usize::from(width(text)) + 2).sum::<usize>();
+    while wide(&notes) > room + 1 {
+        let least = notes.iter().map(|(weight, _)| *weight).min();
+        notes.retain(|(weight, _)| Some(*weight) != least);
+    }
+    notes.into_iter().map(|(_, note)| note).collect()
 }
 
 /// What a policy is called among several: its letter, or that it is the plans as they are.
@@ -221,16 +252,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_ended_early_stays_in_sight() {
-        assert_eq!(first_line(20, 12, 6), 12);
-        assert_eq!(first_line(13, 12, 6), 12);
-        assert_eq!(first_line(12, 12, 6), 6);
-        assert_eq!(first_line(3, 12, 6), 0);
-    }
-
-    #[test]
     fn every_token_has_a_place_also_where_it_shows_nothing() {
-        let ink = |token| Ink { role: Role::Text, token, chosen: false };
+        let ink = |token| Ink { role: Role::Text, token, chosen: false, meets: None };
         let line = vec![("ab".to_owned(), ink(None)), ("c".to_owned(), ink(Some(0))), ("d".to_owned(), ink(Some(2)))];
         assert_eq!(places(&vec![vec![], line, vec![("e".to_owned(), ink(Some(3)))]]), [(1, 2), (1, 3), (1, 3), (2, 0)]);
     }

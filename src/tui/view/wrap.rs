@@ -16,7 +16,8 @@ struct Glyph<'a, T> {
 }
 
 /// Lines as they grow.
-struct Lines<'a, T> {
+#[derive(Debug)]
+pub struct Lines<'a, T> {
     all: Vec<Vec<Glyph<'a, T>>>,
     /// Columns taken in the last one.
     used: usize,
@@ -25,21 +26,9 @@ struct Lines<'a, T> {
 
 /// Wraps pieces into lines of at most `width` columns: between words where it can, within them where it must.
 pub fn wrap<T: Copy + PartialEq>(pieces: &[Piece<T>], width: usize) -> Vec<Vec<Piece<T>>> {
-    let width = width.max(1);
-    let mut lines = Lines { all: vec![Vec::new()], used: 0, width };
-    for (text, role) in pieces {
-        for grapheme in text.graphemes(true) {
-            if grapheme == "\n" || grapheme == "\r\n" {
-                lines.open();
-            } else {
-                let glyph = glyph(grapheme, *role);
-                // What is wider than a whole line is told by a stand-in.
-                let fits = glyph.width <= width;
-                lines.push(if fits { glyph } else { Glyph { text: "\u{fffd}", width: 1, role: *role } });
-            }
-        }
-    }
-    lines.all.iter().map(|line| joined(line)).collect()
+    let mut lines = Lines::of(width);
+    pieces.iter().for_each(|(text, role)| lines.write(text, *role));
+    lines.pieces()
 }
 
 /// Control characters become a visible stand-in: a text may hold anything.
@@ -58,7 +47,44 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-impl<'a, T: Copy> Lines<'a, T> {
+impl<'a, T: Copy + PartialEq> Lines<'a, T> {
+    /// None yet, of at most `width` columns.
+    pub fn of(width: usize) -> Self {
+        Self { all: vec![Vec::new()], used: 0, width: width.max(1) }
+    }
+
+    /// Goes on with a text in one style.
+    pub fn write(&mut self, text: &'a str, role: T) {
+        for grapheme in text.graphemes(true) {
+            if grapheme == "\n" || grapheme == "\r\n" {
+                self.open();
+            } else {
+                let glyph = glyph(grapheme, role);
+                // What is wider than a whole line is told by a stand-in.
+                let fits = glyph.width <= self.width;
+                self.push(if fits { glyph } else { Glyph { text: "\u{fffd}", width: 1, role } });
+            }
+        }
+    }
+
+    /// The line on which a word of so many columns would stand.
+    pub fn line_for(&self, word: usize) -> usize {
+        let fits = self.used == 0 || self.used + word <= self.width;
+        self.all.len() - usize::from(fits)
+    }
+
+    /// Goes on at the beginning of a line; those before it end early.
+    pub fn down_to(&mut self, line: usize) {
+        while self.all.len() <= line {
+            self.open();
+        }
+    }
+
+    /// The lines as pieces, those of one style joined.
+    pub fn pieces(&self) -> Vec<Vec<Piece<T>>> {
+        self.all.iter().map(|line| joined(line)).collect()
+    }
+
     fn open(&mut self) {
         self.all.push(Vec::new());
         self.used = 0;
