@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::predict::share;
 use crate::checkpoint::{Dtype, View};
 use crate::control::{Cancelled, Control};
-use crate::linalg::{InputStatistics, Matrix, NumericError, Order, Values};
+use crate::linalg::{InputStatistics, Matrix, NumericError, Order, Values, difference_squares};
 use crate::model::CompressedLinear;
 
 /// Rows rebuilt together, as tokens of a product: a multiple of what its tiles take.
@@ -36,18 +36,14 @@ impl<'a> Rebuild<'a> {
     /// whichever rows are asked for together.
     pub(super) fn rows(&self, first: usize, out: &mut [f32]) {
         let cols = self.cols.max(1);
-        for (row, out) in out.chunks_exact_mut(cols).enumerate() {
-            match &self.weight.base {
-                Some(base) => base.row(first + row, out),
-                None => out.fill(0.0),
-            }
+        match &self.weight.base {
+            Some(base) => base.rows_from(first, out),
+            None => out.fill(0.0),
         }
         let Some((low, vh)) = self.weight.low_rank.as_ref().zip(self.vh.as_ref()) else { return };
         let rank = low.u.cols();
         let mut u = vec![0.0; out.len() / cols * rank];
-        for (row, u) in u.chunks_exact_mut(rank.max(1)).enumerate() {
-            low.u.row(first + row, u);
-        }
+        low.u.rows_from(first, &mut u);
         vh.apply_add(&u, out);
     }
 }
@@ -98,9 +94,7 @@ fn block_rows(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize, most: usize)
     let cols = matrix.cols();
     let count = most.min(matrix.rows() - first);
     let (mut wanted, mut found) = (vec![0.0; count * cols], vec![0.0; count * cols]);
-    for (row, out) in wanted.chunks_exact_mut(cols.max(1)).enumerate() {
-        matrix.row(first + row, out);
-    }
+    matrix.rows_from(first, &mut wanted);
     rebuild.rows(first, &mut found);
     (wanted, found)
 }
@@ -108,10 +102,7 @@ fn block_rows(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize, most: usize)
 /// `||W - W'||^2` and `||W||^2` of the rows from `first` on.
 fn block_sums(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize) -> (f64, f64) {
     let (wanted, found) = block_rows(matrix, rebuild, first, BLOCK);
-    wanted.iter().zip(&found).fold((0.0, 0.0), |(error, energy), (w, x)| {
-        let (w, x) = (f64::from(*w), f64::from(*x));
-        (error + (w - x).powi(2), energy + w * w)
-    })
+    difference_squares(&wanted, &found)
 }
 
 /// The matrix that a weight stands for as the bytes of a tensor: [m, n], or [n, m] where it is stored `transposed`, in F64,

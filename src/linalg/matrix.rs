@@ -230,70 +230,6 @@ impl Matrix {
         Products::on(family, self, x, super::kernels::Output::new(y, self.rows(), add)).run();
     }
 
-    /// Row `i`, widened to f32, into `out` [cols]. (Embedding look-up; only cheap for `RowMajor`.)
-    /// A row that does not exist is zeros.
-    pub fn row(&self, i: usize, out: &mut [f32]) {
-        debug_assert!(i < self.rows() && out.len() == self.cols, "row {i} of {} x {}", self.rows(), self.cols);
-        out.fill(0.0);
-        if i >= self.rows() {
-            return;
-        }
-        let i = self.selection.stored(i);
-        match &self.values {
-            Values::F32(w) => widen(self.elements(w, i), out),
-            Values::F16(w) => widen(self.elements(w, i), out),
-            Values::Bf16(w) => widen(self.elements(w, i), out),
-            Values::F64(_) | Values::F8 { .. } => match self.order {
-                Order::RowMajor => self.widen_line(i, 0, out),
-                Order::ColumnMajor => {
-                    out.chunks_exact_mut(1).enumerate().for_each(|(line, out)| self.widen_line(line, i, out));
-                }
-            },
-            Values::I8 { quant, scales, group } => {
-                let group = group.unwrap_or(self.cols).max(1);
-                let scales = scales.iter().skip(i * self.cols.div_ceil(group));
-                let row = quant.get(i * self.cols..(i + 1) * self.cols).unwrap_or_default();
-                for ((out, quant), scale) in out.chunks_mut(group).zip(row.chunks(group)).zip(scales) {
-                    for (out, quant) in out.iter_mut().zip(quant) {
-                        *out = f32::from(*quant) * scale;
-                    }
-                }
-            }
-            Values::I4 { quant, scales, group } => {
-                let scales = scales.iter().skip(i * self.cols.div_ceil(*group));
-                let stride = self.cols.div_ceil(2);
-                let row = quant.get(i * stride..(i + 1) * stride).unwrap_or_default();
-                let mut numbers = row.iter().flat_map(|byte| [byte << 4, *byte].map(|top| top.cast_signed() >> 4));
-                for (out, scale) in out.chunks_mut(*group).zip(scales) {
-                    for (out, number) in out.iter_mut().zip(&mut numbers) {
-                        *out = f32::from(number) * scale.to_f32();
-                    }
-                }
-            }
-        }
-    }
-
-    /// The elements of a stored line (a row, or a column where it is stored column by column) from `from` on, as f32; of those
-    /// formats that kernels do not read themselves.
-    pub(super) fn widen_line(&self, line: usize, from: usize, out: &mut [f32]) {
-        let length = match self.order {
-            Order::RowMajor => self.cols,
-            Order::ColumnMajor => self.stored_rows,
-        };
-        let start = line * length + from;
-        match &self.values {
-            Values::F64(w) => {
-                let line = w.get(start..start + out.len()).unwrap_or_default();
-                out.iter_mut().zip(line).for_each(|(out, x)| *out = *x as f32);
-            }
-            Values::F8 { codes, format, scales } => {
-                let codes = codes.get(start..start + out.len()).unwrap_or_default();
-                scales.widen(*format, codes, (line, from), out);
-            }
-            _ => {}
-        }
-    }
-
     /// The elements of stored row `i`.
     fn elements<'a, E>(&self, w: &'a [E], i: usize) -> impl Iterator<Item = &'a E> {
         let (skip, step) = match self.order {
@@ -301,15 +237,6 @@ impl Matrix {
             Order::ColumnMajor => (i, self.stored_rows),
         };
         w.get(skip..).unwrap_or_default().iter().step_by(step).take(self.cols)
-    }
-
-    /// All of it as f32 [rows, cols], row-major. Allocates: for decompositions and exports, not for running.
-    pub fn to_f32(&self) -> Vec<f32> {
-        let mut all = vec![0.0; self.rows() * self.cols];
-        for (i, row) in all.chunks_exact_mut(self.cols.max(1)).enumerate() {
-            self.row(i, row);
-        }
-        all
     }
 
     /// The numbers `w` [rows, cols] in this matrix's eight-bit floats, with its scales; `None` where it is of another format, or
@@ -405,12 +332,6 @@ fn check_count(rows: usize, cols: usize, found: usize) -> Result<(), NumericErro
     if needed == found { Ok(()) } else { Err(NumericError::Size { rows, cols, needed, found }) }
 }
 
-fn widen<'a, E: Copy + Into<f32> + 'a>(row: impl Iterator<Item = &'a E>, out: &mut [f32]) {
-    for (out, element) in out.iter_mut().zip(row) {
-        *out = (*element).into();
-    }
-}
-
 fn count_f32(w: &[f32], spans: Vec<Range<usize>>) -> (u64, u64) {
     count(w, spans, |x| x.to_bits() & 0x7fff_ffff, 0x7f80_0000)
 }
@@ -427,6 +348,10 @@ fn count<E: Sync>(
     infinite: u32,
 ) -> (u64, u64) {
     let part = |w: &[E]| {
+        // Only where one is found they are told apart: the largest of many is had by vectors.
+        if w.iter().map(&magnitude).fold(0, u32::max) < infinite {
+            return (0, 0);
+        }
         w.iter()
             .map(&magnitude)
             .fold((0, 0), |(nan, inf), m| (nan + u64::from(m > infinite), inf + u64::from(m == infinite)))

@@ -26,13 +26,14 @@ mod threads;
 mod tridiagonal;
 mod values;
 mod weighted;
+mod widened;
 mod working;
 
 pub use decompose::{Decomposition, OutputErrors, decompose};
 pub use error::NumericError;
 pub use fast::Arithmetic;
 pub use float8::{BlockScales, Float8};
-pub use kernels::{add_rows, axpy, exp_over, kernel_family, row_dots, times_sigmoid};
+pub use kernels::{add_rows, axpy, difference_squares, exp_over, kernel_family, row_dots, times_sigmoid};
 pub use matrix::{Matrix, Order, Values};
 pub use metric::DAMPING;
 pub use moment_sum::MomentSum;

@@ -1,6 +1,9 @@
 //! Symmetric INT8: scale = max|x| / 127, q = round half to even, in -127..=127; all zeros: scale 1.
 //!
 //! All arithmetic is f32. NaN becomes 0 and takes no part in the scale; beside an infinity all else becomes 0.
+#![expect(clippy::inline_always, reason = "everything must be inlined into the function compiled for the vector unit")]
+
+use super::kernels::{Family, Kernel, ROUND, Simd};
 
 /// One scale a row: (quant [rows, cols], scales [rows]). Computes the whole rows that `w` has, up to `rows`.
 pub fn quantize_rows(w: &[f32], rows: usize, cols: usize) -> (Vec<i8>, Vec<f32>) {
@@ -10,32 +13,54 @@ pub fn quantize_rows(w: &[f32], rows: usize, cols: usize) -> (Vec<i8>, Vec<f32>)
 /// One scale per `group` columns: (quant [rows, cols], scales [rows, ceil(cols / group)]); a last group may be short.
 /// A group of 0 is taken as 1. Computes the whole rows that `w` has, up to `rows`.
 pub fn quantize_groups(w: &[f32], rows: usize, cols: usize, group: usize) -> (Vec<i8>, Vec<f32>) {
-    let mut quant = Vec::with_capacity(w.len());
-    let mut scales = Vec::new();
-    for row in w.chunks_exact(cols.max(1)).take(rows) {
-        for part in row.chunks(group.max(1)) {
-            scales.push(quantize_into(part, &mut quant));
-        }
-    }
-    (quant, scales)
+    let rows = w.len().checked_div(cols.max(1)).unwrap_or_default().min(rows);
+    let (w, group) = (w.get(..rows * cols.max(1)).unwrap_or_default(), group.max(1));
+    Family::best().run(Quantize { w, cols: cols.max(1), group })
 }
 
 /// One scale for everything (the classic layout).
 pub fn quantize_whole(w: &[f32]) -> (Vec<i8>, f32) {
-    let mut quant = Vec::with_capacity(w.len());
-    let scale = quantize_into(w, &mut quant);
-    (quant, scale)
+    let (quant, scales) = quantize_groups(w, 1, w.len(), w.len());
+    (quant, scales.first().copied().unwrap_or(1.0))
 }
 
-fn quantize_into(x: &[f32], quant: &mut Vec<i8>) -> f32 {
-    let scale = scale_of(x);
-    quant.extend(x.iter().map(|x| (x / scale).round_ties_even().clamp(-127.0, 127.0) as i8));
-    scale
+/// Whole rows. Compiled for the vector unit, in plain arithmetic, so that every unit gives the same.
+struct Quantize<'a> {
+    w: &'a [f32],
+    cols: usize,
+    group: usize,
+}
+
+impl Kernel for Quantize<'_> {
+    type Output = (Vec<i8>, Vec<f32>);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _s: S) -> Self::Output {
+        let (mut quant, mut scales) = (vec![0; self.w.len()], Vec::new());
+        for (row, quant) in self.w.chunks_exact(self.cols).zip(quant.chunks_exact_mut(self.cols)) {
+            for (part, quant) in row.chunks(self.group).zip(quant.chunks_mut(self.group)) {
+                let scale = scale_of(part);
+                quant.iter_mut().zip(part).for_each(|(quant, x)| *quant = nearest(x / scale));
+                scales.push(scale);
+            }
+        }
+        (quant, scales)
+    }
+}
+
+/// The nearest whole number in -127..=127, half to even; 0 for NaN.
+#[inline(always)]
+fn nearest(x: f32) -> i8 {
+    (x.clamp(-127.0, 127.0) + ROUND - ROUND) as i8
 }
 
 /// max|x| / 127, or 1 where that is 0 (zeros, or numbers too small for a scale).
+#[inline(always)]
 fn scale_of(x: &[f32]) -> f32 {
-    let scale = x.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / 127.0;
+    // Sizes compare as their bits do, and NaN is larger than all: it takes no part.
+    let sizes = x.iter().map(|x| x.to_bits() & 0x7fff_ffff);
+    let most = sizes.map(|size| if size > f32::INFINITY.to_bits() { 0 } else { size }).fold(0, u32::max);
+    let scale = f32::from_bits(most) / 127.0;
     if scale > 0.0 { scale } else { 1.0 }
 }
 

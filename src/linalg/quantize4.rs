@@ -8,22 +8,12 @@
 
 use half::f16;
 
-use super::kernels::{Family, Kernel, Simd};
+use super::kernels::{Across, BestScales, Family, Kernel, ROUND, SIDE_BY_SIDE, Simd};
 use super::{Matrix, NumericError, Order, Values};
 use crate::checkpoint::View;
 
-/// Where the largest number of a group goes: -FIRST, then on by quarters.
-const FIRST: f32 = 6.0;
-/// How many such places are tried: up to -12, where the largest numbers are cut off.
-const PLACES: u16 = 25;
-/// Least squares steps from the best of them.
-const STEPS: usize = 3;
-/// Numbers taken at once; groups are padded to whole ones.
-const LANES: usize = 16;
 /// Largest magnitude held: level -8 of the largest scale.
 const MOST: f32 = 8.0 * 65504.0;
-/// Added and taken away again, rounds to whole numbers, half to even, without a call.
-const ROUND: f32 = 12_582_912.0;
 
 /// The INT4 matrix of w [rows, cols], row-major, with a scale per `group` columns of a row (a last group may be short; 0 is
 /// taken as 1) that makes the sum of `weights[column] (w - q scale)^2` least; `None`: all columns count the same. A group of
@@ -63,106 +53,105 @@ impl Kernel for Quantize<'_> {
     type Output = (Vec<u8>, Vec<f16>);
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> Self::Output {
-        let (mut quant, mut scales) = (Vec::new(), Vec::new());
-        let mut numbers = Vec::with_capacity(self.cols);
-        let mut group = Group::default();
+    fn run<S: Simd>(self, s: S) -> Self::Output {
+        let mut scales = Vec::with_capacity(self.w.len().div_ceil(self.group));
+        let mut groups = Groups::new(self.group);
         for row in self.w.chunks_exact(self.cols.max(1)) {
-            numbers.clear();
             for (index, part) in row.chunks(self.group).enumerate() {
-                group.set(part, self.weights.and_then(|weights| weights.chunks(self.group).nth(index)));
-                let scale = group.best_scale();
-                numbers.extend(part.iter().map(|x| level(*x, scale.to_f32().recip()) as i8));
-                scales.push(scale);
+                groups.put(part, self.weights.and_then(|weights| weights.chunks(self.group).nth(index)));
+                if groups.count == SIDE_BY_SIDE {
+                    scales.extend(groups.search().run(s));
+                    groups.clear();
+                }
             }
-            quant.extend(numbers.chunks(2).map(|pair| match *pair {
-                [low, high] => low.cast_unsigned() & 15 | high.cast_unsigned() << 4,
-                [low] => low.cast_unsigned() & 15,
-                _ => 0,
-            }));
         }
-        (quant, scales)
+        let left = groups.count;
+        scales.extend(groups.search().run(s).into_iter().take(left));
+        (self.levels(&scales), scales)
     }
 }
 
-/// The level of x, as a whole number in -8..=7; 0 for NaN.
+impl Quantize<'_> {
+    /// The numbers, two a byte.
+    #[inline(always)]
+    fn levels(&self, scales: &[f16]) -> Vec<u8> {
+        let cols = self.cols.max(1);
+        let mut quant = Vec::with_capacity(self.w.len() / cols * cols.div_ceil(2));
+        let mut levels = vec![0; cols];
+        for (row, scales) in self.w.chunks_exact(cols).zip(scales.chunks(cols.div_ceil(self.group).max(1))) {
+            for ((part, levels), scale) in row.chunks(self.group).zip(levels.chunks_mut(self.group)).zip(scales) {
+                let per_scale = scale.to_f32().recip();
+                levels.iter_mut().zip(part).for_each(|(to, x)| *to = level(finite(*x), per_scale));
+            }
+            let (pairs, last) = levels.as_chunks();
+            quant.extend(pairs.iter().map(|[low, high]| low | high << 4));
+            quant.extend(last);
+        }
+        quant
+    }
+}
+
+/// The level of x, in -8..=7, as four bits.
 #[inline(always)]
-fn level(x: f32, per_scale: f32) -> f32 {
-    (x * per_scale).clamp(-8.0, 7.0) + ROUND - ROUND
+fn level(x: f32, per_scale: f32) -> u8 {
+    ((x * per_scale).clamp(-8.0, 7.0) + ROUND).to_bits() as u8 & 15
 }
 
-/// The numbers of a group and what each counts, padded with zeros.
-#[derive(Default)]
-struct Group {
-    x: Vec<[f32; LANES]>,
-    weights: Vec<[f32; LANES]>,
-    /// That of the largest magnitude.
-    largest: f32,
+/// x, where it is no number 0, and else cut off at what is held.
+#[inline(always)]
+fn finite(x: f32) -> f32 {
+    if x.is_nan() { 0.0 } else { x.clamp(-MOST, MOST) }
 }
 
-impl Group {
-    #[inline(always)]
-    fn set(&mut self, x: &[f32], weights: Option<&[f32]>) {
-        let finite = |x: &f32| if x.is_nan() { 0.0 } else { x.clamp(-MOST, MOST) };
-        padded(&mut self.x, x.iter().map(finite));
-        match weights {
-            Some(weights) => padded(&mut self.weights, weights.iter().copied()),
-            None => padded(&mut self.weights, x.iter().map(|_| 1.0)),
-        }
-        self.largest = x.iter().map(finite).fold(0.0, |most: f32, x| if x.abs() > most.abs() { x } else { most });
-    }
-
-    /// The stored scale of least error.
-    #[inline(always)]
-    fn best_scale(&self) -> f16 {
-        let mut best = (f32::INFINITY, f16::ONE, 1.0);
-        for place in 0..PLACES {
-            let tried = self.tried(self.largest / -(FIRST + 0.25 * f32::from(place)));
-            best = if tried.0 < best.0 { tried } else { best };
-        }
-        for _ in 0..STEPS {
-            let tried = self.tried(best.2);
-            best = if tried.0 < best.0 { tried } else { break };
-        }
-        best.1
-    }
-
-    /// A scale as stored, its error, and the scale of least error for the levels that it gives: (error, stored, better).
-    #[inline(always)]
-    fn tried(&self, scale: f32) -> (f32, f16, f32) {
-        let stored = f16::from_f32(scale.clamp(-f16::MAX.to_f32(), f16::MAX.to_f32()));
-        if stored == f16::ZERO {
-            return (f32::INFINITY, f16::ONE, 0.0);
-        }
-        let scale = stored.to_f32();
-        let per_scale = scale.recip();
-        let (mut error, mut with_x, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
-        for (x, weight) in self.x.iter().zip(&self.weights) {
-            for i in 0..LANES {
-                let q = level(x[i], per_scale);
-                let rest = x[i] - q * scale;
-                let counted = weight[i] * q;
-                error[i] += weight[i] * rest * rest;
-                with_x[i] += counted * x[i];
-                squares[i] += counted * q;
-            }
-        }
-        let sum = |lanes: [f32; LANES]| lanes.iter().sum::<f32>();
-        let better = sum(with_x) / sum(squares);
-        (sum(error), stored, if better.is_finite() { better } else { scale })
-    }
+/// Groups side by side, each padded with zeros.
+struct Groups {
+    x: Vec<Across>,
+    weights: Vec<Across>,
+    largest: Across,
+    count: usize,
 }
 
-fn padded(blocks: &mut Vec<[f32; LANES]>, numbers: impl ExactSizeIterator<Item = f32>) {
-    blocks.clear();
-    blocks.resize(numbers.len().div_ceil(LANES), [0.0; LANES]);
-    blocks.as_flattened_mut().iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
+impl Groups {
+    fn new(group: usize) -> Self {
+        let zeros = vec![[0.0; SIDE_BY_SIDE]; group];
+        Self { x: zeros.clone(), weights: zeros, largest: [0.0; SIDE_BY_SIDE], count: 0 }
+    }
+
+    /// Adds a group, without `weights` each number counting 1.
+    #[inline(always)]
+    fn put(&mut self, part: &[f32], weights: Option<&[f32]>) {
+        let at = self.count % SIDE_BY_SIDE;
+        let mut most = 0.0_f32;
+        for (place, x) in self.x.iter_mut().zip(part) {
+            let x = finite(*x);
+            place[at] = x;
+            most = if x.abs() > most.abs() { x } else { most };
+        }
+        for (index, place) in self.weights.iter_mut().take(part.len()).enumerate() {
+            place[at] = weights.map_or(1.0, |weights| weights.get(index).copied().unwrap_or_default());
+        }
+        self.largest[at] = most;
+        self.count += 1;
+    }
+
+    fn search(&self) -> BestScales<'_> {
+        BestScales { x: &self.x, weights: &self.weights, largest: self.largest }
+    }
+
+    /// Empties all places.
+    fn clear(&mut self) {
+        self.x.fill([0.0; SIDE_BY_SIDE]);
+        self.weights.fill([0.0; SIDE_BY_SIDE]);
+        self.largest = [0.0; SIDE_BY_SIDE];
+        self.count = 0;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::kernels::{FIRST, PLACES};
     use super::*;
 
     fn parts(matrix: &Matrix) -> (Vec<u8>, Vec<f32>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::place::{Holds, is_there, prepare, refuse_folder_of_inputs, resolved};
 use super::safetensors::{check_length, header, shards, sort};
 use super::scratch::{self, Scratch};
+use super::streamed::Streamed;
 use super::swap::{close, may_replace, put_in_place};
 use super::{TensorSpec, WriteError};
 use crate::checkpoint::escaped;
@@ -31,7 +32,7 @@ pub struct FolderWriter {
     /// The tensor that comes next.
     next: usize,
     /// The shard under way. Before `temporary`: it is closed before the folder goes.
-    open: Option<(PathBuf, BufWriter<File>)>,
+    open: Option<Streamed>,
     files: BTreeMap<String, u64>,
     temporary: Scratch<TempDir>,
 }
@@ -107,21 +108,20 @@ impl FolderWriter {
         check_length(spec, data)?;
         let path = self.temporary.made.path().join(&shard.name);
         let fail = || WriteError::io(self.target.join(&shard.name));
-        if self.open.is_none() {
-            let mut file = BufWriter::new(File::create_new(&path).map_err(fail())?);
-            file.write_all(&shard.header).map_err(fail())?;
-            self.open = Some((path, file));
-        }
-        if let Some((_, file)) = &mut self.open {
-            file.write_all(data).map_err(fail())?;
-        }
+        let mut file = if let Some(file) = self.open.take() {
+            file
+        } else {
+            let mut file = Streamed::create(&path).map_err(fail())?;
+            file.write(&shard.header).map_err(fail())?;
+            file
+        };
+        file.write(data).map_err(fail())?;
         self.next += 1;
-        if self.next == shard.tensors.end
-            && let Some((path, file)) = self.open.take()
-        {
-            let file = file.into_inner().map_err(|e| fail()(e.into_error()))?;
-            let bytes = close(&file).map_err(fail())?;
-            self.files.insert(super::super::file::plain_name(&path), bytes);
+        if self.next == shard.tensors.end {
+            let bytes = file.finish().map_err(fail())?;
+            self.files.insert(shard.name.clone(), bytes);
+        } else {
+            self.open = Some(file);
         }
         Ok(())
     }

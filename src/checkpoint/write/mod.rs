@@ -13,6 +13,7 @@ mod report;
 mod safetensors;
 mod scratch;
 mod single;
+mod streamed;
 mod swap;
 
 use std::path::PathBuf;

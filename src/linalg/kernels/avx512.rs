@@ -5,8 +5,8 @@ use std::arch::x86_64::{
     __m128i, __m256i, __m512, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256, _mm256_set1_epi16,
     _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
     _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
+    _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
 };
 
 use half::{bf16, f16};
@@ -62,6 +62,18 @@ impl Simd for Avx512 {
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
         // SAFETY: `self` proves the features.
         unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_max_ps(a, b) }
     }
 
     #[inline(always)]

@@ -42,6 +42,10 @@ pub const OUTPUT_GRANULE: usize = 8 * MOST_LANES;
 const INPUTS: usize = 32;
 /// The same for a single token, where the order of reading is all that counts.
 const DECODE_INPUTS: usize = 8;
+/// From so many tokens on, tiles are of several, and inputs are put side by side for them.
+const MANY_TOKENS: usize = 6;
+/// From so many on, weights are, too.
+const PACKED_TOKENS: usize = 48;
 /// Tokens whose sums rest in the cache.
 const TOKENS: usize = 96;
 
@@ -66,10 +70,12 @@ impl<E: Element> Kernel for ColumnKernel<'_, E> {
         for first in (0..self.product.tokens).step_by(TOKENS) {
             let tokens = first..self.product.tokens.min(first + TOKENS);
             let mut sums = Sums::new(tokens.len(), self.outputs.len());
+            let mut gathered = Vec::new();
             let step = if tokens.len() == 1 { DECODE_INPUTS } else { INPUTS };
             for start in (0..self.product.cols).step_by(step) {
                 let inputs = start..self.product.cols.min(start + step);
-                self.add_inputs(s, tokens.clone(), inputs, &mut sums);
+                let span = self.span(tokens.clone(), inputs, &mut gathered);
+                self.add_inputs(s, &span, &mut sums);
             }
             for (t, sums) in sums.values.chunks_exact(sums.width.max(1)).enumerate() {
                 for (column, sum) in self.outputs.clone().zip(sums) {
@@ -81,6 +87,14 @@ impl<E: Element> Kernel for ColumnKernel<'_, E> {
     }
 }
 
+/// Some inputs of some tokens: those of token t from `x + t * apart` on.
+struct Span {
+    inputs: Range<usize>,
+    tokens: usize,
+    x: *const f32,
+    apart: usize,
+}
+
 /// Sums so far [tokens, width] of a range of outputs; the width is padded so that every vector is whole.
 struct Sums {
     values: Vec<f32>,
@@ -89,17 +103,40 @@ struct Sums {
 
 impl Sums {
     fn new(tokens: usize, outputs: usize) -> Self {
-        let width = outputs.next_multiple_of(MOST_LANES);
+        // An odd number of cache lines: at a power of two all tokens' sums of an output would share few places in the cache.
+        let width = (outputs.div_ceil(MOST_LANES) | 1) * MOST_LANES;
         Self { values: vec![0.0; tokens * width], width }
+    }
+
+    /// Where the sum of an output for a token rests, and how far from the next token's.
+    fn at(&mut self, token: usize, output: usize) -> (*mut f32, usize) {
+        (self.values.as_mut_ptr().wrapping_add(token * self.width + output), self.width)
     }
 }
 
 impl<E: Element> ColumnKernel<'_, E> {
+    /// Where the inputs lie. Those of many tokens are put side by side in `gathered` first: as they are, they lie so far apart that
+    /// they drive each other out of the cache.
+    #[inline(always)]
+    fn span(&self, tokens: Range<usize>, inputs: Range<usize>, gathered: &mut Vec<f32>) -> Span {
+        let ColumnProduct { x, cols, .. } = self.product;
+        if tokens.len() < MANY_TOKENS {
+            let x = x.as_ptr().wrapping_add(tokens.start * cols + inputs.start);
+            return Span { inputs, tokens: tokens.len(), x, apart: cols };
+        }
+        gathered.resize(tokens.len() * INPUTS, 0.0);
+        let rows = x.chunks_exact(cols.max(1)).skip(tokens.start);
+        for (place, row) in gathered.chunks_exact_mut(INPUTS).zip(rows) {
+            place.iter_mut().zip(&row[inputs.clone()]).for_each(|(place, x)| *place = *x);
+        }
+        Span { inputs, tokens: tokens.len(), x: gathered.as_ptr(), apart: INPUTS }
+    }
+
     /// Adds the products of some inputs to the sums of all outputs.
     #[inline(always)]
-    fn add_inputs<S: Simd>(&self, s: S, tokens: Range<usize>, inputs: Range<usize>, sums: &mut Sums) {
+    fn add_inputs<S: Simd>(&self, s: S, span: &Span, sums: &mut Sums) {
         let width = self.outputs.len();
-        let step = if tokens.len() < 6 {
+        let step = if span.tokens < MANY_TOKENS {
             8
         } else if S::MANY_REGISTERS {
             4
@@ -108,88 +145,135 @@ impl<E: Element> ColumnKernel<'_, E> {
         } * S::LANES;
         let mut output = 0;
         while output + step <= width {
-            if tokens.len() < 6 {
-                self.strip::<S, 8, 1, false>(s, output, &tokens, &inputs, sums);
+            if span.tokens < MANY_TOKENS {
+                self.strip::<S, 8, 1, false>(s, output, span, sums);
             } else if S::MANY_REGISTERS {
-                self.strip::<S, 4, 6, false>(s, output, &tokens, &inputs, sums);
+                self.strip::<S, 4, 6, false>(s, output, span, sums);
             } else {
-                self.strip::<S, 2, 6, false>(s, output, &tokens, &inputs, sums);
+                self.strip::<S, 2, 6, false>(s, output, span, sums);
             }
             output += step;
         }
         while output + S::LANES <= width {
-            self.strip::<S, 1, 6, false>(s, output, &tokens, &inputs, sums);
+            self.strip::<S, 1, 6, false>(s, output, span, sums);
             output += S::LANES;
         }
         if output < width {
-            self.strip::<S, 1, 6, true>(s, output, &tokens, &inputs, sums);
+            self.strip::<S, 1, 6, true>(s, output, span, sums);
         }
     }
 
-    /// C vectors of outputs for all tokens, T at a time.
+    /// C vectors of outputs for all tokens, T at a time. Where there are very many, the weights are widened and put side by side
+    /// once for all of them.
     #[inline(always)]
     fn strip<S: Simd, const C: usize, const T: usize, const TAIL: bool>(
         &self,
         s: S,
         output: usize,
-        tokens: &Range<usize>,
-        inputs: &Range<usize>,
+        span: &Span,
         sums: &mut Sums,
     ) {
-        let mut token = 0;
-        while token + T <= tokens.len() {
-            self.tile::<S, C, T, TAIL>(s, output, (tokens.start, token), inputs, sums);
-            token += T;
+        let stored = Stored::<E, TAIL> { kernel: self, output, first: span.inputs.start };
+        if span.tokens < PACKED_TOKENS {
+            tiles::<S, C, T>(s, output, span, &stored, sums);
+            return;
         }
-        while token < tokens.len() {
-            self.tile::<S, C, 1, TAIL>(s, output, (tokens.start, token), inputs, sums);
-            token += 1;
+        let mut packed = [[s.splat(0.0); C]; INPUTS];
+        for (k, packed) in packed.iter_mut().take(span.inputs.len()).enumerate() {
+            *packed = stored.at(s, k);
+        }
+        tiles::<S, C, T>(s, output, span, &packed, sums);
+    }
+}
+
+/// Where a tile has its weights from. (A closure would not be inlined.)
+trait Weights<S: Simd, const C: usize> {
+    /// Those of the `k`-th input of the span for C vectors of outputs.
+    fn at(&self, s: S, k: usize) -> [S::V; C];
+}
+
+/// As they are stored, from an output and an input on; with `TAIL` a single vector of which only a part exists.
+struct Stored<'a, E, const TAIL: bool> {
+    kernel: &'a ColumnKernel<'a, E>,
+    output: usize,
+    first: usize,
+}
+
+impl<S: Simd, E: Element, const C: usize, const TAIL: bool> Weights<S, C> for Stored<'_, E, TAIL> {
+    #[inline(always)]
+    fn at(&self, s: S, k: usize) -> [S::V; C] {
+        let ColumnKernel { product: ColumnProduct { w, stride, .. }, outputs } = self.kernel;
+        let lanes = if TAIL { outputs.len() - self.output } else { S::LANES };
+        let from = w.as_ptr().wrapping_add(outputs.start + self.output + (self.first + k) * stride);
+        let mut weights = [s.splat(0.0); C];
+        for (c, weight) in weights.iter_mut().enumerate() {
+            let from = from.wrapping_add(c * S::LANES);
+            // SAFETY: the outputs of the tile are below rows and its inputs below cols, and `new` has seen cols - 1 strides and
+            // rows.
+            *weight = unsafe { if TAIL { E::load_tail(s, from, lanes) } else { E::load(s, from) } };
+        }
+        weights
+    }
+}
+
+impl<S: Simd, const C: usize> Weights<S, C> for [[S::V; C]; INPUTS] {
+    #[inline(always)]
+    fn at(&self, _: S, k: usize) -> [S::V; C] {
+        self[k % INPUTS]
+    }
+}
+
+/// All tokens, T at a time.
+#[inline(always)]
+fn tiles<S: Simd, const C: usize, const T: usize>(
+    s: S,
+    output: usize,
+    span: &Span,
+    weights: &impl Weights<S, C>,
+    sums: &mut Sums,
+) {
+    let mut token = 0;
+    while token + T <= span.tokens {
+        tile::<S, C, T>(s, token, span, weights, sums.at(token, output));
+        token += T;
+    }
+    while token < span.tokens {
+        tile::<S, C, 1>(s, token, span, weights, sums.at(token, output));
+        token += 1;
+    }
+}
+
+/// C vectors of outputs for T tokens, added to the sums at `stored`, which lie `width` apart token by token.
+#[inline(always)]
+fn tile<S: Simd, const C: usize, const T: usize>(
+    s: S,
+    token: usize,
+    span: &Span,
+    weights: &impl Weights<S, C>,
+    (stored, width): (*mut f32, usize),
+) {
+    let x = span.x.wrapping_add(token * span.apart);
+    let mut sum = [[s.splat(0.0); C]; T];
+    for (t, sum) in sum.iter_mut().enumerate() {
+        for (c, sum) in sum.iter_mut().enumerate() {
+            // SAFETY: token + t and the outputs of the tile are within the sums, whose width is padded.
+            *sum = unsafe { f32::load(s, stored.wrapping_add(t * width + c * S::LANES)) };
         }
     }
-
-    /// C vectors of outputs for T tokens; with `TAIL` a single one of which only a part exists.
-    /// `output` and `token` count from the first of the sums, the inputs' tokens from `first`.
-    #[inline(always)]
-    fn tile<S: Simd, const C: usize, const T: usize, const TAIL: bool>(
-        &self,
-        s: S,
-        output: usize,
-        (first, token): (usize, usize),
-        inputs: &Range<usize>,
-        sums: &mut Sums,
-    ) {
-        let ColumnProduct { stride, cols, w, x, .. } = self.product;
-        let lanes = if TAIL { self.outputs.len() - output } else { S::LANES };
-        let w = w.as_ptr().wrapping_add(self.outputs.start + output);
-        let x = x.as_ptr().wrapping_add((first + token) * cols);
-        let stored = sums.values.as_mut_ptr().wrapping_add(token * sums.width + output);
-        let mut sum = [[s.splat(0.0); C]; T];
+    for k in 0..span.inputs.len() {
+        let weights = weights.at(s, k);
         for (t, sum) in sum.iter_mut().enumerate() {
-            for (c, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: token + t and output + (c + 1) * LANES are within the sums, whose width is padded.
-                *sum = unsafe { f32::load(s, stored.wrapping_add(t * sums.width + c * S::LANES)) };
+            // SAFETY: token + t is below the span's tokens and k one of its inputs.
+            let input = s.splat(unsafe { *x.add(t * span.apart + k) });
+            for (sum, weight) in sum.iter_mut().zip(weights) {
+                *sum = s.fma(weight, input, *sum);
             }
         }
-        for k in inputs.clone() {
-            let mut weights = [s.splat(0.0); C];
-            for (c, weight) in weights.iter_mut().enumerate() {
-                let from = w.wrapping_add(k * stride + c * S::LANES);
-                // SAFETY: the outputs of the tile are below rows and k < cols, and `new` has seen cols - 1 strides and rows.
-                *weight = unsafe { if TAIL { E::load_tail(s, from, lanes) } else { E::load(s, from) } };
-            }
-            for (t, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: first + token + t < tokens and k < cols, and `new` has seen tokens * cols inputs.
-                let input = s.splat(unsafe { *x.add(t * cols + k) });
-                for (sum, weight) in sum.iter_mut().zip(weights) {
-                    *sum = s.fma(weight, input, *sum);
-                }
-            }
-        }
-        for (t, sum) in sum.iter().enumerate() {
-            for (c, sum) in sum.iter().enumerate() {
-                // SAFETY: as they were read.
-                unsafe { s.store(stored.wrapping_add(t * sums.width + c * S::LANES), *sum) };
-            }
+    }
+    for (t, sum) in sum.iter().enumerate() {
+        for (c, sum) in sum.iter().enumerate() {
+            // SAFETY: as they were read.
+            unsafe { s.store(stored.wrapping_add(t * width + c * S::LANES), *sum) };
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Exponentials of many numbers, without a branch, so that the compiler takes a vector of them at a time.
 
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, ROUND, Simd};
 
-/// 1.5 x 2^23: added to a number of less than 2^22, it leaves the nearest integer (ties to even) in the low bits.
-const TO_INTEGER: f32 = 12_582_912.0;
 /// ln 2, its first bits and the rest: their products with an exponent lose nothing.
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// Beyond these e^x is told as infinite, or as 0: there it, or the power of 2 that it is made with, is no normal f32.
@@ -14,12 +12,12 @@ const RANGE: [f32; 2] = [-87.3, 88.3];
 #[inline(always)]
 #[expect(clippy::excessive_precision, reason = "as Cephes gives them")]
 fn exp(x: f32) -> f32 {
-    let shifted = x * std::f32::consts::LOG2_E + TO_INTEGER;
-    let n = shifted - TO_INTEGER;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = x - n * LN_2[0] - n * LN_2[1];
     let terms = [1.398_199_9e-3, 8.333_451_9e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
     let series = terms.iter().fold(1.987_569_1e-4, |sum, term| sum * r + term);
-    let power = shifted.to_bits().wrapping_sub(TO_INTEGER.to_bits()).wrapping_add(127) << 23;
+    let power = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
     let value = (series * r * r + r + 1.0) * f32::from_bits(power);
     // Not by min and max: they would lose what is no number.
     let value = if x < RANGE[0] { 0.0 } else { value };

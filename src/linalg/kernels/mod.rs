@@ -24,6 +24,7 @@ mod portable_brain;
 mod portable_integer;
 mod rounded;
 mod rows;
+mod scales4;
 mod simd;
 mod vectors;
 #[cfg(target_arch = "x86_64")]
@@ -45,7 +46,10 @@ pub use output::Output;
 pub use rounded::INPUT_GROUP;
 pub use rounded::RoundedInput;
 pub use rows::{PANEL_BYTES, RowKernel, RowProduct, Scales};
-pub use simd::{Element, Kernel, Simd};
+pub use scales4::{Across, BestScales, SIDE_BY_SIDE};
+#[cfg(test)]
+pub use scales4::{FIRST, PLACES};
+pub use simd::{Element, Kernel, ROUND, Simd};
 pub use widen::WidenRows;
 
 #[cfg(target_arch = "x86_64")]
@@ -56,7 +60,7 @@ use avx512::Avx512;
 use avx512_brain::Avx512Brain;
 use exponential::{ExpOver, TimesSigmoid};
 use portable::Portable;
-use vectors::{AddRows, Axpy, RowDots};
+use vectors::{AddRows, Axpy, DifferenceSquares, RowDots};
 #[cfg(target_arch = "x86_64")]
 use vnni::Vnni;
 
@@ -237,4 +241,9 @@ pub fn add_rows(weights: &[f32], rows: &[f32], out: &mut [f32]) {
 /// y += alpha x over the shorter length, in f32.
 pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
     Family::best().run(Axpy(alpha, x, y));
+}
+
+/// ||w - x||^2 and ||w||^2 over the shorter length, in f64, always summed in the same order.
+pub fn difference_squares(w: &[f32], x: &[f32]) -> (f64, f64) {
+    Family::best().run(DifferenceSquares(w, x))
 }

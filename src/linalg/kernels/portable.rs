@@ -61,6 +61,16 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i].min(b[i]))
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i].max(b[i]))
+    }
+
+    #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         each(|i| fused(a[i], b[i], c[i]))
     }

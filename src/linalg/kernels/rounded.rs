@@ -3,12 +3,10 @@
 use rayon::prelude::*;
 
 use super::Family;
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, ROUND, Simd};
 
 /// Numbers of an input that share a scale.
 pub const INPUT_GROUP: usize = 32;
-/// 1.5 x 2^23: added to a number of less than 2^22, it leaves the nearest integer (ties to even) in the low bits.
-const TO_INTEGER: f32 = 12_582_912.0;
 
 /// Inputs x [tokens, cols] ~ scale * q, with scale = max |x| / 127 of each group.
 #[derive(Debug)]
@@ -84,7 +82,7 @@ fn round_group(x: &[f32], quants: &mut [i8]) -> f32 {
     // So small that its inverse is beyond all numbers.
     let inverse = if inverse.is_finite() { inverse } else { 0.0 };
     for (quant, x) in quants.iter_mut().zip(x) {
-        *quant = (x * inverse + TO_INTEGER).to_bits() as i8;
+        *quant = (x * inverse + ROUND).to_bits() as i8;
     }
     most / 127.0
 }

@@ -5,6 +5,10 @@ use half::{bf16, f16};
 /// The most lanes that any unit has; a buffer of so many elements holds one vector of each.
 pub const MOST_LANES: usize = 16;
 
+/// 1.5 x 2^23. Added to a number of less than 2^22, it leaves the nearest integer (ties to even) in the low bits; taken away again,
+/// that integer: rounding without a call.
+pub const ROUND: f32 = 12_582_912.0;
+
 /// A vector unit. A value of the type is the proof that this machine has it, so that arithmetic is safe to call.
 /// Everything is inlined into [`Simd::vectorize`], the one function compiled for the unit.
 pub trait Simd: Copy + Send + Sync {
@@ -25,6 +29,10 @@ pub trait Simd: Copy + Send + Sync {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a + b.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller of each.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of each.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// a * b + c, rounded once where the unit can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The same on single numbers, rounded as [`Simd::fma`] does.

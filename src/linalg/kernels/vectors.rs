@@ -1,4 +1,4 @@
-//! Dot products and sums of vectors, for attention.
+//! Dot products and sums of vectors, for attention; sums of squares, for errors.
 
 use super::simd::{Element, Kernel, Simd};
 
@@ -153,5 +153,56 @@ impl Kernel for Axpy<'_> {
         for (x, y) in x.iter().zip(y).skip(k) {
             *y = s.fma_one(alpha, *x, *y);
         }
+    }
+}
+
+/// ||w - x||^2 and ||w||^2 in f64, over the shorter length: eight sums side by side, in plain arithmetic, so that all units give
+/// the same bits.
+#[derive(Debug)]
+pub struct DifferenceSquares<'a>(pub &'a [f32], pub &'a [f32]);
+
+impl Kernel for DifferenceSquares<'_> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _s: S) -> Self::Output {
+        let len = self.0.len().min(self.1.len());
+        let (w, x) = (&self.0[..len], &self.1[..len]);
+        let (mut errors, mut energies) = ([0.0_f64; 8], [0.0_f64; 8]);
+        for (w, x) in w.chunks(8).zip(x.chunks(8)) {
+            for ((w, x), (error, energy)) in w.iter().zip(x).zip(errors.iter_mut().zip(&mut energies)) {
+                let (w, x) = (f64::from(*w), f64::from(*x));
+                *error += (w - x) * (w - x);
+                *energy += w * w;
+            }
+        }
+        (errors.iter().sum(), energies.iter().sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Family;
+    use super::*;
+
+    #[test]
+    fn every_family_sums_squares_in_the_same_order() {
+        let numbers = |seed| (0..1003_u32).map(move |i| (i * seed % 1009) as f32 / 7.0).collect::<Vec<_>>();
+        let (w, x) = (numbers(611), numbers(431));
+        let terms = || w.iter().zip(&x).map(|(w, x)| (f64::from(*w), f64::from(*x)));
+        let (error, energy) = Family::best().run(DifferenceSquares(&w, &x));
+        let exact: f64 = terms().map(|(w, x)| (w - x).powi(2)).sum();
+        // A thousand roundings of 1e-16 each.
+        assert!((error / exact - 1.0).abs() < 1e-13);
+        assert!((energy / terms().map(|(w, _)| w * w).sum::<f64>() - 1.0).abs() < 1e-13);
+        for family in Family::available() {
+            let found = family.run(DifferenceSquares(&w, &x));
+            assert_eq!((found.0.to_bits(), found.1.to_bits()), (error.to_bits(), energy.to_bits()));
+        }
+        assert_eq!(Family::best().run(DifferenceSquares(&w[..3], &w)), (0.0, energy_of(&w[..3])));
+    }
+
+    fn energy_of(w: &[f32]) -> f64 {
+        w.iter().map(|w| f64::from(*w).powi(2)).sum()
     }
 }

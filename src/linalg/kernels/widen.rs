@@ -1,9 +1,9 @@
-//! Grouped weights times their scales, as f32: for many tokens that is done once, and the products stay the same.
+//! Stored weights as f32, those of groups times their scales: for many tokens that is done once, and the products stay the same.
 
 use super::rows::Scales;
 use super::simd::{Element, Kernel, MOST_LANES, Simd};
 
-/// Some rows of grouped weights, to be written as f32.
+/// Some rows of weights without scales or with those of groups, to be written as f32.
 #[derive(Debug)]
 pub struct WidenRows<'a, E> {
     w: &'a [E],
@@ -17,15 +17,18 @@ impl<'a, E: Element> WidenRows<'a, E> {
     /// groups do not begin where vectors do: after this, every access of the kernel is inside.
     pub fn new(w: &'a [E], scales: Scales<'a>, cols: usize, out: &'a mut [f32]) -> Option<Self> {
         let rows = out.len().checked_div(cols)?;
-        let (held, group) = match scales {
-            Scales::Groups(scales, group) => (scales.len(), group),
-            Scales::HalfGroups(scales, group) => (scales.len(), group),
-            Scales::None | Scales::Rows(_) => return None,
+        let scaled = match scales {
+            Scales::None => true,
+            Scales::Groups(held, group) => {
+                held.len() >= rows.checked_mul(cols.div_ceil((group > 0).then_some(group)?))?
+            }
+            Scales::HalfGroups(held, group) => {
+                held.len() >= rows.checked_mul(cols.div_ceil((group > 0).then_some(group)?))?
+            }
+            Scales::Rows(_) => false,
         };
-        let fits = scales.align_with_lanes()
-            && group > 0
-            && w.len() >= rows.checked_mul(cols.div_ceil(E::PACKED))?
-            && held >= rows.checked_mul(cols.div_ceil(group))?;
+        let aligned = matches!(scales, Scales::None) || scales.align_with_lanes();
+        let fits = scaled && aligned && w.len() >= rows.checked_mul(cols.div_ceil(E::PACKED))?;
         fits.then_some(Self { w, scales, cols, out })
     }
 }
@@ -36,11 +39,14 @@ impl<E: Element> Kernel for WidenRows<'_, E> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { w, scales, cols, out } = self;
-        let (Scales::Groups(_, group) | Scales::HalfGroups(_, group)) = scales else { return };
+        let group = match scales {
+            Scales::Groups(_, group) | Scales::HalfGroups(_, group) => group,
+            Scales::None | Scales::Rows(_) => cols,
+        };
         for (row, out) in out.chunks_exact_mut(cols).enumerate() {
             let w = w.as_ptr().wrapping_add(row * cols.div_ceil(E::PACKED));
             for (g, out) in out.chunks_mut(group).enumerate() {
-                // SAFETY: `new` has seen a scale for each group of each row.
+                // SAFETY: `new` has seen a scale for each group of each row, or that there are none.
                 let scale = unsafe { scales.of_group(s, row * cols.div_ceil(group) + g) };
                 let mut k = g * group;
                 let mut vectors = out.chunks_exact_mut(S::LANES);
