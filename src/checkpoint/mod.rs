@@ -32,7 +32,7 @@ pub use error::CheckpointError;
 pub use hub::{Hub, HubError};
 pub use kept::{KeptFolder, Unsound};
 pub use locate::locate;
-pub use open::{Checkpoint, Embedded, Sidecar};
+pub use open::{COMPRESSION_META, Checkpoint, Embedded, Sidecar};
 pub use safetensors::Dtype;
 pub use scales::Scale;
 pub use stream::TextStream;

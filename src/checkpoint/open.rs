@@ -16,7 +16,10 @@ use super::{Bytes, ChatTemplate, CheckpointError, Tensor, Tokenizer, scales, ten
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
-const POLICY: &str = "policy.json";
+/// Name of the policy in a folder that an export wrote.
+pub(super) const POLICY: &str = "policy.json";
+/// Key of the JSON text in `__metadata__` of a compressed checkpoint.
+pub const COMPRESSION_META: &str = "compression_meta";
 
 /// A model that is part of the program.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +141,9 @@ impl Checkpoint {
         match &self.place {
             Place::Embedded(_) => None,
             Place::Folder(path) => Some(path),
-            Place::File(path) => path.parent(),
+            Place::File(path) => {
+                path.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder })
+            }
         }
     }
 
@@ -147,11 +152,11 @@ impl Checkpoint {
         &self.weights.tensors
     }
 
-    /// All tensors but those that are scales of others.
+    /// All tensors but those that are scales of others or [buffers](Tensor::is_buffer).
     pub fn weights(&self) -> impl Iterator<Item = &Tensor> {
         let scales = self.weights.tensors.iter().filter_map(|tensor| Some(tensor.scale()?.tensor.name.as_str()));
         let scales: BTreeSet<&str> = scales.collect();
-        self.weights.tensors.iter().filter(move |tensor| !scales.contains(tensor.name.as_str()))
+        self.weights.tensors.iter().filter(move |tensor| !tensor.is_buffer() && !scales.contains(tensor.name.as_str()))
     }
 
     /// The tensor of that name.
@@ -246,9 +251,14 @@ impl Checkpoint {
         String::from_utf8(file::read_small(&folder.join(POLICY)).ok()?).ok()
     }
 
-    /// Every file that holds tensors (never to be written over).
-    pub fn weight_files(&self) -> Vec<PathBuf> {
-        self.weights.files.clone()
+    /// Every file that is read of this model, and where it lies: never to be written over.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let compressed = matches!(self.place, Place::Folder(_)) && self.metadata().contains_key(COMPRESSION_META);
+        let read = |name: &String| folder::travels(name) || name == folder::INDEX || (compressed && name == POLICY);
+        let small =
+            |folder: &Path| folder::names(folder).into_iter().filter(read).map(|name| folder.join(name)).collect();
+        let small: Vec<PathBuf> = self.folder().map(small).unwrap_or_default();
+        self.weights.files.iter().cloned().chain(self.path().map(PathBuf::from)).chain(small).collect()
     }
 
     /// The mapped files, each once, as bytes that can be asked whether they still are what was opened.

@@ -27,6 +27,14 @@ impl Tensor {
         Self { name, dtype, shape, data, digest: Arc::default(), scale: None }
     }
 
+    /// Whether it is no weight but a constant that older programs stored beside them: a mask, what fills it, positions, or the
+    /// frequencies of rotary embeddings.
+    pub fn is_buffer(&self) -> bool {
+        let ends = |words: &[&str]| self.name.rsplit('.').next().is_some_and(|last| words.contains(&last));
+        let mask = self.dtype == Dtype::BOOL || (self.shape.len() == 4 && ends(&["bias"]));
+        mask || ends(&["masked_bias", "inv_freq", "position_ids", "cos_cached", "sin_cached"])
+    }
+
     /// Number of elements.
     pub fn elements(&self) -> usize {
         // Cannot overflow for a tensor that was opened: its header's check multiplied the same numbers.

@@ -182,6 +182,13 @@ pub struct PolicyArg {
     pub statistics: CalibrationArg,
 }
 
+impl PolicyArg {
+    /// Files that it names.
+    pub fn inputs(&self) -> impl Iterator<Item = PathBuf> {
+        [&self.policy, &self.statistics.calibration].into_iter().flatten().cloned()
+    }
+}
+
 /// `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::args::{BenchArgs, CalibrationArg};
+use super::failure::warn;
 use super::output::{self, Table, fast_line};
 use super::session::Session;
 use crate::control::Need;
@@ -43,7 +44,14 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
         let model = Model::load(&Source::parse(name).open(&session.locations)?)?;
         Ok(model.with_arithmetic(args.fast.arithmetic()))
     };
-    let need = writing_need(&load(first)?, prompt_tokens.saturating_add(max_tokens));
+    let described = load(first)?;
+    let (context, asked) = (described.architecture().context, prompt_tokens.saturating_add(max_tokens));
+    if asked > context {
+        warn(format!(
+            "the model's context holds {context} tokens, not the {asked} asked for; prompt and text are cut to fit"
+        ));
+    }
+    let need = writing_need(&described, asked.min(context));
     let weights = if let Some(path) = policy {
         weights(session, first, path, &args.policy.statistics, need)?
     } else {

@@ -52,8 +52,11 @@ struct Row<'a> {
 /// # Errors
 /// What is wrong with model, policy or target.
 pub fn run(args: &CompressArgs, session: &Session) -> anyhow::Result<()> {
-    refuse_inputs(&args.out, &[&args.policy, Path::new(&args.model.model)])?;
+    let calibration = args.statistics.calibration.as_deref();
+    let inputs = [Some(args.policy.as_path()), Some(Path::new(&args.model.model)), calibration];
+    refuse_inputs(&args.out, &inputs)?;
     let opened = session.open(args.original.as_ref().unwrap_or(&args.model.model))?;
+    opened.warn_unless_it_runs();
     let planned = session.sound_plan(&args.policy, &opened)?;
     let options = ExportOptions {
         kind: if args.dense { ExportKind::Dense } else { ExportKind::Compressed(args.layout.into()) },
@@ -70,10 +73,10 @@ pub fn run(args: &CompressArgs, session: &Session) -> anyhow::Result<()> {
 }
 
 /// Refuses a target that is or holds one of these inputs, `--force` or not; the model's own files the export knows.
-fn refuse_inputs(out: &Path, inputs: &[&Path]) -> Result<(), WriteError> {
+fn refuse_inputs(out: &Path, inputs: &[Option<&Path>]) -> Result<(), WriteError> {
     let Ok(target) = out.canonicalize() else { return Ok(()) };
     let inside = |input: &&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&target));
-    if inputs.iter().any(inside) { Err(WriteError::IsInput(out.to_path_buf())) } else { Ok(()) }
+    if inputs.iter().flatten().any(inside) { Err(WriteError::IsInput(out.to_path_buf())) } else { Ok(()) }
 }
 
 /// What would be written.

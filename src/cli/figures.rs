@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::measure::Spectrum;
 
-/// The figures that `inspect --spectrum` and `spectrum` share; null where there is no decomposition.
+/// The figures that `inspect --spectrum` and `spectrum` share; null where there is no decomposition, ranks also of a matrix of zeros.
 #[derive(Debug, Default, Serialize)]
 pub struct Figures {
     spectral_norm: Option<f64>,
@@ -31,12 +31,14 @@ impl From<&Spectrum> for Figures {
     fn from(spectrum: &Spectrum) -> Self {
         let [half, most, nearly_all] = spectrum.energy_ranks;
         let law = spectrum.power_law();
+        // Shares of nothing: a matrix of zeros has no ranks.
+        let some = spectrum.spectral_norm > 0.0;
         Self {
             spectral_norm: Some(spectrum.spectral_norm),
             frobenius_norm: Some(spectrum.frobenius_norm),
-            stable_rank: Some(spectrum.stable_rank),
-            effective_rank: Some(spectrum.effective_rank),
-            energy_rank: Some(EnergyRank { half, most, nearly_all }),
+            stable_rank: some.then_some(spectrum.stable_rank),
+            effective_rank: some.then_some(spectrum.effective_rank),
+            energy_rank: some.then_some(EnergyRank { half, most, nearly_all }),
             noise_edge_rank: Some(spectrum.noise_edge_rank),
             alpha: law.map(|law| law.alpha),
             alpha_distance: law.map(|law| law.distance),

@@ -51,6 +51,7 @@ struct TensorRow<'a> {
 /// What is wrong with the model.
 pub fn run(args: &InspectArgs, session: &Session) -> anyhow::Result<()> {
     let opened = session.open(&args.model.model)?;
+    opened.warn_unless_it_runs();
     let figures = if args.spectrum { figures(session, &opened)? } else { BTreeMap::new() };
     let document = document(&opened, figures);
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
@@ -110,15 +111,16 @@ fn layer_row(layer: &Layer, figures: Option<Figures>) -> LayerRow<'_> {
     }
 }
 
-/// Elements of all tensors that are no scales of others; of a layer that is stored compressed, those of the matrix that it stands for.
+/// Elements of all tensors that are weights; of a layer that is stored compressed, those of the matrix that it stands for.
 fn parameters(opened: &Opened) -> u64 {
     let fixed: Vec<&Layer> = opened.layers.iter().filter(|layer| layer.fixed).collect();
-    let stems: Vec<String> = fixed.iter().map(|layer| layer.stem().unwrap_or_else(|| layer.name.clone())).collect();
+    // A fused tensor may be compressed as a whole, whose layers its parts are.
+    let whole = |layer: &Layer| layer.part.as_ref()?.tensor.strip_suffix(".weight").map(str::to_owned);
+    let stems: Vec<String> = fixed.iter().flat_map(|layer| [layer.stem(), whole(layer)]).flatten().collect();
     let is_part = |name: &str| {
         let parts = [".U", ".S", ".Vh", ".base"];
-        let of = |stem: &String| {
-            name.strip_prefix(stem.as_str()).is_some_and(|rest| parts.iter().any(|part| rest.starts_with(part)))
-        };
+        let ends = |rest: &str| rest == ".weight" || parts.iter().any(|part| rest.starts_with(part));
+        let of = |stem: &String| name.strip_prefix(stem.as_str()).is_some_and(ends);
         stems.iter().any(of)
     };
     let tensors = opened.checkpoint.weights().filter(|tensor| !is_part(&tensor.name));

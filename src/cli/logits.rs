@@ -52,7 +52,7 @@ pub fn run(args: &LogitsArgs, session: &Session) -> anyhow::Result<()> {
     let vocabulary = logits.len() / ids.len();
     let mut tensors = vec![("logits", vec![ids.len(), vocabulary], logits)];
     tensors.extend(hidden(states, ids.len()));
-    let inputs: Vec<_> = opened.inputs().into_iter().chain(args.policy.policy.clone()).collect();
+    let inputs: Vec<_> = opened.inputs().into_iter().chain(args.policy.inputs()).collect();
     let data = serialized(&tensors)?;
     replace_file(&args.out, args.force, &inputs, |out| out.write_all(&data))?;
     let shapes: BTreeMap<_, _> = tensors.into_iter().map(|(name, shape, _)| (name, shape)).collect();

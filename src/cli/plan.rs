@@ -107,7 +107,8 @@ fn scope(args: &PlanArgs, opened: &Opened) -> anyhow::Result<Scope> {
 
 /// Files that are read, and so never written over.
 pub(super) fn inputs(args: &PlanArgs, opened: &Opened) -> Vec<PathBuf> {
-    opened.inputs().into_iter().chain(args.text.clone()).collect()
+    let given = [&args.text, &args.statistics.calibration].into_iter().flatten().cloned();
+    opened.inputs().into_iter().chain(given).collect()
 }
 
 /// Measures on the model and the text with the statistics that planning needs.

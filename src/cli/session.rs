@@ -21,7 +21,7 @@ use crate::compress::{
 use crate::control::{Control, Need, Told};
 use crate::linalg::NumericError;
 use crate::measure::{KeptPasses, Spectrum, energy_rank};
-use crate::model::{Layer, Model, layers_of};
+use crate::model::{Layer, Model, ModelError, layers_of, stored_layers};
 use crate::workbench::{Locations, Source};
 
 /// What every command is given.
@@ -349,7 +349,23 @@ impl Opened {
 
     /// Files that this command reads, and so never writes over.
     pub fn inputs(&self) -> Vec<PathBuf> {
-        self.checkpoint.weight_files().into_iter().chain(self.checkpoint.path().map(Path::to_path_buf)).collect()
+        self.checkpoint.inputs()
+    }
+
+    /// Warns where the model could not be run: of a config that cannot be used, tensors that are missing, compressed layers that
+    /// are damaged. Without a config there is nothing to run.
+    pub fn warn_unless_it_runs(&self) {
+        let configured = self.checkpoint.sidecars().iter().any(|file| file.name == "config.json");
+        let loaded = if configured {
+            Model::load(&self.checkpoint).map(drop)
+        } else {
+            stored_layers(&self.checkpoint).map(drop)
+        };
+        match loaded {
+            // A family that is not known is no damage.
+            Ok(()) | Err(ModelError::Family { .. }) => {}
+            Err(error) => warn(format!("this model cannot be run: {error}")),
+        }
     }
 
     /// How many blocks the layers lie in.

@@ -24,8 +24,13 @@ struct Row<'a> {
     #[serde(flatten)]
     figures: Figures,
     #[serde(skip_serializing_if = "Option::is_none")]
-    values: Option<&'a [f32]>,
+    values: Option<Values<'a>>,
 }
+
+/// The values that were asked for; null of a layer whose spectrum cannot be had.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Values<'a>(Option<&'a [f32]>);
 
 /// Runs the command.
 ///
@@ -48,7 +53,7 @@ pub fn run(args: &SpectrumArgs, session: &Session) -> anyhow::Result<()> {
         name: &layer.name,
         shape: [layer.rows, layer.cols],
         figures: spectrum.as_ref().map(Figures::from).unwrap_or_default(),
-        values: spectrum.as_ref().filter(|_| args.values).map(|spectrum| spectrum.values.as_slice()),
+        values: args.values.then(|| Values(spectrum.as_ref().map(|spectrum| spectrum.values.as_slice()))),
     });
     let document = Document { layers: rows.collect() };
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
@@ -61,7 +66,7 @@ fn text(document: &Document<'_>) -> String {
         table.row([vec![output::name(row.name), output::shape(&row.shape)], row.figures.cells().to_vec()].concat());
     }
     let mut text = table.text();
-    for (name, values) in document.layers.iter().filter_map(|row| Some((row.name, row.values?))) {
+    for (name, values) in document.layers.iter().filter_map(|row| Some((row.name, row.values.as_ref()?.0?))) {
         let values: Vec<String> = values.iter().map(|s| output::figure(f64::from(*s))).collect();
         let _ = writeln!(text, "\n{}\n{}", output::name(name), values.join(" "));
     }

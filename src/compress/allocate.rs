@@ -27,7 +27,9 @@ pub struct Allocation {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BudgetError {
     /// The layers do not fit.
-    #[error("the budget leaves {budget} bytes to the layers, but they take at least {least}; raise it")]
+    #[error(
+        "the budget leaves {budget} bytes to the layers, but the smallest plans tried take {least}; raise it, or set smaller ranks by hand"
+    )]
     Layers {
         /// Bytes that there are.
         budget: u64,

@@ -165,9 +165,8 @@ pub fn export(
     let metadata = manifest.metadata(checkpoint, &text, &metas);
     control.check()?;
     let specs: Vec<TensorSpec> = manifest.tensors.iter().map(|(name, tensor)| tensor.spec(name)).collect();
-    let inputs: Vec<PathBuf> =
-        checkpoint.weight_files().into_iter().chain(checkpoint.path().map(PathBuf::from)).collect();
-    let mut writer = FolderWriter::create(&options.out, specs, &metadata, options.shard_bytes, options.force, &inputs)?;
+    let (shard, force, inputs) = (options.shard_bytes, options.force, checkpoint.inputs());
+    let mut writer = FolderWriter::create(&options.out, specs, &metadata, shard, force, &inputs)?;
     write_tensors(checkpoint, &manifest, &mut encoder, &mut writer, control)?;
     for sidecar in checkpoint.sidecars().iter().filter(|sidecar| sidecar.name != POLICY) {
         writer.sidecar(&sidecar.name, &sidecar.data)?;

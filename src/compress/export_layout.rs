@@ -8,9 +8,9 @@ use super::export_parts::{Share, place_parts};
 use super::export_pieces::{Piece, pieces};
 use super::rebuild::dense_bytes;
 use super::{CompressError, ExportError, ExportKind, Layout, Plan};
-use crate::checkpoint::{Checkpoint, Dtype, Tensor, TensorSpec, escaped};
+use crate::checkpoint::{COMPRESSION_META, Checkpoint, Dtype, Tensor, TensorSpec, escaped};
 use crate::control::{Cancelled, Control};
-use crate::model::{CLASSIC_META_KEY, CompressedLinear, Layer, PartMeta, StoredLayer, stored_layers};
+use crate::model::{CompressedLinear, Layer, PartMeta, StoredLayer, stored_layers};
 
 /// Where a tensor of the export comes from.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Manifest {
         if self.kind != ExportKind::Dense {
             // Keys that are text and numbers that are finite always make JSON.
             let text = serde_json::to_string(metas).unwrap_or_default();
-            metadata.insert(CLASSIC_META_KEY.to_owned(), text);
+            metadata.insert(COMPRESSION_META.to_owned(), text);
         }
         metadata
     }

@@ -164,6 +164,7 @@ fn join(
 ) -> Result<(), ExportError> {
     let (mut shares, mut rows) = (Vec::new(), 0);
     let kept = parts.iter().find(|(_, layer)| !layer.fixed).map(|(_, layer)| layer.dtype);
+    remove_pieces(fused.strip_suffix(".weight").unwrap_or(fused), tensors);
     for (index, layer) in parts {
         let place = Place::of(layer).ok_or_else(|| refused(fused, "its parts are not known"))?;
         let of_layer = stored.iter().find(|stored| stored.name == layer.name);
@@ -175,9 +176,7 @@ fn join(
         rows += layer.rows;
         shares.push(Share { place, source });
         let stem = layer.stem().unwrap_or_default();
-        for piece in Piece::all() {
-            tensors.remove(&format!("{stem}.{}", piece.suffix()));
-        }
+        remove_pieces(&stem, tensors);
         tensors.remove(&format!("{stem}.weight"));
         remove_scales(checkpoint, &format!("{stem}.weight"), tensors);
     }
@@ -191,6 +190,13 @@ fn join(
     let shape = if place.transposed { vec![place.cols, place.total] } else { vec![place.total, place.cols] };
     tensors.insert(fused.to_owned(), Planned::new(Origin::Joined(shares), dtype, shape));
     Ok(())
+}
+
+/// Takes what is named after `stem` as a piece of a compressed layer out.
+fn remove_pieces(stem: &str, tensors: &mut Tensors) {
+    for piece in Piece::all() {
+        tensors.remove(&format!("{stem}.{}", piece.suffix()));
+    }
 }
 
 fn refused(name: &str, reason: &str) -> ExportError {

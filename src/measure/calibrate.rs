@@ -75,9 +75,11 @@ pub fn calibrate(
     let kept_in = kept_in(folder);
     let path = kept_in.path(&key);
     let mut notes = Vec::new();
-    fs::create_dir_all(folder).map_err(|source| WriteError::Io { path: folder.to_owned(), source })?;
     let mut kept = cached(&path, source, digests, &mut notes);
     if kept.is_none() {
+        if let Err(error) = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)) {
+            return calibrate_for_now(model, source, options, (folder, &error), control);
+        }
         let lock = folder.join(format!("{key}.lock"));
         let _turn = turn(&lock, control)?;
         kept = cached(&path, source, digests, &mut notes);
@@ -98,6 +100,20 @@ pub fn calibrate(
     notes.extend(rough(model, &file.about));
     notes.extend(file.about.notes());
     Ok(Calibrated { file, notes })
+}
+
+/// As [`calibrate`] where the folder cannot be written: in one that goes again. (The file stays mapped without its name.)
+fn calibrate_for_now(
+    model: &Model,
+    source: &str,
+    options: &CalibrateOptions,
+    (folder, error): (&Path, &std::io::Error),
+    control: &Control,
+) -> Result<Calibrated, MeasureError> {
+    let passing = tempfile::tempdir().map_err(|source| WriteError::Io { path: folder.to_owned(), source })?;
+    let mut found = calibrate(model, source, options, (passing.path(), None), control)?;
+    found.notes.push(format!("the statistics are not kept: {} cannot be written ({error})", folder.display()));
+    Ok(found)
 }
 
 /// Whether [`calibrate`] would find what it computes already there, so that it needs no memory for it.

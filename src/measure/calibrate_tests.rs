@@ -198,3 +198,14 @@ fn a_text_too_short_says_so() {
     let little = calibrated(&model, &options(3), folder.path());
     assert!(little.notes.iter().any(|note| note.contains("only 4 tokens")), "{:?}", little.notes);
 }
+
+#[test]
+fn where_nothing_can_be_kept_the_statistics_are_the_same() {
+    let (model, home) = (model("llama"), tempfile::tempdir().unwrap());
+    fs::write(home.path().join("file"), "").unwrap();
+    let found = calibrated(&model, &options(70), &home.path().join("file/folder"));
+    let kept = calibrated(&model, &options(70), &home.path().join("folder"));
+    assert_eq!(found.file.calibration.fingerprint(), kept.file.calibration.fingerprint());
+    let more: Vec<_> = found.notes.iter().filter(|note| !kept.notes.contains(note)).collect();
+    assert!(matches!(more.as_slice(), [note] if note.contains("are not kept")), "{more:?}");
+}

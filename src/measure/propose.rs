@@ -490,7 +490,7 @@ mod tests {
     fn what_cannot_be_is_told() {
         let control = Control::new();
         let error = propose(&layers(2), 100, &meter(), &control).unwrap_err().to_string();
-        assert!(error.contains("100 bytes") && error.contains("at least"), "{error}");
+        assert!(error.contains("100 bytes") && error.contains("plans tried take"), "{error}");
         control.cancel();
         assert!(propose(&layers(2), 1 << 20, &meter(), &control).is_err());
     }

@@ -243,7 +243,8 @@ impl Sum {
     fn finish(&self) -> TrialResult {
         let n = self.tokens as f64;
         let kld = self.kld / n;
-        let variance = (self.kld_squares / n - kld * kld).max(0.0);
+        // Not by max, which would make a number of NaN.
+        let variance = (self.kld_squares / n - kld * kld).clamp(0.0, f64::INFINITY);
         TrialResult {
             tokens: self.tokens,
             kld: (kld, (variance / (n - 1.0)).sqrt()),

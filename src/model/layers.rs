@@ -110,7 +110,7 @@ impl Layer {
     /// Why [`Layer::matrix`] has none, after the layer's name.
     pub fn why_no_matrix(&self, checkpoint: &Checkpoint) -> String {
         if self.fixed {
-            return "is stored compressed already; pass --original with the model it came from".to_owned();
+            return "is stored compressed already; what it was is in the model that it came from: ask there".to_owned();
         }
         let reason = checkpoint.tensor(&self.tensor).and_then(why_unreadable);
         reason.unwrap_or_else(|| "cannot be read as a matrix".to_owned())
@@ -153,19 +153,15 @@ pub fn layers_of(checkpoint: &Checkpoint) -> Vec<Layer> {
 }
 
 pub(super) fn layers_with(checkpoint: &Checkpoint, stored: &[StoredLayer]) -> Vec<Layer> {
-    let config = checkpoint.config().ok().map(|map| Config::new(map).text());
-    let by_config = config.and_then(|config| family_of(&config).ok());
-    let family = by_config.or_else(|| family_by_tensors(checkpoint));
-    let naming = family.map_or(Naming::Guess, |family| Naming::Family(family, family.names.prefix(checkpoint)));
-    let architecture = by_config.and_then(|family| architecture(checkpoint, family, &naming, stored));
-    let tied = match (config, by_config, &naming) {
+    let (config, by_config) = described(checkpoint);
+    let finder = Finder::new(checkpoint, stored);
+    let tied = match (config, by_config, &finder.naming) {
         (Some(config), Some(family), Naming::Family(_, prefix)) => {
             is_tied(checkpoint, stored, &config, (family, prefix))
         }
         (Some(config), ..) => config.tied().ok().flatten().unwrap_or_default(),
         (None, ..) => false,
     };
-    let finder = Finder { naming, architecture };
     let plain = checkpoint.tensors().iter().flat_map(|tensor| finder.plain(tensor));
     let layers = plain.chain(stored.iter().map(|layer| finder.stored(layer)));
     let key = |layer: &Layer| (layer.block.unwrap_or(usize::MAX), layer.kind, counted(&layer.name));
@@ -174,7 +170,24 @@ pub(super) fn layers_with(checkpoint: &Checkpoint, stored: &[StoredLayer]) -> Ve
     sorted.into_values().collect()
 }
 
-/// Whether the head is the embedding: where the config (or, without its word, the family or the lack of a head) says so, or the
+/// Stored layers with those of fused tensors that were compressed as a whole each as its parts, where the config tells them: rows
+/// of the base and of U, beside the same Vh.
+pub(super) fn in_parts(checkpoint: &Checkpoint, stored: Vec<StoredLayer>) -> Vec<StoredLayer> {
+    let finder = Finder::new(checkpoint, &stored);
+    let parts = |layer: StoredLayer| match finder.parts_of_stored(&layer) {
+        Some(parts) if !parts.is_empty() => parts,
+        _ => vec![layer],
+    };
+    stored.into_iter().flat_map(parts).collect()
+}
+
+/// The config and its family, as far as they can be read.
+fn described(checkpoint: &Checkpoint) -> (Option<Config<'_>>, Option<&'static Family>) {
+    let config = checkpoint.config().ok().map(|map| Config::new(map).text());
+    (config, config.and_then(|config| family_of(&config).ok()))
+}
+
+/// Whether the head is the embedding: where the config (or, without its word, the family) says so, or the
 /// file names one tensor as an alias of the other; but not where both are there and differ (as transformers has it since 5).
 pub(super) fn is_tied(
     checkpoint: &Checkpoint,
@@ -188,7 +201,7 @@ pub(super) fn is_tied(
         return false;
     }
     let head = checkpoint.tensors().iter().find(|tensor| is_head(&tensor.name));
-    let says = config.tied().ok().flatten().unwrap_or(family.tied_by_default || head.is_none());
+    let says = config.tied().ok().flatten().unwrap_or(family.tied_by_default);
     let alias = |gone: &str| checkpoint.metadata().get(gone);
     match (checkpoint.tensor(&embedding), head) {
         (Some(embedding), Some(head)) => says && same(embedding, head),
@@ -241,6 +254,31 @@ struct Finder {
 }
 
 impl Finder {
+    fn new(checkpoint: &Checkpoint, stored: &[StoredLayer]) -> Self {
+        let (_, by_config) = described(checkpoint);
+        let family = by_config.or_else(|| family_by_tensors(checkpoint));
+        let naming = family.map_or(Naming::Guess, |family| Naming::Family(family, family.names.prefix(checkpoint)));
+        let architecture = by_config.and_then(|family| architecture(checkpoint, family, &naming, stored));
+        Self { naming, architecture }
+    }
+
+    /// The parts of a fused layer that was compressed as a whole; `None` where the config does not make it so.
+    fn parts_of_stored(&self, layer: &StoredLayer) -> Option<Vec<StoredLayer>> {
+        let whole = self.stored(layer);
+        let part = |kind: &Kind| {
+            let cut = self.cut(&whole, *kind)?;
+            let weight = layer.weight.select(cut.part?.rows).ok()?;
+            Some(StoredLayer {
+                name: cut.name,
+                shape: (cut.rows, cut.cols),
+                bytes: cut.bytes,
+                dtype: layer.dtype,
+                weight,
+            })
+        };
+        parts_of(whole.kind).iter().map(part).collect()
+    }
+
     /// The layer, or the parts, that a tensor is as it stands.
     fn plain(&self, tensor: &Tensor) -> Vec<Layer> {
         let stem = tensor.name.strip_suffix(".weight");
@@ -346,7 +384,12 @@ fn guess(stem: &str) -> Option<Place> {
     if split_part(&format!("{stem}.weight")).is_some() || excluded.iter().any(|word| lower.contains(word)) {
         return None;
     }
+    let expert = stem.contains(".experts.");
     let kind = match last {
+        "gate_proj" | "w1" if expert => Kind::ExpertGate,
+        "up_proj" | "w3" if expert => Kind::ExpertUp,
+        "down_proj" | "w2" if expert => Kind::ExpertDown,
+        "gate" | "router" => Kind::Router,
         "q_proj" | "query" | "wq" | "q" | "to_q" => Kind::Q,
         "k_proj" | "key" | "wk" | "k" | "to_k" => Kind::K,
         "v_proj" | "value" | "wv" | "v" | "to_v" => Kind::V,
@@ -371,6 +414,9 @@ mod tests {
     fn names_of_unknown_families_are_guessed() {
         assert_eq!(guess("encoder.layer.3.attention.query"), Some((Some(3), Kind::Q)));
         assert_eq!(guess("decoder.blocks.11.mlp.odd"), Some((Some(11), Kind::Other)));
+        assert_eq!(guess("model.layers.2.mlp.experts.7.gate_proj"), Some((Some(2), Kind::ExpertGate)));
+        assert_eq!(guess("model.layers.2.mlp.experts.7.w2"), Some((Some(2), Kind::ExpertDown)));
+        assert_eq!(guess("model.layers.2.mlp.gate"), Some((Some(2), Kind::Router)));
         assert_eq!(guess("model.embed_tokens"), None);
         assert_eq!(guess("h.0.ln_1"), None);
     }

@@ -289,7 +289,14 @@ impl Loader<'_> {
     fn head(&self, weights: &mut [Option<Arc<CompressedLinear>>]) -> Result<Head, ModelError> {
         if !self.tied {
             let own = self.layers.iter().find(|layer| layer.kind == Kind::LmHead).and_then(Layer::stem);
-            let stem = own.unwrap_or_else(|| self.family.names.head.to_owned());
+            let Some(stem) = own else {
+                let (name, place) = (format!("{}.weight", self.family.names.head), self.checkpoint.label());
+                return Err(ModelError::Tensor(format!(
+                    "the model needs tensor {name}, which {} does not hold; if its head is the embedding, \
+                     config.json must say so: \"tie_word_embeddings\": true",
+                    escaped(place, 80)
+                )));
+            };
             return self.linear(&stem, (Kind::LmHead, Kind::LmHead), false, weights).map(Head::Own);
         }
         match self.of_head(".bias").filter(|_| self.architecture.biased.contains(&Kind::LmHead)) {

@@ -46,5 +46,5 @@ pub use observe::Observer;
 pub use resemble::read_as;
 pub use rope::{Pairs, RopeSpec};
 pub use sample::{Sampler, Sampling, argmax};
-pub use stored::{CLASSIC_META_KEY, Part, PartMeta, StoredLayer, parse_compression_meta, stored_layers};
+pub use stored::{Part, PartMeta, StoredLayer, parse_compression_meta, stored_layers};
 pub use weight::{CompressedLinear, LowRank};

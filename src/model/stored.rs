@@ -6,15 +6,13 @@ use half::f16;
 use serde::{Deserialize, Serialize};
 
 use super::fused::layer_name;
+use super::layers::in_parts;
 use super::{CompressedLinear, LowRank, ModelError};
-use crate::checkpoint::{Checkpoint, Dtype, Tensor, View, escaped};
+use crate::checkpoint::{COMPRESSION_META, Checkpoint, Dtype, Tensor, View, escaped};
 use crate::linalg::{Matrix, Order, Values};
 
 /// Group length of INT4 where nothing tells it.
 const USUAL_GROUP: usize = 32;
-
-/// Key of the JSON text in `__metadata__`.
-pub const CLASSIC_META_KEY: &str = "compression_meta";
 
 /// The parts that may replace `P.weight`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +63,7 @@ pub struct StoredLayer {
     pub name: String,
     /// [m, n].
     pub shape: (usize, usize),
-    /// Bytes of its tensors.
+    /// Bytes of its tensors, a dense base included; of a part of a fused tensor, its rows' share.
     pub bytes: u64,
     /// Type of the first part.
     pub dtype: Dtype,
@@ -79,9 +77,9 @@ pub struct StoredLayer {
 /// # Errors
 /// Not JSON, or entries that cannot be (scale not finite or not above 0).
 pub fn parse_compression_meta(checkpoint: &Checkpoint) -> Result<BTreeMap<String, PartMeta>, ModelError> {
-    let Some(text) = checkpoint.metadata().get(CLASSIC_META_KEY) else { return Ok(BTreeMap::new()) };
+    let Some(text) = checkpoint.metadata().get(COMPRESSION_META) else { return Ok(BTreeMap::new()) };
     let metas: BTreeMap<String, PartMeta> = serde_json::from_str(text)
-        .map_err(|e| ModelError::Tensor(format!("__metadata__ value \"{CLASSIC_META_KEY}\" cannot be read: {e}")))?;
+        .map_err(|e| ModelError::Tensor(format!("__metadata__ value \"{COMPRESSION_META}\" cannot be read: {e}")))?;
     for (name, meta) in &metas {
         if meta.scale.is_some_and(|scale| !(scale.is_finite() && scale > 0.0)) {
             return Err(trouble(name, "its scale in compression_meta is not a number above 0"));
@@ -105,7 +103,8 @@ pub(super) fn split_part(name: &str) -> Option<(&str, Part)> {
     Some((owner, part))
 }
 
-/// All compressed layers of a checkpoint, native and classic; shapes and ranks checked before any allocation.
+/// All compressed layers of a checkpoint, native and classic; shapes and ranks checked before any allocation. A fused tensor that
+/// was compressed as a whole is its parts, where the config tells them.
 ///
 /// # Errors
 /// Parts that are missing or disagree.
@@ -122,7 +121,8 @@ pub fn stored_layers(checkpoint: &Checkpoint) -> Result<Vec<StoredLayer>, ModelE
         part(Part::Base) || (part(Part::U) && part(Part::Vh))
     };
     owners.retain(|_, tensors| looks_compressed(tensors));
-    owners.into_iter().map(|(owner, tensors)| read_layer(checkpoint, &metas, owner, &tensors)).collect()
+    let layers = owners.into_iter().map(|(owner, tensors)| read_layer(checkpoint, &metas, owner, &tensors));
+    Ok(in_parts(checkpoint, layers.collect::<Result<_, _>>()?))
 }
 
 fn read_layer(
@@ -133,10 +133,8 @@ fn read_layer(
 ) -> Result<StoredLayer, ModelError> {
     let reader = Reader { checkpoint, metas, owner };
     let quantized_base = reader.part(Part::Base)?;
-    let dense_base = match checkpoint.tensor(&format!("{owner}.weight")) {
-        Some(tensor) => Some(Reader::float(tensor)?),
-        None => None,
-    };
+    let dense = checkpoint.tensor(&format!("{owner}.weight")).filter(|_| quantized_base.is_none());
+    let dense_base = dense.map(Reader::float).transpose()?;
     let low_rank = reader.low_rank()?;
     let weight = CompressedLinear { base: quantized_base.or(dense_base), low_rank };
     let shape = weight.shape();
@@ -145,7 +143,8 @@ fn read_layer(
         return Err(trouble(owner, "its base and its factors have different shapes"));
     }
     let dtype = tensors.first().map_or(Dtype::I8, |tensor| tensor.dtype);
-    let bytes = tensors.iter().map(|t| t.data.len() as u64).sum();
+    let parts: u64 = tensors.iter().map(|t| t.data.len() as u64).sum();
+    let bytes = parts + dense.map_or(0, Tensor::stored_bytes);
     Ok(StoredLayer { name: layer_name(owner), shape, bytes, dtype, weight })
 }
 

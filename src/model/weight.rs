@@ -1,6 +1,6 @@
 //! A layer's weight as one sum: W ~ base + U Vh.
 
-use crate::linalg::{Arithmetic, Matrix, Products};
+use crate::linalg::{Arithmetic, Matrix, NumericError, Products, RowSelection};
 
 /// The low-rank part U Vh: U [m, r], Vh [r, n], sqrt(S) folded into both.
 #[derive(Debug, Clone)]
@@ -25,6 +25,16 @@ impl CompressedLinear {
     /// A layer as the checkpoint has it.
     pub fn dense(matrix: Matrix) -> Self {
         Self { base: Some(matrix), low_rank: None }
+    }
+
+    /// Some of its rows, sharing the elements.
+    ///
+    /// # Errors
+    /// [`NumericError::Selection`] for rows that it has not.
+    pub fn select(&self, rows: RowSelection) -> Result<Self, NumericError> {
+        let base = self.base.as_ref().map(|base| base.select(rows)).transpose()?;
+        let Some(LowRank { u, vh }) = &self.low_rank else { return Ok(Self { base, low_rank: None }) };
+        Ok(Self { base, low_rank: Some(LowRank { u: u.select(rows)?, vh: vh.clone() }) })
     }
 
     /// [m, n]; (0, 0) where both parts are absent.

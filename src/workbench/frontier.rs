@@ -53,7 +53,7 @@ impl Workbench {
             Some("json") => frontier_json(&opened.label, points),
             _ => return Err("type a path that ends in .svg or .json".into()),
         };
-        let inputs = project.checkpoint.weight_files();
+        let inputs = project.checkpoint.inputs();
         replace_file(path, force, &inputs, |out| out.write_all(text.as_bytes())).map_err(|error| error.to_string())?;
         self.messages.say(Severity::Info, &format!("wrote the frontier to {}", path.display()));
         Ok(())

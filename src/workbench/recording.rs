@@ -120,7 +120,7 @@ impl Workbench {
             let mut record = record;
             record.model.fingerprint = checkpoint.fingerprint();
             task.control.check()?;
-            let (text, inputs) = (record.to_text(), checkpoint.weight_files());
+            let (text, inputs) = (record.to_text(), checkpoint.inputs());
             replace_file(&path, force, &inputs, |out| out.write_all(text.as_bytes()))
                 .map_err(|error| End::Failed(error.to_string()))?;
             let told = format!("saved the session to {}; rankscope replay does it again", path.display());

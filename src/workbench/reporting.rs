@@ -91,7 +91,7 @@ impl Workbench {
 
     pub(super) fn begin_report(&mut self, out: PathBuf, force: bool) {
         let (Some(metered), Some(project)) = (self.metered(), &self.project) else { return };
-        let model = project.checkpoint.weight_files().into_iter().chain(project.checkpoint.path().map(PathBuf::from));
+        let model = project.checkpoint.inputs().into_iter();
         let files = [self.policy_file(), self.calibration_file.as_deref()].into_iter().flatten().map(Path::to_path_buf);
         let name = format!("report to {}", out.display());
         let work = Reporting {

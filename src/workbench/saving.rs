@@ -47,7 +47,7 @@ impl Workbench {
         }
         let text = policy.to_text();
         let over = force || own.is_some();
-        let inputs = project.checkpoint.weight_files();
+        let inputs = project.checkpoint.inputs();
         replace_file(path, over, &inputs, |out| out.write_all(text.as_bytes())).map_err(|error| error.to_string())?;
         project.file = Some(PolicyFile::new(path, &text));
         project.saved_edits = self.history.done.len();

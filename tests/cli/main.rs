@@ -332,6 +332,64 @@ fn a_folder_with_compressed_parts_counts_what_they_stand_for() {
 }
 
 #[test]
+fn no_file_that_a_command_reads_is_written_over() {
+    let place = Place::new();
+    let golden = std::path::Path::new("tests/data/golden/llama");
+    std::fs::create_dir(place.path("model")).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(golden.join(name), place.path("model").join(name)).unwrap();
+    }
+    place.file("model/tokenizer.json", "{}");
+    let policy = place.file("policy.json", r#"{"rankscope_policy": 1, "rules": [{"match": "*", "base": "int8"}]}"#);
+    let model = place.path("model").display().to_string();
+    for read in ["config.json", "model.safetensors", "tokenizer.json", "../policy.json"] {
+        let target = format!("{model}/{read}");
+        let before = std::fs::read(&target).unwrap();
+        let logits = ["logits", &model, "--ids", "1,2", "--policy", &policy, "--out", &target, "--force"];
+        let spectrum = ["spectrum", &model, "--layer", "*.0.*q_proj*", "--svg", &target, "--force"];
+        for args in [&logits[..], &spectrum[..]] {
+            if args[0] == "spectrum" && read == "../policy.json" {
+                continue;
+            }
+            let (status, reason) = place.failure(args);
+            assert!(status == Some(1) && reason.contains("is an input"), "{args:?}: {reason}");
+        }
+        assert_eq!(std::fs::read(&target).unwrap(), before);
+    }
+}
+
+#[test]
+fn masks_and_frequencies_are_no_parameters() {
+    let place = Place::new();
+    for (name, parameters) in [("gpt2_original", 47648), ("gpt_neo_f16", 38384), ("gpt_neox", 38180)] {
+        assert_eq!(place.json(&["inspect", &format!("tests/data/golden/{name}")])["parameters"], parameters, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_run_can_be_inspected_and_is_warned_of() {
+    let place = Place::new();
+    let bytes = std::fs::read("tests/data/golden/llama/model.safetensors").unwrap();
+    let config = std::fs::read_to_string("tests/data/golden/llama/config.json").unwrap();
+    std::fs::create_dir(place.path("model")).unwrap();
+    std::fs::write(place.path("model/model.safetensors"), bytes).unwrap();
+    let model = place.path("model").display().to_string();
+    let said = |config: &str| {
+        place.file("model/config.json", config);
+        let output = place.run(&["inspect", &model, "--json"]);
+        assert!(output.status.success());
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(!document["layers"].as_array().unwrap().is_empty());
+        stderr(&output)
+    };
+    assert_eq!(said(&config), "");
+    assert!(said("{").contains("warning: this model cannot be run"));
+    let mut tall: Value = serde_json::from_str(&config).unwrap();
+    tall["num_hidden_layers"] = 9.into();
+    assert!(said(&tall.to_string()).contains("warning: this model cannot be run"));
+}
+
+#[test]
 fn a_compressed_folder_is_written_read_and_never_written_over() {
     let place = Place::new();
     let policy = place.file("p.json", K_PROJ);
@@ -357,7 +415,7 @@ fn a_compressed_folder_is_written_read_and_never_written_over() {
     }
     let report = place.path("report").display().to_string();
     let (status, reason) = place.failure(&["compress", "demo", "--policy", &policy, "--out", &report, "--force"]);
-    assert!(status == Some(1) && reason.contains("no SHA256SUMS, as a report does"), "{reason}");
+    assert!(status == Some(1) && reason.contains("and nothing else"), "{reason}");
     assert!(place.path("report/report.md").is_file());
 
     let prompt = ["--prompt", "Once upon a time", "--max-tokens", "16"];

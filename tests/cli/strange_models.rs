@@ -163,3 +163,17 @@ fn stays_dense(place: &Place, model: &str, name: &str, rank: &str) {
     assert_eq!(from.tensor(UP).unwrap().digest(), to.tensor(UP).unwrap().digest());
     place.json(&["generate", model, "--policy", &policy, "--ids", "1,2", "--max-tokens", "2"]);
 }
+
+#[test]
+fn a_head_that_is_missing_is_told_and_not_made_up() {
+    let place = Place::new();
+    let model = changed(&place, "llama", |_| {}, |_, _| {});
+    let file = Path::new(&model).join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    let whole = SafeTensors::deserialize(&bytes).unwrap();
+    let headless = whole.iter().filter(|(name, _)| *name != "lm_head.weight");
+    safetensors::serialize_to_file(headless, None, &file).unwrap();
+    let generate = ["generate", &model, "--ids", "5,6,7", "--max-tokens", "2"];
+    let (status, said) = place.failure(&generate);
+    assert!(status == Some(1) && said.contains("lm_head.weight") && said.contains("tie_word_embeddings"), "{said}");
+}

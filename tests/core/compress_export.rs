@@ -207,6 +207,37 @@ fn a_classic_export_runs_as_it_was_coded() {
 }
 
 #[test]
+fn a_fused_tensor_that_was_compressed_as_a_whole_runs_and_is_rebuilt() {
+    let home = tempfile::tempdir().unwrap();
+    for name in ["gpt2", "gpt_neox", "phi3", "falcon_new_decoder"] {
+        for (kind, plan) in [(COMPRESSED, mixed as fn(usize, &Layer) -> Plan), (CLASSIC, halved)] {
+            let place = home.path().join(format!("{name}-{kind:?}"));
+            let [alone, out, rebuilt] = ["alone", "out", "rebuilt"].map(|name| place.join(name));
+            fs::create_dir_all(&alone).unwrap();
+            // A file alone does not tell where the parts lie.
+            let file = alone.join("model.safetensors");
+            fs::copy(golden(name).join("model.safetensors"), &file).unwrap();
+            let model = opened(&file, plan);
+            let fused = |layers: &[Layer]| layers.iter().any(|layer| matches!(layer.kind, Kind::Qkv | Kind::GateUp));
+            assert!(fused(&model.layers), "{name}");
+            let written = exported(&model, &options(kind, &out)).unwrap();
+            fs::copy(golden(name).join("config.json"), out.join("config.json")).unwrap();
+
+            let read = opened(&out, |_, _| Plan::dense());
+            assert!(!fused(&read.layers) && read.layers.iter().any(|layer| layer.fixed && layer.is_part()), "{name}");
+            let bytes = |layers: &[Layer]| layers.iter().map(|layer| layer.bytes).sum::<u64>();
+            let others = model.checkpoint.total_bytes() - bytes(&model.layers);
+            assert!(written.bytes - others - bytes(&read.layers) < read.layers.len() as u64, "a byte lost to rounding");
+            exported(&read, &options(ExportKind::Dense, &rebuilt)).unwrap();
+            let [found, wanted] =
+                [&out, &rebuilt].map(|path| logits(&Model::load(&Checkpoint::open(path).unwrap()).unwrap()));
+            let differs = found.iter().zip(&wanted).find(|(a, b)| (**a - **b).abs() > 1e-4 * (1.0 + b.abs()));
+            assert_eq!(differs, None, "{name} {kind:?}");
+        }
+    }
+}
+
+#[test]
 fn a_dense_export_is_an_ordinary_checkpoint() {
     let home = tempfile::tempdir().unwrap();
     for name in ["gpt2", "gpt_neo_f16", "llama_bf16"] {

@@ -320,7 +320,7 @@ fn a_budget_is_typed_and_a_wrong_one_is_told_at_once() {
     assert!(lines[21].contains("40") && lines[22].contains("is no budget; write a share (40%)"), "{screen}");
     assert!(lines[23].contains("weight (4.5bpw)"), "the whole reason is told\n{screen}");
     desk.keys("<ctrl-u>0.2bpw<enter>");
-    assert!(desk.app.ui.field.as_ref().unwrap().error.as_ref().unwrap().contains("at least"));
+    assert!(desk.app.ui.field.as_ref().unwrap().error.as_ref().unwrap().contains("plans tried take"));
     desk.app.workbench.measure_on(24);
     desk.keys("<ctrl-u>5bpw<enter>");
     assert!(desk.app.ui.field.is_none() && desk.app.ui.dialog.is_none());

@@ -38,10 +38,10 @@ pub enum WriteError {
     /// The target is (inside) an input.
     #[error("{} is an input of this command and is never written over; choose another place", shown(.0))]
     IsInput(PathBuf),
-    /// The target is there and is no folder that a model was written to.
+    /// The target is there and is no folder that holds a model and nothing else.
     #[error(
-        "{} is not replaced: only a folder that holds a model (config.json, policy.json or *.safetensors), no folder of its own \
-         and no SHA256SUMS, as a report does, is; choose another place",
+        "{} is not replaced: only a folder is that holds a model (*.safetensors, config.json, policy.json, files of a tokenizer) \
+         and nothing else; take the rest out of it, or choose another place",
         shown(.0)
     )]
     NotAModel(PathBuf),

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::WriteError;
+use crate::checkpoint::folder::{INDEX, travels};
+use crate::checkpoint::open::POLICY;
 
 /// The one path of `path`: links followed as far as it exists, the rest appended.
 pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
@@ -56,7 +58,7 @@ pub(super) const CHECKSUMS: &str = "SHA256SUMS";
 /// What a folder must hold to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// A model: one of its files at least, and no checksums of a report.
+    /// A model: one of its files at least, and nothing else.
     Model,
     /// A report: no file that its checksums do not name.
     Report,
@@ -73,13 +75,9 @@ pub(super) fn holds_only(folder: &Path, holds: Holds) -> bool {
             _ => return false,
         }
     }
-    let of_a_model = |name: &OsString| {
-        name == "config.json"
-            || name == "policy.json"
-            || Path::new(name).extension().is_some_and(|e| e == "safetensors")
-    };
+    let of_a_model = |name: &OsString| name.to_str().is_some_and(is_of_a_model);
     let held = match holds {
-        Holds::Model => names.iter().any(of_a_model) && !names.iter().any(|name| name == CHECKSUMS),
+        Holds::Model => names.iter().all(of_a_model),
         Holds::Report => {
             let sums = fs::read_to_string(folder.join(CHECKSUMS)).unwrap_or_default();
             let named: Vec<&str> = sums.lines().filter_map(|line| line.split_once("  ")).map(|line| line.1).collect();
@@ -87,6 +85,12 @@ pub(super) fn holds_only(folder: &Path, holds: Holds) -> bool {
         }
     };
     is_folder && (names.is_empty() || held)
+}
+
+/// Whether an export writes files of that name.
+fn is_of_a_model(name: &str) -> bool {
+    let weights = Path::new(name).extension().is_some_and(|e| e == "safetensors");
+    weights || name == INDEX || name == POLICY || travels(name)
 }
 
 /// Name and folder of a resolved target; the folder is created where it is not there.
@@ -163,6 +167,13 @@ mod tests {
         fs::write(folder.path().join("thesis.txt"), "years").unwrap();
         assert!(!holds_only(folder.path(), Holds::Model));
         fs::write(folder.path().join("policy.json"), "").unwrap();
+        assert!(!holds_only(folder.path(), Holds::Model), "what is no model's would be lost with it");
+        fs::remove_file(folder.path().join("thesis.txt")).unwrap();
+        for name in
+            ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json", "config.json"]
+        {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
         assert!(holds_only(folder.path(), Holds::Model));
         fs::write(folder.path().join(CHECKSUMS), "").unwrap();
         assert!(!holds_only(folder.path(), Holds::Model), "a report");

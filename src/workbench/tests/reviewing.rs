@@ -42,7 +42,8 @@ fn a_budget_that_is_none_or_cannot_be_kept_is_refused_at_once() {
     let mut bench = Bench::new(Locations::default());
     assert_eq!(bench.workbench.plan_within("5bpw"), Err("no model is open".into()));
     bench.open(Source::Demo, None, None);
-    for (budget, reason) in [("", "is no budget"), ("40", "(40%)"), ("1kB", "what is no layer"), ("0.3bpw", "at least")]
+    for (budget, reason) in
+        [("", "is no budget"), ("40", "(40%)"), ("1kB", "what is no layer"), ("0.3bpw", "plans tried take")]
     {
         let error = bench.workbench.plan_within(budget).unwrap_err();
         assert!(error.contains(reason), "{budget}: {error}");
