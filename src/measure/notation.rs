@@ -6,6 +6,8 @@ const USUAL: usize = 4;
 const MOST: usize = 6;
 /// What is smaller does not set how a column is written, unless all of it is.
 const FLOOR: f64 = 1e-6;
+/// A column whose largest figure is smaller would have one digit of it, and of the others none.
+const SMALL: f64 = 1e-5;
 
 /// How figures that stand below one another are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Notation {
         if most == 0.0 {
             return Self::default();
         }
-        if most < FLOOR {
+        if most < SMALL {
             let digits = |size: f64| size.log10().floor().abs().max(1.0).log10().floor() as usize + 1;
             Self::Exponents(digits(least).max(digits(most)))
         } else {
@@ -124,10 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn below_a_millionth_all_have_exponents_of_one_width() {
+    fn where_the_largest_would_have_one_digit_all_have_exponents_of_one_width() {
         let of = |values: &[f64]| column(|values| Notation::of(values.iter().copied()), values);
         assert_eq!(of(&[3.1e-7, 4.6e-8, 0.0]), ["3.1e-7", "4.6e-8", "0"]);
         assert_eq!(of(&[4.6e-7, 3e-11, f64::NAN]), ["4.6e-07", "3.0e-11", "?"]);
+        assert_eq!(of(&[3.2e-6, 1.4e-7]), ["3.2e-6", "1.4e-7"]);
+        assert_eq!(of(&[2.3e-5, 1.4e-7]), ["0.000023", "<0.000001"]);
     }
 
     #[test]
