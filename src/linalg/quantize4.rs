@@ -183,6 +183,58 @@ mod tests {
         assert!((matrix.to_f32()[2] + 4.0).abs() < 2e-3);
     }
 
+    /// A scale as stored, its error, and the scale of least error for the levels that it gives, summed as the kernel sums them:
+    /// every sixteenth number first.
+    fn tried(x: &[f32], weights: &[f32], scale: f32) -> (f32, f16, f32) {
+        let stored = f16::from_f32(scale.clamp(-65504.0, 65504.0));
+        if stored == f16::ZERO {
+            return (f32::INFINITY, f16::ONE, 0.0);
+        }
+        let (scale, per_scale) = (stored.to_f32(), stored.to_f32().recip());
+        let mut sums = [0.0_f32; 3];
+        for lane in 0..16 {
+            let mut part = [0.0_f32; 3];
+            for (x, weight) in x.iter().zip(weights).skip(lane).step_by(16) {
+                let q = (x * per_scale).round_ties_even().clamp(-8.0, 7.0);
+                let (rest, counted) = (x - q * scale, weight * q);
+                part[0] += weight * rest * rest;
+                part[1] += counted * x;
+                part[2] += counted * q;
+            }
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        let better = sums[1] / sums[2];
+        (sums[0], stored, if better.is_finite() { better } else { scale })
+    }
+
+    /// The scale of one group alone.
+    fn alone(x: &[f32], weights: &[f32]) -> f16 {
+        let largest = x.iter().fold(0.0_f32, |most, x| if x.abs() > most.abs() { *x } else { most });
+        let mut best = (f32::INFINITY, f16::ONE, 1.0);
+        for place in 0..PLACES {
+            let found = tried(x, weights, largest / -(FIRST + 0.25 * f32::from(place)));
+            best = if found.0 < best.0 { found } else { best };
+        }
+        for _ in 0..3 {
+            let found = tried(x, weights, best.2);
+            best = if found.0 < best.0 { found } else { break };
+        }
+        best.1
+    }
+
+    #[test]
+    fn groups_side_by_side_have_the_scales_that_each_has_alone() {
+        for (cols, group) in [(64, 32), (50, 19), (128, 128)] {
+            let w: Vec<f32> =
+                (0..7 * cols).map(|i| (i as f32 * 0.71).sin() + (i as f32 * 0.13).cos().powi(9)).collect();
+            let weights: Vec<f32> = (0..cols).map(|i| 0.1 + (i % 7) as f32).collect();
+            let (_, found) = parts(&quantize4(&w, 7, cols, group, Some(&weights)).unwrap());
+            let rows = w.chunks(cols).flat_map(|row| row.chunks(group).zip(weights.chunks(group)));
+            let wanted: Vec<f32> = rows.map(|(x, weights)| alone(x, weights).to_f32()).collect();
+            assert_eq!(found, wanted, "{cols} {group}");
+        }
+    }
+
     #[test]
     fn columns_that_count_more_err_less() {
         let w: Vec<f32> = (0..64).map(|i| (i as f32 * 0.71).sin() + (i as f32 * 0.13).cos()).collect();
