@@ -44,14 +44,7 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
         let model = Model::load(&Source::parse(name).open(&session.locations)?)?;
         Ok(model.with_arithmetic(args.fast.arithmetic()))
     };
-    let described = load(first)?;
-    let (context, asked) = (described.architecture().context, prompt_tokens.saturating_add(max_tokens));
-    if asked > context {
-        warn(format!(
-            "the model's context holds {context} tokens, not the {asked} asked for; prompt and text are cut to fit"
-        ));
-    }
-    let need = writing_need(&described, asked.min(context));
+    let need = need(&load(first)?, prompt_tokens.saturating_add(max_tokens));
     let weights = if let Some(path) = policy {
         weights(session, first, path, &args.policy.statistics, need)?
     } else {
@@ -78,6 +71,17 @@ pub fn run(args: &BenchArgs, session: &Session) -> anyhow::Result<()> {
         args.fast.fast.then(|| -> anyhow::Result<_> { Ok(cost(if both { compressed()? } else { original()? })?) });
     let document = Document { report, fast: fast.transpose()? };
     if session.common.json { output::json(&document) } else { output::print(&text(&document)) }
+}
+
+/// What writing so many tokens takes; warns where the model's context is shorter.
+fn need(model: &Model, asked: usize) -> Need {
+    let context = model.architecture().context;
+    if asked > context {
+        warn(format!(
+            "the model's context holds {context} tokens, not the {asked} asked for; prompt and text are cut to fit"
+        ));
+    }
+    writing_need(model, asked.min(context))
 }
 
 /// The layers that a policy changes, encoded once: what is measured is running them, not making them.

@@ -3,10 +3,11 @@
 
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_loadl_epi64, _mm_loadu_si128, _mm_movehdup_ps,
-    _mm_movehl_ps, _mm_set1_epi16, _mm256_add_ps, _mm256_castps256_ps128, _mm256_castsi256_ps, _mm256_cvtepi8_epi32,
-    _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
-    _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_storeu_ps,
+    _mm_movehl_ps, _mm_set1_epi16, _mm256_add_ps, _mm256_and_ps, _mm256_castps256_ps128, _mm256_castsi256_ps,
+    _mm256_cmpgt_epi32, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
+    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+    _mm256_permutevar8x32_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi32,
+    _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32,
 };
 
 use half::{bf16, f16};
@@ -97,6 +98,19 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn fma_one(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "a count of lanes")]
+    fn last(self, v: Self::V, count: usize) -> Self::V {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let count = _mm256_set1_epi32(count as i32);
+            // Lanes are taken modulo 8.
+            let moved = _mm256_permutevar8x32_ps(v, _mm256_sub_epi32(lanes, count));
+            _mm256_and_ps(moved, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, lanes)))
+        }
     }
 
     #[inline(always)]

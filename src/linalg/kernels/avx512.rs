@@ -3,10 +3,11 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256, _mm256_set1_epi16,
-    _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cvtepi8_epi32,
-    _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps,
-    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps,
+    _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cmpgt_epi32_mask,
+    _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_permutexvar_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
 };
 
 use half::{bf16, f16};
@@ -88,6 +89,18 @@ impl Simd for Avx512 {
     }
 
     // Not `_mm512_reduce_add_ps`, whose order is the compiler's choice.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "a count of lanes")]
+    fn last(self, v: Self::V, count: usize) -> Self::V {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let count = _mm512_set1_epi32(count as i32);
+            // Lanes are taken modulo 16.
+            _mm512_maskz_permutexvar_ps(_mm512_cmpgt_epi32_mask(count, lanes), _mm512_sub_epi32(lanes, count), v)
+        }
+    }
+
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         // SAFETY: `self` proves the features, of AVX2 too.

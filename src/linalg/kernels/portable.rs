@@ -81,6 +81,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn last(self, v: Self::V, count: usize) -> Self::V {
+        each(|i| if i < count { v[LANES - count + i] } else { 0.0 })
+    }
+
+    #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))
     }

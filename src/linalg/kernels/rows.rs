@@ -307,16 +307,18 @@ impl<E: Element> RowKernel<'_, E> {
             k += S::LANES;
         }
         if k < span.end {
-            let rest = span.end - k;
+            let mut inputs = [s.splat(0.0); T];
+            for (t, input) in inputs.iter_mut().enumerate() {
+                // SAFETY: token + t < tokens and span.end <= cols, and `new` has seen tokens * cols inputs.
+                *input = unsafe { f32::load_end(s, x.add(t * cols), k, span.end) };
+            }
             for (r, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: as above, with k + rest <= cols, and rest < LANES.
-                let mut weight = unsafe { E::load_tail(s, w.add(r * stride + k / E::PACKED), rest) };
+                // SAFETY: as above, with less than LANES columns from k on, which is a whole number of elements.
+                let mut weight = unsafe { E::load_end(s, w.add(r * stride), k, span.end) };
                 if SCALED {
                     weight = s.mul(weight, scale[r]);
                 }
-                for (t, sum) in sum.iter_mut().enumerate() {
-                    // SAFETY: as above. The inputs' other lanes are 0, whatever the weights' hold.
-                    let input = unsafe { f32::load_tail(s, x.add(t * cols + k), rest) };
+                for (sum, input) in sum.iter_mut().zip(inputs) {
                     *sum = s.fma(weight, input, *sum);
                 }
             }

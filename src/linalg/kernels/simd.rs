@@ -37,6 +37,8 @@ pub trait Simd: Copy + Send + Sync {
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The same on single numbers, rounded as [`Simd::fma`] does.
     fn fma_one(self, a: f32, b: f32, c: f32) -> f32;
+    /// The last `count` lanes moved to the front, 0 in the others; `count < LANES`.
+    fn last(self, v: Self::V, count: usize) -> Self::V;
     /// The sum of the lanes, always in the same order.
     fn sum(self, v: Self::V) -> f32;
     /// Writes the lanes to `to`.
@@ -104,6 +106,22 @@ pub trait Element: Copy + Send + Sync {
         // SAFETY: the buffer holds MOST_LANES >= LANES numbers.
         unsafe { Self::load(s, padded.as_ptr()) }
     }
+
+    /// Reads and widens the numbers `first..end` of a row; the other lanes are 0, as with [`Element::load_tail`]. Where a whole vector
+    /// ends there, it is read instead: what was just written to a padded buffer is waited for.
+    ///
+    /// # Safety
+    /// `row` is valid for reads of `end` numbers, and `first` begins an element, less than `S::LANES` before `end`.
+    #[inline(always)]
+    unsafe fn load_end<S: Simd>(s: S, row: *const Self, first: usize, end: usize) -> S::V {
+        if end >= S::LANES && end.is_multiple_of(Self::PACKED) {
+            // SAFETY: the caller vouches for `end` numbers, and so for the last LANES of them, which begin an element.
+            s.last(unsafe { Self::load(s, row.add((end - S::LANES) / Self::PACKED)) }, end - first)
+        } else {
+            // SAFETY: the caller vouches for them.
+            unsafe { Self::load_tail(s, row.add(first / Self::PACKED), end - first) }
+        }
+    }
 }
 
 macro_rules! element {
@@ -126,3 +144,56 @@ element!(f16, f16::ZERO, 1, load_f16);
 element!(bf16, bf16::ZERO, 1, load_bf16);
 element!(i8, 0, 1, load_i8);
 element!(u8, 0, 2, load_i4);
+
+#[cfg(test)]
+mod tests {
+    use super::super::Family;
+    use super::*;
+
+    /// The lanes that [`Element::load_end`] and [`Element::load_tail`] read of the ends of rows of every length.
+    struct Ends<'a, E>(&'a [E]);
+
+    impl<E: Element> Kernel for Ends<'_, E> {
+        type Output = Vec<[Vec<u32>; 2]>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let mut found = Vec::new();
+            for end in 1..=self.0.len() * E::PACKED {
+                for first in (end.saturating_sub(S::LANES - 1)..end).filter(|first| first.is_multiple_of(E::PACKED)) {
+                    let row = self.0.as_ptr();
+                    // SAFETY: there are `end` numbers, less than LANES from `first` on, which begins an element.
+                    let (ours, padded) = unsafe {
+                        (E::load_end(s, row, first, end), E::load_tail(s, row.add(first / E::PACKED), end - first))
+                    };
+                    let mut lanes = [[0.0_f32; MOST_LANES]; 2];
+                    // SAFETY: each holds MOST_LANES >= LANES numbers.
+                    unsafe {
+                        s.store(lanes[0].as_mut_ptr(), ours);
+                        s.store(lanes[1].as_mut_ptr(), padded);
+                    }
+                    found.push(lanes.map(|lanes| lanes[..S::LANES].iter().map(|x| x.to_bits()).collect()));
+                }
+            }
+            found
+        }
+    }
+
+    fn ends_are_read_alike<E: Element>(row: &[E]) {
+        for family in Family::available() {
+            for [ours, padded] in family.run(Ends(row)) {
+                assert_eq!(ours, padded, "{}, {}", family.name(), std::any::type_name::<E>());
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_row_is_the_same_with_and_without_a_padded_copy() {
+        let numbers: Vec<f32> = (0..37_i16).map(|i| f32::from(i * 37 % 101) - 50.5).collect();
+        ends_are_read_alike(&numbers);
+        ends_are_read_alike(&numbers.iter().map(|x| f16::from_f32(*x)).collect::<Vec<_>>());
+        ends_are_read_alike(&numbers.iter().map(|x| bf16::from_f32(*x)).collect::<Vec<_>>());
+        ends_are_read_alike(&(0..37_i8).map(|i| 3 * i - 55).collect::<Vec<_>>());
+        ends_are_read_alike(&(0..19_u8).map(|i| i.wrapping_mul(89)).collect::<Vec<_>>());
+    }
+}

@@ -53,8 +53,8 @@ unsafe fn dot<S: Simd>(s: S, a: *const f32, b: *const f32, len: usize) -> f32 {
         k += S::LANES;
     }
     if k < len {
-        // SAFETY: k + (len - k) = len, and len - k < LANES.
-        sums[1] = unsafe { s.fma(f32::load_tail(s, a.add(k), len - k), f32::load_tail(s, b.add(k), len - k), sums[1]) };
+        // SAFETY: both have len elements, and len - k < LANES.
+        sums[1] = unsafe { s.fma(f32::load_end(s, a, k, len), f32::load_end(s, b, k, len), sums[1]) };
     }
     s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
 }

@@ -61,7 +61,7 @@ impl<E: Element> Kernel for WidenRows<'_, E> {
                 if !rest.is_empty() {
                     let mut padded = [0.0; MOST_LANES];
                     // SAFETY: as above, with rest.len() < LANES numbers left in the row.
-                    let weights = unsafe { E::load_tail(s, w.add(k / E::PACKED), rest.len()) };
+                    let weights = unsafe { E::load_end(s, w, k, k + rest.len()) };
                     // SAFETY: the buffer holds MOST_LANES >= LANES numbers.
                     unsafe { s.store(padded.as_mut_ptr(), s.mul(weights, scale)) };
                     rest.copy_from_slice(&padded[..rest.len()]);
