@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::app::{App, Effect};
+use super::column::Column;
 use super::context::Context;
 use super::export_form::{ExportForm, Format};
 use super::figure::Figure;
@@ -135,8 +136,7 @@ impl App {
             (Action::SortNext, _) => self.sort_stepped(1),
             (Action::SortPrevious, _) => self.sort_stepped(-1),
             (Action::SortHere, _) => {
-                let column = self.ui.listing.column;
-                self.ui.listing.sort_by(column);
+                self.sort_by(self.ui.listing.column);
             }
             (Action::SortReverse, _) => self.ui.listing.falling = !self.ui.listing.falling,
             _ => return false,
@@ -145,8 +145,19 @@ impl App {
     }
 
     fn sort_stepped(&mut self, by: isize) {
-        let column = self.ui.listing.sort.stepped(by);
+        let there = if self.facts.columns.is_empty() { &Column::ALL[..] } else { &self.facts.columns };
+        self.sort_by(self.ui.listing.sort.stepped(there, by));
+    }
+
+    /// Sorts by a column; where no layer has such a figure yet, says what fills it.
+    pub(super) fn sort_by(&mut self, column: Column) {
         self.ui.listing.sort_by(column);
+        if let Some((action, does)) = column.filled_by()
+            && !self.workbench.rows().iter().any(|row| column.knows(row))
+        {
+            let text = format!("{}: no layer has one yet; {} {does}", column.words(), self.key(action));
+            self.say(Severity::Info, text);
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -216,7 +227,7 @@ impl App {
             Action::ZoomIn => self.ui.spectrum.zoom = (self.ui.spectrum.zoom + 1).min(MOST_ZOOMED),
             Action::ZoomOut => self.ui.spectrum.zoom = self.ui.spectrum.zoom.saturating_sub(1),
             Action::Linear => self.ui.spectrum.linear = !self.ui.spectrum.linear,
-            Action::MapMetric => self.ui.metric = self.ui.metric.next(),
+            Action::MapMetric => self.next_metric(),
             Action::Tour => self.toggle_tour(),
             Action::Zoom => self.ui.zoomed = !self.ui.zoomed,
             Action::NextTheme => self.next_theme(),
@@ -244,6 +255,14 @@ impl App {
         }
     }
 
+    fn next_metric(&mut self) {
+        self.ui.metric = self.ui.metric.next();
+        if !self.ui.map {
+            let (name, key) = (self.ui.metric.name(), self.key(Action::ToggleMap));
+            self.say(Severity::Info, format!("the map shows {name}; {key} leads there"));
+        }
+    }
+
     fn release_mouse(&mut self) {
         self.ui.mouse = !self.ui.mouse;
         self.effects.push(Effect::Mouse(self.ui.mouse));
@@ -263,9 +282,14 @@ impl App {
             self.ui.token = None;
             return;
         }
-        if self.ui.pane != Pane::Layers {
-            self.ui.focus(Pane::Layers);
-            return;
+        match self.ui.pane {
+            Pane::Layers => {}
+            Pane::Spectrum => return self.ui.focus(Pane::Layers),
+            // Brackets take other texts here and other ranks there: nobody should end up there by one esc too many.
+            Pane::Text => {
+                let text = format!("nothing to leave here; {} goes to the next pane", self.key(Action::NextPane));
+                return self.say(Severity::Info, text);
+            }
         }
         if self.ui.listing.filter_text.is_empty() {
             self.ui.listing.marked.clear();
@@ -287,7 +311,11 @@ impl App {
     fn scan(&mut self, mode: Mode) {
         match self.workbench.scan(mode) {
             // What comes in is to be seen.
-            Ok(()) => self.ui.metric = Metric::of(Figure::Kld),
+            Ok(()) => {
+                self.ui.metric = Metric::of(Figure::Kld);
+                let each = if mode == Mode::Only { "tried" } else { "restored" };
+                self.say(Severity::Info, format!("each layer is {each} alone; table and map fill with its KLD"));
+            }
             Err(reason) => self.say(Severity::Warning, reason),
         }
     }

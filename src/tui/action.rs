@@ -134,7 +134,7 @@ actions! {
         End, 0, "last", "Goes to the last line.", [(PANES, "end G"), (LIST, "end"), (LISTS, "end G"), (STEPPED, "end G")];
         MapLeft, 0, "left", "Goes to the column on the left; in the map, to the kind on the left.", [(LAYERS, "h left")];
         MapRight, 0, "right", "Goes to the column on the right; in the map, to the kind on the right.", [(LAYERS, "l right")];
-        NextPane, 0, "next pane", "Goes to the next pane: from the layers to the texts, then to the spectrum.", [(PANES, "tab")];
+        NextPane, 12, "next pane", "Goes to the next pane: from the layers to the texts, then to the spectrum.", [(PANES, "tab")];
         PreviousPane, 0, "pane before", "Goes to the pane before.", [(PANES, "backtab")];
         ShowSpectrum, 0, "spectrum", "Goes to the singular values of the layer, or back.", [(PANES, "s")];
         NextField, 1, "next field", "Goes to the next field.", [(EXPORT, "tab")];
@@ -146,26 +146,26 @@ actions! {
         MarkInvert, 0, "invert selection", "Selects what is not selected among the layers that the filter shows.", [(LAYERED, "i")];
         MarkKind, 0, "select kind", "Selects all layers of the kind under the cursor.", [(LAYERED, "K")];
         MarkBlock, 0, "select block", "Selects all layers of the block under the cursor.", [(LAYERED, "B")];
-        Filter, 7, "filter", "Filters the layers as you type: words, kind:k block:4..8 plan:svd is:changed, error>0.5 after<1MB; tab completes.", [(LAYERED, "/")];
+        Filter, 8, "filter", "Filters the layers as you type: words, kind:k block:4..8 plan:svd is:changed, error>0.5 after<1MB; tab completes.", [(LAYERED, "/")];
     }
     Plans {
         Compress, 3, "compress", "Makes the selection low-rank, or dense again.", [(LAYERED, "c")];
         Rank, 4, "rank", "Asks for a rank, for the selection or the layer under the cursor.", [(LAYERED, "r enter")];
-        Energy, 8, "energy", "Asks for the share of energy to keep (0.9 or 90%) and takes the least rank that keeps it.", [(LAYERED, "e")];
+        Energy, 14, "energy", "Asks for the share of energy to keep (0.9 or 90%) and takes the least rank that keeps it.", [(LAYERED, "e")];
         RankUp, 0, "rank +1", "Raises the rank by one.", [(LAYERED, "+ ="), (SPECTRUM, "l right")];
         RankDown, 0, "rank -1", "Lowers the rank by one.", [(LAYERED, "-"), (SPECTRUM, "h left")];
         RankUpMore, 0, "rank +8", "Raises the rank by eight.", [(LAYERED, "]"), (SPECTRUM, "L shift-right")];
         RankDownMore, 0, "rank -8", "Lowers the rank by eight.", [(LAYERED, "["), (SPECTRUM, "H shift-left")];
         RankDouble, 0, "rank x2", "Doubles the rank.", [(LAYERED, "}")];
         RankHalve, 0, "rank /2", "Halves the rank.", [(LAYERED, "{")];
-        Base, 6, "base", "Changes the base: dense, int8, int4, none (low-rank alone).", [(LAYERED, "b")];
+        Base, 7, "base", "Changes the base: dense, int8, int4, none (low-rank alone).", [(LAYERED, "b")];
         GroupLength, 0, "groups", "Changes the group length of an int8 or int4 base: a row, 128, 64, 32; or 32, 64, 128, 16.", [(LAYERED, "y")];
         Factors, 0, "factors", "Changes the type of the factors: int8, f16, f32.", [(LAYERED, "f")];
         Dense, 0, "dense", "Makes the selection dense, as the checkpoint has it.", [(LAYERED, "d")];
         NormCorrection, 0, "norm correction", "Switches norm correction of the low-rank part on or off (it can only raise the error).", [(LAYERED, "N")];
         Weighting, 0, "weighting", "Weights the error by the layer's inputs over the calibration text, or plain again.", [(LAYERED, "A")];
         Refit, 0, "refit", "Fits U anew once Vh is quantized, or no longer.", [(LAYERED, "E")];
-        Budget, 0, "plan within a budget", "Seeks the best policy within a budget: a share (40%), a size (900MB) or bits a weight (4.5bpw).", [(PANES, "P")];
+        Budget, 15, "plan within a budget", "Seeks the best policy within a budget: a share (40%), a size (900MB) or bits a weight (4.5bpw).", [(PANES, "P")];
         Review, 0, "review the proposal", "Shows the policy that was found for a budget, to accept or reject layer by layer.", [(PANES, "V")];
         ToggleChange, 1, "accept", "Accepts the change under the cursor, or rejects it, and goes one down.", [(REVIEW, "space")];
         ToggleKind, 3, "its kind", "Accepts the changes of all layers of the kind under the cursor; rejects them where all were accepted.", [(REVIEW, "a")];
@@ -174,7 +174,7 @@ actions! {
         Apply, 2, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
     }
     Steps {
-        Undo, 10, "undo", "Undoes the last change of plans.", [(PANES, "u")];
+        Undo, 11, "undo", "Undoes the last change of plans.", [(PANES, "u")];
         Redo, 0, "redo", "Does it again.", [(PANES, "ctrl-r")];
         History, 0, "history", "Lists every change of plans and the snapshots, to go back to one or to compare two.", [(PANES, "U")];
         TakeSnapshot, 3, "snapshot", "Keeps the plans as they are under a name.", [(PANES, "W"), (HISTORY, "s")];
@@ -193,10 +193,10 @@ actions! {
         Wider, 2, "wider", "Makes the column wider.", [(COLUMNS, "l right +")];
         Narrower, 3, "narrower", "Makes the column narrower.", [(COLUMNS, "h left -")];
         FitColumn, 4, "fit", "Gives the column the width of what stands in it.", [(COLUMNS, "f =")];
-        Explain, 0, "what it means", "Explains the figure under the cursor, and all others.", [(PANES, "w"), (STEPPED, "w")];
-        ToggleMap, 9, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
+        Explain, 19, "what it means", "Explains the figure under the cursor, and all others.", [(PANES, "w"), (STEPPED, "w")];
+        ToggleMap, 13, "map", "Shows the layers as a map (blocks down, kinds across) or as a table.", [(PANES, "m")];
         MapMetric, 0, "map figure", "Shows another figure in the map: errors, rank, bytes, KLD alone and over noise, effective and stable rank, alpha.", [(PANES, "M")];
-        Overlay, 8, "overlay", "Lays the spectra of all layers of the kind behind this one, and names the odd one.", [(SPECTRUM, "O")];
+        Overlay, 6, "overlay", "Lays the spectra of all layers of the kind behind this one, and names the odd one.", [(SPECTRUM, "O")];
         ZoomIn, 0, "zoom in", "Shows half as many ranks, around the cut.", [(SPECTRUM, ">")];
         ZoomOut, 0, "zoom out", "Shows twice as many ranks.", [(SPECTRUM, "<")];
         Linear, 0, "log or linear", "Shows singular values by order of magnitude, or by value.", [(SPECTRUM, ";")];
@@ -204,7 +204,7 @@ actions! {
     }
     Texts {
         Generate, 5, "write", "Lets both models write from the prompt, from the start.", [(PANES, "g")];
-        Stop, 10, "stop", "Stops writing.", [(PANES, ".")];
+        Stop, 5, "stop", "Stops writing.", [(PANES, ".")];
         EditPrompt, 1, "prompt", "Edits the prompt.", [(PANES, "p"), (TEXT, "enter i")];
         NextPrompt, 0, "next prompt", "Takes the next sample prompt.", [(PANES, "n")];
         MaxTokens, 0, "length", "Asks for the most tokens to write.", [(PANES, "t")];
@@ -224,11 +224,11 @@ actions! {
         ReopenText, 0, "text back", "Brings back the text that was closed last, as far as it was written.", [(TEXT, "Z")];
     }
     Measuring {
-        Compare, 0, "compare over a text", "Compares both models over a text: KLD, perplexity, drift and attention by block, errors of layers, loops in what they write.", [(PANES, "v")];
-        TryAlone, 0, "try each layer", "Measures the KLD of compressing each layer alone, as planned or to a quarter of its rank.", [(PANES, "D")];
+        Compare, 16, "compare over a text", "Compares both models over a text: KLD, perplexity, drift and attention by block, errors of layers, loops in what they write.", [(PANES, "v")];
+        TryAlone, 6, "try each layer", "Measures the KLD of compressing each layer alone, as planned or to a quarter of its rank.", [(PANES, "D")];
         RestoreAlone, 0, "restore each layer", "Measures the KLD that is left when each compressed layer alone is made dense again.", [(PANES, "R")];
-        Frontier, 0, "frontier", "Shows bytes against KLD: the plans as they are, uniform policies, and the best found for several budgets.", [(PANES, "F")];
-        Probes, 0, "probes", "Shows how many probes both models continue as expected, and the cases that only one of them gets right.", [(PANES, "Q")];
+        Frontier, 17, "frontier", "Shows bytes against KLD: the plans as they are, uniform policies, and the best found for several budgets.", [(PANES, "F")];
+        Probes, 18, "probes", "Shows how many probes both models continue as expected, and the cases that only one of them gets right.", [(PANES, "Q")];
         Calibrate, 0, "calibrate", "Computes the input statistics of all layers now; they are computed when a plan first needs them.", [(PANES, "C")];
         MeasureAgain, 3, "measure again", "Measures anew, with the plans as they are now.", [(FRONTIER, "r"), (COMPARISON, "r")];
         OtherText, 4, "other text", "Asks for a text file, and compares over it; nothing: the evaluation text in the program.", [(COMPARISON, "o")];
@@ -236,7 +236,7 @@ actions! {
         OtherProbes, 3, "other probes", "Asks for a JSON Lines file of prompt and expected, and asks its probes.", [(PROBES, "o")];
     }
     Files {
-        Export, 11, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x ctrl-s")];
+        Export, 10, "export", "Saves the policy or writes a compressed or dense checkpoint.", [(PANES, "x ctrl-s")];
         NextChoice, 2, "next format", "Chooses the next format.", [(EXPORT, "ctrl-n")];
         PreviousChoice, 0, "format before", "Chooses the format before.", [(EXPORT, "ctrl-p")];
         Overwrite, 3, "overwrite", "Allows or forbids to write over what is there.", [(EXPORT, "ctrl-o")];
@@ -262,8 +262,8 @@ actions! {
         CopyLog, 4, "copy all", "Copies every entry that is shown, for whoever is to look into a fault.", [(LOG, "Y y")];
     }
     Program {
-        Help, 13, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (LISTS, "? f1"), (STEPPED, "? f1")];
-        Palette, 12, "palette", "Finds a command by its name and runs it.", [(PANES, ": ctrl-p")];
+        Help, 31, "help", "Shows the keys that count here; type to filter, Enter runs one.", [(PANES, "? f1"), (LISTS, "? f1"), (STEPPED, "? f1")];
+        Palette, 30, "palette", "Finds a command by its name and runs it.", [(PANES, ": ctrl-p")];
         Accept, 1, "run", "Runs the chosen command.", [(LIST, "enter")];
         Tour, 0, "tour", "Begins the tour of six steps, or ends it.", [(PANES, "f2")];
         Yes, 1, "yes", "Answers yes.", [(CONFIRM, "y")];
@@ -272,7 +272,7 @@ actions! {
         Complete, 3, "complete", "Completes the last word of a filter; what may follow stands beside it.", [(INPUT, "tab")];
         Leave, 2, "leave", "Leaves it as it was.", [(INPUT, "esc")];
         Close, 9, "close", "Closes it.", [(LIST, "esc"), (JOBS, "esc q J"), (LOG, "esc q !"), (EXPLAIN, "esc q w enter"), (HISTORY, "esc q U"), (COLUMNS, "esc q ,"), (COPY, "esc q Y"), (EXPORT, "esc"), (REVIEW, "esc q V"), (FRONTIER, "esc q F"), (PROBES, "esc q Q"), (COMPARISON, "esc q v")];
-        Dismiss, 0, "dismiss", "Drops the message, then the cursor in the texts, then goes back to the layers; there it drops the filter, then the selection.", [(PANES, "esc")];
+        Dismiss, 0, "dismiss", "Drops the message or the cursor in the texts; in the spectrum, goes back to the layers; in the layers, drops the filter, then the selection.", [(PANES, "esc")];
         NextTheme, 0, "next theme", "Takes the next theme.", [(PANES, "ctrl-t")];
         ReleaseMouse, 0, "release mouse", "Gives the mouse to the terminal, so that text can be selected, or takes it back.", [(PANES, "ctrl-y")];
         Redraw, 0, "redraw", "Draws the whole screen anew.", [(PANES, "ctrl-l")];

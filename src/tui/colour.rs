@@ -27,6 +27,13 @@ impl Depth {
     }
 }
 
+/// Whether the terminal's paper is light, as `COLORFGBG` has it (`15;0`, `0;default;15`): the last of its parts is one of the 16
+/// colours, of which the greys and the bright ones are light.
+pub fn is_light(ink_and_paper: &str) -> Option<bool> {
+    let (_, paper) = ink_and_paper.rsplit_once(';')?;
+    paper.trim().parse().ok().filter(|paper: &u8| *paper < 16).map(|paper| paper == 7 || paper > 8)
+}
+
 /// Reads `#rrggbb name`: the exact colour, and the name (optional) of the one to take where only 16 are shown.
 ///
 /// # Errors
@@ -100,5 +107,12 @@ mod tests {
     fn without_a_name_the_nearest_of_sixteen_is_taken() {
         assert_eq!(parse("#fafafa", Depth::Basic).unwrap(), Some(Color::White));
         assert!(parse("#ff88", Depth::True).is_err());
+    }
+
+    #[test]
+    fn terminals_that_tell_their_paper_by_the_environment_are_understood() {
+        let told = ["15;0", "0;15", "0;default;15", "12;8", "0;7", "default;default", "15", "", "0;99"];
+        let read = told.map(is_light);
+        assert_eq!(read, [Some(false), Some(true), Some(true), Some(false), Some(true), None, None, None, None]);
     }
 }

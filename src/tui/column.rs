@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::action::Action;
 use super::figure::Figure;
 use super::format;
 use crate::checkpoint::escaped;
@@ -150,12 +151,35 @@ impl Column {
         }
     }
 
-    /// The column `by` places to the right, round the ends.
+    /// The column `by` places to the right among `columns`, round the ends.
     #[must_use]
-    pub fn stepped(self, by: isize) -> Self {
-        let here = Self::ALL.iter().position(|column| *column == self).unwrap_or_default();
-        let there = here.cast_signed() + by;
-        Self::ALL.get(there.rem_euclid(Self::ALL.len().cast_signed()).cast_unsigned()).copied().unwrap_or_default()
+    pub fn stepped(self, columns: &[Self], by: isize) -> Self {
+        let here = columns.iter().position(|column| *column == self).unwrap_or_default();
+        let there = (here.cast_signed() + by).rem_euclid(columns.len().max(1).cast_signed());
+        columns.get(there.cast_unsigned()).copied().unwrap_or_default()
+    }
+
+    /// Whether it says something of this layer.
+    pub fn knows(self, row: &LayerRow) -> bool {
+        match self {
+            Self::Rank => row.plan.rank > 0,
+            Self::Predicted => row.predicted.is_some() && !row.plan.is_dense(),
+            Self::Measured => error(row).is_some() && !row.plan.is_dense(),
+            Self::Output => row.output_error.is_some(),
+            Self::Damage => row.damage.is_some(),
+            Self::Spectrum => row.spectrum.is_some(),
+            _ => true,
+        }
+    }
+
+    /// What fills it, where it is empty at first: the command, and what that does.
+    pub const fn filled_by(self) -> Option<(Action, &'static str)> {
+        match self {
+            Self::Rank | Self::Predicted | Self::Measured => Some((Action::Compress, "compresses one")),
+            Self::Output => Some((Action::Calibrate, "computes what they read")),
+            Self::Damage => Some((Action::TryAlone, "tries each of them")),
+            _ => None,
+        }
     }
 
     /// How its figures are written, where they are shares or KLDs, so that all of them can be compared at a glance.
@@ -200,7 +224,7 @@ impl Column {
         self.cell(row, self.notation(self.figure().value(row).into_iter())).trim_end().to_owned()
     }
 
-    /// How two rows stand to each other in this column; rows without a figure come last in rising order.
+    /// How two rows that both have a figure stand to each other in this column.
     pub fn order(self, a: &LayerRow, b: &LayerRow) -> Ordering {
         match self {
             Self::Block => Ordering::Equal,

@@ -17,6 +17,8 @@ use super::replies::LateReplies;
 use super::terminal::{Screen, copy};
 use crate::workbench::Severity;
 
+/// Where it is set, F12 lets something fall.
+const PANIC: &str = "RANKSCOPE_TEST_PANIC";
 /// Frames are at least this far apart.
 const FRAME: Duration = Duration::from_millis(10);
 
@@ -147,7 +149,7 @@ pub fn run(app: &mut App, screen: &mut Screen, (inbox, clipboard): (&Inbox, &Cli
 fn answer(app: &mut App, screen: &mut Screen, inbox: &Inbox, message: Message) -> anyhow::Result<bool> {
     match message {
         Message::Input(event) => {
-            panic_where_asked(&event);
+            panic_where_asked(app, &event);
             app.handle(&event, Instant::now());
             Ok(true)
         }
@@ -178,9 +180,21 @@ fn suspend(screen: &mut Screen) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets the tests see what a panic of the screen's thread leaves behind; builds for use have no such key.
-fn panic_where_asked(event: &Event) {
-    let asked = cfg!(debug_assertions) && std::env::var_os("RANKSCOPE_TEST_PANIC").is_some();
+/// Lets the tests see what a panic of the screen's thread leaves behind, or one of every job that begins from then on; builds for use
+/// have no such key.
+fn panic_where_asked(app: &mut App, event: &Event) {
     let pressed = event.as_key_press_event().is_some_and(|key| key.code == KeyCode::F(12));
-    assert!(!(asked && pressed), "asked for by F12 under RANKSCOPE_TEST_PANIC");
+    if !(cfg!(debug_assertions) && pressed) {
+        return;
+    }
+    match std::env::var(PANIC).as_deref() {
+        Ok("job") => app.workbench.begin_jobs_by(fall),
+        Ok(_) => fall(),
+        Err(_) => {}
+    }
+}
+
+#[expect(clippy::panic, reason = "it is what is asked for")]
+fn fall() {
+    panic!("asked for by F12 under {PANIC}");
 }

@@ -1,5 +1,6 @@
 //! Which layers are shown, in which order, which are selected, and where the cursor stands.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -93,18 +94,7 @@ impl Listing {
     pub fn refresh(&mut self, rows: &[LayerRow]) {
         let filter = Filter::parse(&self.filter_text);
         self.order = (0..rows.len()).filter(|index| rows.get(*index).is_some_and(|row| filter.admits(row))).collect();
-        let compare = |a: &usize, b: &usize| match (rows.get(*a), rows.get(*b)) {
-            (Some(left), Some(right)) => self.sort.order(left, right).then(a.cmp(b)),
-            _ => a.cmp(b),
-        };
-        if self.sort.is_text() {
-            self.order.sort_by_cached_key(|index| rows.get(*index).map(|row| self.sort.plain_cell(row)));
-        } else {
-            self.order.sort_by(compare);
-        }
-        if self.falling {
-            self.order.reverse();
-        }
+        self.arrange(rows);
         self.gather(rows);
         self.marked.retain(|index| *index < rows.len());
         if !self.order.contains(&self.cursor)
@@ -112,6 +102,29 @@ impl Listing {
         {
             self.cursor = *first;
         }
+    }
+
+    /// Sorts what is in the model's order: what is alike stays in it, and layers without such a figure come last.
+    fn arrange(&mut self, rows: &[LayerRow]) {
+        let compare = |a: &usize, b: &usize| match (rows.get(*a), rows.get(*b)) {
+            (Some(left), Some(right)) => self.sort.order(left, right),
+            _ => Ordering::Equal,
+        };
+        if self.falling {
+            self.order.reverse();
+        }
+        match self.sort {
+            Column::Block => return,
+            text if text.is_text() => {
+                self.order.sort_by_cached_key(|index| rows.get(*index).map(|row| text.plain_cell(row)));
+            }
+            _ => self.order.sort_by(compare),
+        }
+        // Turned round before and after, so that what is alike is not.
+        if self.falling {
+            self.order.reverse();
+        }
+        self.order.sort_by_key(|index| rows.get(*index).is_none_or(|row| !self.sort.knows(row)));
     }
 
     fn gather(&mut self, rows: &[LayerRow]) {
@@ -189,7 +202,14 @@ impl Listing {
     pub fn sort_by(&mut self, column: Column) {
         let largest_first = matches!(
             column,
-            Column::Rank | Column::Before | Column::After | Column::Predicted | Column::Measured | Column::Shape
+            Column::Rank
+                | Column::Before
+                | Column::After
+                | Column::Predicted
+                | Column::Measured
+                | Column::Output
+                | Column::Damage
+                | Column::Shape
         );
         self.falling = if self.sort == column { !self.falling } else { largest_first };
         self.sort = column;

@@ -209,7 +209,12 @@ struct Chosen {
 fn theme_for(asked: Option<&str>, depth: Depth, config_dir: Option<&Path>) -> anyhow::Result<Chosen> {
     let Some(name) = asked else {
         let mode = (depth != Depth::None).then(|| theme_mode(with_patience()));
-        let name = if matches!(mode, Some(Ok(ThemeMode::Light))) { "light" } else { "dark" };
+        let light = match &mode {
+            Some(Ok(answer)) => *answer == ThemeMode::Light,
+            // It did not say; some tell it to every program that they start.
+            _ => std::env::var("COLORFGBG").ok().and_then(|told| colour::is_light(&told)).unwrap_or_default(),
+        };
+        let name = if light { "light" } else { "dark" };
         let replies = LateReplies::after(matches!(mode, Some(Err(_))));
         return Ok(Chosen { theme: Theme::embedded(name, depth)?, own: None, replies });
     };

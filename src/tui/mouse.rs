@@ -76,7 +76,7 @@ impl App {
             }
             Target::Column(column) => {
                 self.ui.listing.column = column;
-                self.ui.listing.sort_by(column);
+                self.sort_by(column);
             }
             Target::Pane(pane) => self.ui.focus(pane),
             Target::Token(token) => self.go_to_token(token),

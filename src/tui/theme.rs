@@ -137,7 +137,7 @@ impl Theme {
         let mut styles: Vec<Style> = Role::ALL.iter().map(style).collect::<Result<_, _>>().map_err(failed)?;
         // Sixteen colours have no shade of the paper that every text could be read on.
         if let Some(away) = styles.get_mut(Role::CursorAway as usize).filter(|_| depth == Depth::Basic) {
-            *away = Style { bg: None, ..away.add_modifier(Modifier::UNDERLINED) };
+            *away = Style { fg: None, bg: None, ..away.add_modifier(Modifier::UNDERLINED) };
         }
         Ok(Self { name: name.to_owned(), styles })
     }
@@ -188,10 +188,11 @@ mod tests {
             let file: BTreeMap<String, StyleText> = toml::from_str(text).unwrap();
             for (role, key) in Role::ALL {
                 assert!(file.contains_key(*key), "{name} lacks {key}");
-                assert!(
-                    theme.style(*role).bg.is_none()
-                        || matches!(role, Role::Ground | Role::Cursor | Role::CursorAway | Role::Input | Role::First)
-                );
+                let Style { fg, bg, .. } = theme.style(*role);
+                let lies_over = matches!(role, Role::Cursor | Role::CursorAway | Role::Input | Role::First);
+                assert!(bg.is_none() || lies_over || *role == Role::Ground, "{name} {key}");
+                // A dark theme may be drawn on a light terminal that does not tell its background.
+                assert!(bg.is_none() || fg.is_some(), "{name} {key} has paper and the terminal's ink");
             }
         }
     }
@@ -251,7 +252,10 @@ mod tests {
     fn with_sixteen_colours_the_cursor_of_another_pane_is_underlined() {
         for name in names() {
             let away = Theme::embedded(name, Depth::Basic).unwrap().style(Role::CursorAway);
-            assert!(away.bg.is_none() && away.add_modifier.contains(Modifier::UNDERLINED), "{name}");
+            assert!(
+                away.fg.is_none() && away.bg.is_none() && away.add_modifier.contains(Modifier::UNDERLINED),
+                "{name}"
+            );
         }
     }
 

@@ -13,6 +13,7 @@ use crate::compress::{
     compressed_weight, export, export_need,
 };
 use crate::linalg::NumericError;
+use crate::measure::readable::bytes;
 use crate::measure::{CompareOptions, compare};
 use crate::model::{CompressedLinear, Layer, Model};
 
@@ -48,16 +49,14 @@ impl Export {
             &task.control,
         )
         .map_err(ended)?;
+        let name = written.out.display().to_string();
         let say = |severity, text| task.outbox.send(Event::Say(severity, text));
-        let (before, after) = (megabytes(written.original_bytes), megabytes(written.bytes));
+        let (before, after) = (bytes(written.original_bytes), bytes(written.bytes));
         let files = match written.files.len() {
             1 => "1 file".to_owned(),
             count => format!("{count} files"),
         };
-        say(
-            Severity::Info,
-            format!("exported {after} of tensors (from {before}) in {files} to {}", written.out.display()),
-        );
+        say(Severity::Info, format!("exported {after} of tensors (from {before}) in {files} to {name}"));
         if self.options.kind == ExportKind::Compressed(Layout::Native) {
             return Ok(());
         }
@@ -65,11 +64,13 @@ impl Export {
         match self.rounding(task) {
             Ok(Some(kld)) => say(
                 Severity::Info,
-                format!("its rounding adds a KLD of {kld:.2e} nats a token against the live compressed model"),
+                format!(
+                    "{name}: its rounding adds a KLD of {kld:.1e} nats a token to that of the live compressed model"
+                ),
             ),
             Ok(None) | Err(End::Cancelled) => {}
             Err(End::Failed(reason)) => {
-                say(Severity::Warning, format!("what its rounding adds could not be measured: {reason}"));
+                say(Severity::Warning, format!("{name}: what its rounding adds could not be measured: {reason}"));
             }
         }
         Ok(())
@@ -122,9 +123,4 @@ fn ended(error: ExportError) -> End {
         } => End::Cancelled,
         error => End::Failed(error.to_string()),
     }
-}
-
-/// Bytes in MB of 10^6, as budgets have it.
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }

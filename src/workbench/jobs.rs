@@ -241,9 +241,12 @@ impl Jobs {
         let thread = thread::Builder::new().name(format!("rankscope {}", word(kind)));
         let first = self.first;
         let started = thread.spawn(move || {
-            first();
-            let state = catch_unwind(AssertUnwindSafe(|| body(&task)))
-                .map_or_else(|panic| JobState::Failed(reason(&*panic)), state_of);
+            let work = || {
+                first();
+                body(&task)
+            };
+            let state =
+                catch_unwind(AssertUnwindSafe(work)).map_or_else(|panic| JobState::Failed(reason(&*panic)), state_of);
             task.outbox.send(Event::Ended(id, state));
         });
         self.records.push(Record {

@@ -56,7 +56,13 @@ impl Workbench {
         let known = |is: bool, what: &str, key: &str| {
             if is { format!("{what}, as measured") } else { format!("no {what}: {key} measures that first") }
         };
-        let scanned = self.still_held().iter().any(Option::is_some);
+        let scanned =
+            match (self.still_held().iter().any(Option::is_some), self.rows.iter().any(|row| row.damage.is_some())) {
+                (false, true) => {
+                    "no damage of single layers: what is known is of other plans, D measures these".to_owned()
+                }
+                (held, _) => known(held, "damage of single layers", "D"),
+            };
         Ok(vec![
             "a page, figures, pictures, policy and checksums".to_owned(),
             format!("measured first, over up to {} tokens of the evaluation text", self.plan_tokens),
@@ -68,7 +74,7 @@ impl Workbench {
                 }
             },
             known(!self.frontier.points.is_empty(), "frontier", "F"),
-            known(scanned, "damage of single layers", "D"),
+            scanned,
         ])
     }
 

@@ -5,13 +5,18 @@ use super::jobs::{End, Task};
 use super::metering::{Metered, Wanted};
 use super::rules::plans;
 use super::{JobId, JobKind, LayerRow, Severity, Workbench};
+use crate::checkpoint::escaped;
 use crate::compress::Plan;
+use crate::measure::readable::figure;
 use crate::measure::{
     LayerDamage, MeasureError, Mode, ModelMeter, PILLAR, Scope, SensitivityOptions, compare, sensitivity,
 };
+use crate::model::Model;
 
 /// A layer without a plan is tried at the full rank over this.
 const SHARE: usize = 4;
+/// A layer's name takes no more of a message than this.
+const MOST_NAME: usize = 80;
 
 /// What a scan found out about a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -138,7 +143,7 @@ fn run(
     folder: Option<&std::path::Path>,
 ) -> Result<(), End> {
     let prompt = metered.prompt();
-    let notes = metered.measure(task, |meter| {
+    let (told, notes) = metered.measure(task, |meter| {
         let plans = sound(meter, tried);
         let (control, free) = (&task.control, (task.free)());
         let trying = meter.trying_need(&plans, free);
@@ -160,10 +165,23 @@ fn run(
             let damage = Damage::new(found, mode, together);
             task.outbox.send(Event::Damage { job: task.id, layer: found.layer, damage });
         };
-        Ok::<_, MeasureError>(sensitivity(&options, &base, &told, control)?.1)
+        let (found, notes) = sensitivity(&options, &base, &told, control)?;
+        Ok::<_, MeasureError>((extreme(&found, mode, meter.model), notes))
     })?;
+    told.into_iter().for_each(|text| task.outbox.send(Event::Say(Severity::Info, text)));
     notes.into_iter().for_each(|note| task.outbox.send(Event::Say(Severity::Warning, note)));
     Ok(())
+}
+
+/// Which layer stands out, in a sentence.
+fn extreme(found: &[LayerDamage], mode: Mode, model: &Model) -> Option<String> {
+    let by_kld = |a: &&LayerDamage, b: &&LayerDamage| a.change.kld.0.total_cmp(&b.change.kld.0);
+    let (most, does) = match mode {
+        Mode::Only => (found.iter().max_by(by_kld)?, "harms most alone"),
+        Mode::Without => (found.iter().min_by(by_kld)?, "restored alone helps most"),
+    };
+    let name = escaped(&model.layers().get(most.layer)?.name, MOST_NAME);
+    Some(format!("{} layers tried: {name} {does}, KLD {}", found.len(), figure(most.change.kld.0)))
 }
 
 /// Without the layers of NaN or infinities.

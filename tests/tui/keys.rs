@@ -136,6 +136,14 @@ fn the_map_is_walked_by_block_and_kind() {
 }
 
 #[test]
+fn where_table_and_map_are_both_seen_one_of_them_has_the_focus() {
+    let mut desk = Desk::demo();
+    let table = desk.buffer(220, 60);
+    desk.keys("m");
+    assert_ne!(desk.buffer(220, 60), table, "arrows walk on the map now");
+}
+
+#[test]
 fn sorting_by_a_click_on_the_head_goes_both_ways() {
     let mut desk = Desk::demo();
     desk.screen(120, 36);
@@ -283,15 +291,54 @@ fn a_theme_that_was_chosen_comes_back_and_one_that_suited_a_terminal_does_not() 
 }
 
 #[test]
-fn escape_leads_from_a_pane_to_the_layers_and_only_there_drops_filter_and_selection() {
+fn escape_stays_in_the_texts_and_only_in_the_layers_drops_filter_and_selection() {
     let mut desk = Desk::demo();
     desk.keys("/kind:k<enter>a<tab><esc>");
+    assert!(desk.app.ui.pane == Pane::Text && desk.app.ui.toast.as_ref().unwrap().text.contains("nothing to leave"));
+    desk.keys("<esc>]");
+    assert!(desk.app.ui.pane == Pane::Text && desk.plan(1) == "dense", "brackets still take texts");
+    desk.keys("<esc><tab><esc>");
     assert_eq!((desk.app.ui.pane, desk.app.ui.listing.marked.len()), (Pane::Layers, 6));
     assert_eq!(desk.app.ui.listing.order.len(), 6);
     desk.keys("<esc>");
     assert_eq!((desk.app.ui.listing.order.len(), desk.app.ui.listing.marked.len()), (36, 6));
     desk.keys("<esc>");
     assert!(desk.app.ui.listing.marked.is_empty());
+}
+
+#[test]
+fn the_footer_leads_to_the_scan_until_it_is_made() {
+    let mut desk = Desk::demo();
+    let footer = |desk: &mut Desk, width| desk.screen(width, 24).lines().last().unwrap_or_default().to_owned();
+    for width in [80, 120] {
+        assert!(footer(&mut desk, width).contains("D try each layer"), "{width}");
+    }
+    desk.scan();
+    assert!(!footer(&mut desk, 80).contains("D try"));
+}
+
+#[test]
+fn the_tour_ends_with_a_policy_of_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    let mut desk = Desk::demo();
+    desk.app.ui.tour = Some(0);
+    let save = format!("<ctrl-r>x<ctrl-u>{}<enter>", path.display());
+    let steps = [
+        ("j", Some(1)),
+        ("/kind:k<enter>a", Some(2)),
+        ("r16<enter>", Some(3)),
+        ("t24<enter>g", Some(3)),
+        ("<tab><right>", Some(4)),
+        ("u", Some(5)),
+        (save.as_str(), None),
+    ];
+    for (keys, step) in steps {
+        desk.keys(keys);
+        desk.settle();
+        assert_eq!(desk.app.ui.tour, step, "{keys}");
+    }
+    assert!(path.exists() && desk.app.ui.toast.as_ref().unwrap().text.contains("that was the tour"));
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn a_proposal_under_review() {
     desk.keys("jja<space>");
     snapshot!("review-60x16", desk.screen(60, 16));
     snapshot!("review-80x24", desk.screen(80, 24));
+    snapshot!("review-100x30", desk.screen(100, 30));
     snapshot!("review-120x36", desk.screen(120, 36));
     desk.keys("<esc>P40<enter>");
     snapshot!("budget-80x24", desk.screen(80, 24));
@@ -244,13 +245,16 @@ fn every_view(mut look: impl FnMut(&str, &mut Desk)) {
     desk.propose();
     desk.chart();
     desk.compare();
+    desk.answer();
     desk.log();
     desk.screen(220, 60);
     let views = [
-        ("map", "<esc><esc>m"),
+        ("table", "<esc><esc>"),
+        ("map", "m"),
         ("spectrum", "mz<backtab>O"),
         ("token", "Oz<backtab><right><right>"),
-        ("palette", "<esc><backtab>:"),
+        ("text", "<esc>"),
+        ("palette", "<backtab>:"),
         ("help", "<esc>?"),
         ("explain", "<esc>w"),
         ("history", "<esc>U"),
@@ -262,6 +266,7 @@ fn every_view(mut look: impl FnMut(&str, &mut Desk)) {
         ("review", "<esc>V"),
         ("frontier", "<esc>F"),
         ("comparison", "<esc>v"),
+        ("probes", "<esc>Q"),
         ("quit", "<esc>q"),
     ];
     for (name, keys) in views {

@@ -43,6 +43,34 @@ fn the_column_under_the_cursor_is_sorted_by_and_explained() {
 }
 
 #[test]
+fn sorting_by_a_column_without_figures_says_what_fills_it() {
+    let mut desk = Desk::demo();
+    desk.screen(120, 36);
+    desk.keys("lllll;");
+    let told = &desk.app.ui.toast.as_ref().unwrap().text;
+    assert!(told.contains("rank: no layer has one yet; c compresses one"), "{told}");
+    desk.keys("jjc");
+    desk.settle();
+    let first = |desk: &Desk| desk.app.ui.listing.order.iter().copied().take(3).collect::<Vec<_>>();
+    assert_eq!(first(&desk), [2, 0, 1], "those without a rank stay in the model's order");
+    desk.keys("S");
+    assert_eq!(first(&desk), [2, 0, 1], "and come last both ways");
+}
+
+#[test]
+fn the_next_column_to_sort_by_is_one_that_is_there() {
+    let mut desk = Desk::demo();
+    desk.screen(220, 60);
+    desk.keys(">>>>>>>>>>");
+    let sorted = |desk: &Desk| (format!("{:?}", desk.app.ui.listing.sort), desk.app.ui.listing.falling);
+    assert_eq!(sorted(&desk).0, "Spectrum", "nothing is known of outputs and damages");
+    desk.scan();
+    desk.screen(220, 60);
+    desk.keys("<lt>");
+    assert_eq!(sorted(&desk), ("Damage".to_owned(), true), "the worst first");
+}
+
+#[test]
 fn help_over_a_dialog_gives_it_back() {
     let mut desk = Desk::demo();
     desk.keys("U?");

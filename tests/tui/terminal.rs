@@ -270,6 +270,15 @@ fn a_panic_of_the_screen_leaves_a_whole_terminal_and_a_draft() {
     assert!(terminal.drafts().contains("19"), "{}", terminal.drafts());
 }
 
+#[test]
+fn a_panic_of_a_job_is_its_failure_and_the_screen_goes_on() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (120, 36), &[("RANKSCOPE_TEST_PANIC", "job")]);
+    terminal.until("36 layers").keys("\u{1b}[24~").keys("r19\r").until("1 changed");
+    terminal.keys("J").until("internal error: asked for by F12").keys("q").keys("u").until("undone").keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn what_computes_gives_way_to_the_screen() {
@@ -292,5 +301,37 @@ fn what_computes_gives_way_to_the_screen() {
         thread::sleep(Duration::from_millis(10));
     }
     terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+/// Once nothing is left to do, no thread runs until something happens: there is no clock.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_program_wakes_nobody() {
+    let home = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(home.path(), (120, 36), &[]);
+    terminal.until("36 layers").keys("r16\r").until("1 changed");
+    let threads = PathBuf::from(format!("/proc/{}/task", terminal.child.process_id().unwrap()));
+    let switches = || -> u64 {
+        let told = threads.read_dir().unwrap().filter_map(|thread| {
+            // A thread may end meanwhile.
+            std::fs::read_to_string(thread.ok()?.path().join("status")).ok()
+        });
+        let counts = |status: String| -> u64 {
+            let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+            lines.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum()
+        };
+        told.map(counts).sum()
+    };
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let before = switches();
+        thread::sleep(Duration::from_secs(4));
+        if switches() == before {
+            break;
+        }
+        assert!(Instant::now() < end, "it never sleeps for four seconds");
+    }
+    terminal.keys("qy");
     assert_eq!(terminal.end(), 0);
 }

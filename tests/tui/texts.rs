@@ -1,5 +1,8 @@
 //! The two texts: keys and clicks to state, and what is drawn of them.
 
+use std::time::Instant;
+
+use crossterm::event::Event;
 use rankscope::tui::colour::Depth;
 use rankscope::tui::theme::Theme;
 use rankscope::tui::ui::{Pane, Target};
@@ -213,6 +216,40 @@ fn how_far_the_texts_differ_is_told_by_words() {
         assert!(screen.contains("words shared") && screen.contains(&told), "{screen}");
     }
     assert!(desk.screen(220, 60).contains("%) after token"));
+}
+
+#[test]
+fn tokens_for_which_the_strip_has_no_room_are_told() {
+    let mut desk = written();
+    assert!(desk.screen(60, 16).contains("KLD ‹"), "the newest are seen");
+    desk.keys("l<home>");
+    let screen = desk.screen(60, 16);
+    assert!(screen.contains("› max") && !screen.contains("KLD ‹"), "{screen}");
+    assert!(!desk.screen(120, 36).contains("› max"), "all have room");
+}
+
+#[test]
+fn no_script_shifts_what_stands_beside_it() {
+    let mut desk = written();
+    let dividers = |desk: &mut Desk| -> Vec<Vec<usize>> {
+        let buffer = desk.buffer(80, 24);
+        let lines = buffer.content().chunks(80).skip(16).take(4);
+        let places = |cells: &[ratatui::buffer::Cell]| {
+            cells.iter().enumerate().filter(|(_, cell)| cell.symbol() == "│").map(|(x, _)| x).collect()
+        };
+        lines.map(places).collect()
+    };
+    let plain = dividers(&mut desk);
+    assert!(plain.iter().all(|line| !line.is_empty()), "{plain:?}");
+    for prompt in
+        ["שלום עולם וכולם", "مرحبا بالعالم", "木木木木木木木木", "e\u{301}a\u{308}o\u{302} g\u{330}", "👩‍👩‍👧 👍🏽 🇮🇱 ok"]
+    {
+        desk.keys("p<ctrl-u>");
+        desk.app.handle(&Event::Paste(prompt.repeat(9)), Instant::now());
+        desk.keys("<enter>");
+        desk.settle();
+        assert_eq!(dividers(&mut desk), plain, "{prompt}");
+    }
 }
 
 #[test]

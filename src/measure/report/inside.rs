@@ -18,7 +18,7 @@ pub(super) fn layers(report: &Report) -> String {
             code(&layer.name),
             layer.kind.name().to_owned(),
             format!("{} x {}", layer.rows, layer.cols),
-            row.plan.to_string(),
+            row.plan.in_words(),
             bytes(layer.bytes),
             bytes(row.bytes),
             or_dash(row.weight_error),

@@ -46,13 +46,32 @@ fn opening(report: &Report) -> String {
          are stored as [policy.json](policy.json) says, and take less room.\n\n\
          Both models read {text}. At {} positions of it their probabilities for the next token were compared. Then both went on \
          after {prompts} prompts by at most {most} tokens, always with the token that they find likeliest. All arithmetic was \
-         exact: what differs comes from the compression alone.\n",
+         exact: what differs comes from the compression alone.\n\n{}\n",
         code(&about.model),
         code(&about.model),
         code(&about.family),
         count(about.parameters),
         bytes(metrics.bytes.original),
         metrics.tokens,
+        in_short(report),
+    )
+}
+
+/// What somebody who reads no further should know.
+fn in_short(report: &Report) -> String {
+    let metrics = &report.metrics;
+    let share = metrics.bytes.compressed as f64 / metrics.bytes.original.max(1) as f64;
+    let heed = match report.warnings().len() {
+        0 => "Nothing stands out to beware of.",
+        1 => "There is one thing to beware of, told below.",
+        _ => "There are things to beware of, told below.",
+    };
+    format!(
+        "**In short:** {} of the original's bytes, and the same next token likeliest at {} of the positions, with a mean KLD of {} \
+         nats (0 is equal). {heed}",
+        percent(share),
+        percent(metrics.top1_agreement),
+        figure(metrics.kld.mean),
     )
 }
 
@@ -70,7 +89,7 @@ fn totals(report: &Report) -> String {
         ],
         [
             "bits per weight".to_owned(),
-            maybe(metrics.bits_per_weight),
+            metrics.bits_per_weight.map_or_else(|| "-".to_owned(), |bits| format!("{bits:.2}")),
             "bits that a number of the layers takes on average, scales included".to_owned(),
         ],
         [
@@ -161,7 +180,7 @@ fn beware(report: &Report) -> String {
         warnings.iter().fold(String::new(), |text, warning| format!("{text}- {}\n", plain(warning)))
     };
     if !report.was_scanned() && report.changed().next().is_some() {
-        text += "\nLayers were not tried one by one, so nothing is known of *pillars*: layers whose compression costs far more \
+        text += "\nLayers were not tried one by one with these plans, so nothing is known of *pillars*: layers whose compression costs far more \
                  than the size of its error tells.\n";
     }
     text
@@ -181,9 +200,11 @@ fn changed(report: &Report) -> String {
     if report.changed().next().is_none() {
         return "The policy changes no layer.\n".to_owned();
     }
-    let mut text = "A plan says how a layer is stored: a base (`int8` and `int4` are rounded numbers) or a low rank (`r48` is a product of \
-                    two thin matrices of width 48, and the type after it that of their numbers), or both added up. The weight error is that of \
-                    the matrix itself, the output error that of what it makes of the inputs it gets on the text.\n\n"
+    let mut text = "A plan says how a layer is stored: as numbers rounded to 8 or 4 bits (*int8*, *int4*; those of a group share a scale), as \
+                    a product of two thin matrices (*rank 48* is their width, and what follows the type of their numbers), or as both \
+                    added up. What is *weighted by inputs* was chosen to keep what the layer makes of its usual inputs; where *U* is \
+                    *refitted*, the first of the two matrices makes up for the rounding of the second. The weight error is that of the \
+                    matrix itself, the output error that of what it makes of the inputs it gets on the text.\n\n"
         .to_owned();
     text += &inside::layers(report);
     if report.was_scanned() {

@@ -2,8 +2,14 @@
 
 use std::ops::Range;
 
-use crate::measure::{SharedWords, shared_words};
+use unicode_width::UnicodeWidthStr;
+
+use crate::measure::{SharedWords, Word, shared_words};
 use crate::workbench::{JobId, LiveView, Pane};
+
+/// Shared words that follow one another over so many columns are brought to one line; for fewer the texts would be torn apart at
+/// every "the".
+const LEAST_RUN: usize = 10;
 
 /// Which words differ, for texts as long as they were when this was found.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +64,8 @@ impl Alignment {
         self.differs.get(usize::from(compressed)).map_or(&[], Vec::as_slice)
     }
 
-    /// Where words that both have begin in the other text and in the original's, counted as for [`Self::differs`].
+    /// Where words that both have begin in the other text and in the original's, counted as for [`Self::differs`], as far as they
+    /// are worth a line.
     pub fn meets(&self) -> &[(usize, usize)] {
         &self.meets
     }
@@ -92,12 +99,19 @@ fn differing(found: &SharedWords, side: usize, begun: usize) -> Vec<Range<usize>
     own.map(|word| word.range.start.saturating_sub(begun)..word.range.end - begun).collect()
 }
 
-/// Where shared words begin, after the first `begun` bytes: in the second text and in the first.
+/// Where shared words begin that are worth a line, after the first `begun` bytes: in the second text and in the first.
 fn meets(found: &SharedWords, texts: [&str; 2], begun: usize) -> Vec<(usize, usize)> {
-    let shared = |side: usize| found.words.get(side).into_iter().flatten().filter(|word| word.shared);
+    let shared = |side: usize| found.words.get(side).into_iter().flatten().enumerate().filter(|(_, word)| word.shared);
+    let pairs: Vec<_> = shared(1).zip(shared(0)).collect();
+    let runs = pairs.chunk_by(|((here, _), (original, _)), ((here_next, _), (original_next, _))| {
+        here + 1 == *here_next && original + 1 == *original_next
+    });
     let [one, other] = texts;
+    let span = |from: &Word, to: &Word| other.get(from.range.start..to.range.end).map_or(0, UnicodeWidthStr::width);
+    let ends = |run: &[((usize, &Word), _)]| run.first().zip(run.last()).map(|(first, last)| span(first.0.1, last.0.1));
+    let long = runs.filter(|run| ends(run).is_some_and(|columns| columns >= LEAST_RUN)).flatten();
     let begins = |text: &str, place: usize| text.get(..place).is_some_and(|text| text.ends_with(char::is_whitespace));
-    let places = shared(1).zip(shared(0)).map(|(here, original)| (here.range.start, original.range.start));
+    let places = long.map(|((_, here), (_, original))| (here.range.start, original.range.start));
     let whole = places.filter(|(here, original)| begins(other, *here) && begins(one, *original));
     whole.filter_map(|(here, original)| Some((here.checked_sub(begun)?, original.checked_sub(begun)?))).collect()
 }
@@ -135,8 +149,17 @@ mod tests {
         let mut found = Alignment::default();
         found.follow(&live(&[" She", " was un", "happy", " to", "day"], &[" She", " was un", "fair", " today", "!"]));
         assert_eq!((found.differs(false).first(), found.differs(false).len()), (Some(&(0..5)), 1));
-        assert_eq!((found.differs(true), found.meets()), (&[0..4, 10..11][..], &[(5, 6)][..]));
+        assert_eq!((found.differs(true), found.meets()), (&[0..4, 10..11][..], &[][..]));
         assert_eq!(found.counts(), Some(Counts { shared: 1, words: 2, cut: false }));
+    }
+
+    #[test]
+    fn words_meet_where_enough_of_them_follow_one_another() {
+        let mut found = Alignment::default();
+        found.follow(&live(&[" It", " was the end of the long day."], &[" So", " it is the top of a long day."]));
+        assert_eq!(found.meets(), [], "neither the nor of");
+        found.follow(&live(&[" It", " was the end of the long day."], &[" So", " far it is the end of a long day."]));
+        assert_eq!(found.meets(), [(14, 8), (18, 12), (22, 16)]);
     }
 
     #[test]

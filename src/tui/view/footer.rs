@@ -54,6 +54,7 @@ fn matters(view: &View<'_>, info: &Info) -> bool {
         Action::CancelJob if view.ui.context() == Context::Frontier => frontier::at_work(view).is_some(),
         Action::CancelJob if view.ui.context() == Context::Probes => probes::at_work(view).is_some(),
         Action::CancelJob if view.ui.context() == Context::Comparison => comparison::at_work(view).is_some(),
+        Action::TryAlone => view.ui.context() == Context::Layers && is_untried(view),
         Action::Branch => view.ui.token_cursor(view.scene.live).is_some(),
         Action::NextPolicy => !view.scene.run.rivals.is_empty(),
         Action::NextText => view.scene.texts.0.len() > 1,
@@ -63,6 +64,12 @@ fn matters(view: &View<'_>, info: &Info) -> bool {
         Action::TakeSnapshot => view.ui.context() == Context::History,
         _ => info.footer > 0,
     }
+}
+
+/// Whether what each layer does alone could be known, and is not.
+fn is_untried(view: &View<'_>) -> bool {
+    let runs = view.scene.opened.is_some_and(|opened| opened.cannot_generate.is_none());
+    runs && !view.scene.rows.is_empty() && view.scene.rows.iter().all(|row| row.damage.is_none())
 }
 
 fn hint_width(view: &View<'_>, info: &Info, context: Context) -> u16 {

@@ -86,14 +86,15 @@ impl Plot {
         let high = most.log10().floor() + 1.0;
         let (decades, rows) = ((high - least.log10().floor()).max(1.0) as u16, area.height.saturating_sub(1).max(1));
         let step = decades.div_ceil(rows);
-        Self { area, bytes: byte_range(points), high, step, ticks: decades.div_ceil(step) }
+        let ticks = decades.div_ceil(step);
+        // As many lines from each tick to the next: a decade is as high as any other.
+        let area = Rect { height: (rows / ticks) * ticks + 1, ..area };
+        Self { area, bytes: byte_range(points), high, step, ticks }
     }
 
     /// The line of a tick of the axis; the last one lies at the foot.
     fn tick(&self, tick: u16) -> u16 {
-        let rows = u32::from(self.area.height.saturating_sub(1));
-        let (tick, ticks) = (u32::from(tick.min(self.ticks)), u32::from(self.ticks.max(1)));
-        self.area.y + ((tick * rows + ticks / 2) / ticks) as u16
+        self.area.y + tick.min(self.ticks) * (self.area.height.saturating_sub(1) / self.ticks.max(1))
     }
 
     /// The decade of a tick.
@@ -160,8 +161,10 @@ fn label(view: &mut View<'_>, plot: &Plot, point: &FrontierPoint, chosen: bool) 
     };
     let place = |name: &str| {
         let wide = width(name);
-        let places = [Some(x + 2), x.checked_sub(wide + 1).filter(|left| *left >= plot.area.x)];
-        places.into_iter().flatten().find(|from| free(*from, wide))
+        let left = x.checked_sub(wide + 1).filter(|left| *left >= plot.area.x);
+        // With the gap between point and name: what stands there would take the name for its own.
+        let right = free(x + 1, wide + 1).then_some(x + 2);
+        right.or(left.filter(|left| free(*left, wide + 1)))
     };
     let names = [point.name(), point.label.clone()];
     let found = names.iter().filter(|name| !name.is_empty()).find_map(|name| Some((place(name)?, name)));
@@ -227,7 +230,10 @@ mod tests {
         let points = [point(6.13), point(3e-4), point(4.6e-7)];
         for height in 2..60 {
             let plot = Plot::new(Rect::new(0, 3, 40, height), &points);
-            assert_eq!((plot.tick(0), plot.tick(plot.ticks)), (3, height + 2), "the whole height is used");
+            let left = height + 2 - plot.tick(plot.ticks);
+            assert!(plot.tick(0) == 3 && left < plot.ticks, "{height}: {left} lines are left");
+            let steps: Vec<u16> = (0..plot.ticks).map(|tick| plot.tick(tick + 1) - plot.tick(tick)).collect();
+            assert!(steps.windows(2).all(|two| two[0] == two[1]), "{height}: {steps:?}");
             for tick in 0..=plot.ticks {
                 assert_eq!(plot.y(10_f64.powi(plot.decade(tick))), plot.tick(tick), "{height}: tick {tick}");
             }

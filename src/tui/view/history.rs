@@ -34,6 +34,11 @@ pub fn render(view: &mut View<'_>, area: Rect, history: &HistoryView) {
     differences(view, changes, history);
 }
 
+/// The line of the plans as they are.
+fn now(view: &View<'_>) -> usize {
+    view.scene.snapshots.len() + view.scene.history.done.len()
+}
+
 fn entries(view: &mut View<'_>, area: Rect, history: &HistoryView) {
     let (snapshots, edits) = (view.scene.snapshots, view.scene.history);
     let all = snapshots.len() + edits.done.len() + edits.undone.len() + 1;
@@ -54,12 +59,12 @@ fn entries(view: &mut View<'_>, area: Rect, history: &HistoryView) {
                 let edit = if undone { again } else { edits.done.get(step - 1) };
                 let name = edit.map_or_else(String::new, |edit| {
                     let count = format::plural(edit.changes.len(), "layer");
-                    if edit.name.ends_with(&count) { edit.name.clone() } else { format!("{} · {count}", edit.name) }
+                    if edit.name.contains(" layer") { edit.name.clone() } else { format!("{} · {count}", edit.name) }
                 });
                 (if undone { "↷" } else { "✓" }, name, if undone { Role::Dim } else { Role::Text })
             }
         };
-        let now = line == snapshots.len() + edits.done.len();
+        let now = line == now(view);
         view.put(area.x, y, area.right(), if line == history.chosen { "▸" } else { " " }, Role::Accent);
         view.put(area.x + 2, y, area.right(), glyph, role);
         let mark = match (history.with == Some(line), now) {
@@ -77,15 +82,18 @@ fn entries(view: &mut View<'_>, area: Rect, history: &HistoryView) {
 }
 
 fn differences(view: &mut View<'_>, area: Rect, history: &HistoryView) {
-    let from = if history.with.is_some() { "the one compared with" } else { "now" };
     let count = history.changes.len();
-    let title = if count == 0 {
-        format!("no layer differs from {from}")
-    } else {
-        format!(
-            "{} from {from}",
-            if count == 1 { "1 layer differs".to_owned() } else { format!("{count} layers differ") }
-        )
+    let chosen_is = |line: usize| line == history.chosen;
+    let title = match (history.with, count) {
+        (Some(line), _) if chosen_is(line) => "what the others are compared with".to_owned(),
+        (Some(_), 0) => "no layer differs: the same plans".to_owned(),
+        (None, 0) if chosen_is(now(view)) => "the plans as they are".to_owned(),
+        (None, 0) => "the same plans as now".to_owned(),
+        (with, count) => {
+            let differ = if count == 1 { "1 layer differs".to_owned() } else { format!("{count} layers differ") };
+            let from = if with.is_some() { "compared" } else { "now" };
+            format!("{differ}: {from} → here")
+        }
     };
     view.put(area.x, area.y, area.right(), &fit(&title, usize::from(area.width)), Role::Title);
     let rows = usize::from(area.height.saturating_sub(1));

@@ -8,15 +8,15 @@ use super::more;
 use super::paint::{View, damage_role, error_role, fit, fit_end, width};
 use super::spark::bar;
 use super::table::offset;
-use crate::compress::Base;
+use crate::compress::{Base, Wording};
 use crate::measure::Notation;
 use crate::model::Kind;
 use crate::tui::action::Action;
-use crate::tui::column::{damage, tensor};
+use crate::tui::column::{damage, plan, tensor};
 use crate::tui::figure::Figure;
 use crate::tui::format;
 use crate::tui::theme::Role;
-use crate::tui::ui::{Pane, Target};
+use crate::tui::ui::Target;
 use crate::workbench::{Damage, LayerRow};
 
 const GUTTER: u16 = 5;
@@ -28,6 +28,8 @@ const HEAD: u16 = 12;
 const MIN_TOLD_HEIGHT: u16 = 6;
 /// Columns that its name keeps of its end, whatever else is told.
 const LEAST_NAME: usize = 8;
+/// Columns that it keeps where the plan is told in more words.
+const READABLE_NAME: usize = 20;
 
 /// The layers of one cell: a block and a kind. Layers outside of blocks share the last line.
 pub type Cells = BTreeMap<(usize, Kind), Vec<usize>>;
@@ -147,7 +149,7 @@ fn cell(view: &mut View<'_>, area: Rect, layers: &[usize], (scale, notation): (S
     view.put(area.x.saturating_sub(1), area.y, area.right(), &text, role);
     let place = Rect { x: area.x.saturating_sub(1), ..area };
     if layers.contains(&view.ui.listing.cursor) {
-        let role = if view.ui.pane == Pane::Layers { Role::Cursor } else { Role::CursorAway };
+        let role = if view.on_map() { Role::Cursor } else { Role::CursorAway };
         // Up to the gap between cells, or to the end of a text that leaves none.
         let wide = place.width.saturating_sub(1).max(width(&text)).min(place.width);
         view.tint(Rect { width: wide, ..place }, role);
@@ -247,8 +249,10 @@ fn readout(view: &mut View<'_>, area: Rect) {
     let shown = figure.value(row).map_or_else(|| "not known".to_owned(), |value| figure.shown(value));
     let sizes = format!("{} → {}", format::bytes(row.layer.bytes), format::bytes(row.bytes_after));
     let pillar = if row.damage.is_some_and(|damage| damage.is_pillar()) { "  ! pillar" } else { "" };
-    let told = format!("  {} {shown}  {}  {sizes}{pillar}", figure.title(), row.plan);
+    let told = |wording| format!("  {} {shown}  {}  {sizes}{pillar}", figure.title(), plan(row, wording));
     let room = usize::from(area.width.saturating_sub(2));
+    let fits = |told: &String| usize::from(width(told)) + READABLE_NAME <= room;
+    let told = Wording::ALL.into_iter().rev().map(told).find(fits).unwrap_or_else(|| told(Wording::Short));
     let name = fit_end(&tensor(row), room.saturating_sub(usize::from(width(&told))).max(LEAST_NAME));
     view.put(area.x + 1, area.y, area.right(), &fit(&(name + &told), room), Role::Text);
 }

@@ -127,7 +127,7 @@ fn panes(view: &mut View<'_>, regions: &Regions) {
     }
     if let Some(area) = regions.map {
         let legend = map::legend(view, area.width);
-        let below = view.heading(area, "Map", false, &legend);
+        let below = view.heading(area, "Map", view.on_map(), &legend);
         map::render(view, below);
     }
     if let Some(area) = regions.text {
@@ -141,15 +141,14 @@ fn panes(view: &mut View<'_>, regions: &Regions) {
 
 fn layers(view: &mut View<'_>, area: Rect, map_allowed: bool) {
     view.hit(area, Target::Pane(Pane::Layers));
-    let focused = view.ui.pane == Pane::Layers;
     if view.ui.map && map_allowed {
         let legend = map::legend(view, area.width);
-        let below = view.heading(area, "Map", focused, &legend);
+        let below = view.heading(area, "Map", view.on_map(), &legend);
         map::render(view, below);
         view.facts.page = usize::from(below.height.saturating_sub(1)).max(1);
     } else {
         let summary = table::summary(view);
-        let below = view.heading(area, "Layers", focused, &summary);
+        let below = view.heading(area, "Layers", view.on_table(), &summary);
         table::render(view, below);
     }
 }

@@ -10,7 +10,7 @@ use super::wrap::wrap;
 use crate::tui::action::Action;
 use crate::tui::scene::Scene;
 use crate::tui::theme::Role;
-use crate::tui::ui::{Facts, Target, Ui};
+use crate::tui::ui::{Facts, Pane, Target, Ui};
 use crate::workbench::LayerRow;
 
 /// One frame being drawn: what is shown, where to, and what the frame leaves behind.
@@ -110,6 +110,16 @@ impl View<'_> {
     /// The key of an action in the focused pane, as the screen shows keys.
     pub fn key(&self, action: Action) -> String {
         self.ui.keymap.shown(action, self.ui.pane.context())
+    }
+
+    /// Whether keys go to the table. On a large screen the map stands beside it, and one of them has the focus.
+    pub fn on_table(&self) -> bool {
+        self.ui.pane == Pane::Layers && !self.ui.map
+    }
+
+    /// Whether keys go to the map.
+    pub fn on_map(&self) -> bool {
+        self.ui.pane == Pane::Layers && self.ui.map
     }
 
     /// Says what a click into `area` meets, as far as it is on the screen.

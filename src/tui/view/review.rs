@@ -41,7 +41,10 @@ struct Columns {
     name: u16,
     now: u16,
     proposed: u16,
+    /// With the bytes.
     wordy: bool,
+    /// With names, not block and kind.
+    named: bool,
     /// In how many words plans are told.
     wording: Wording,
     /// How KLDs are written.
@@ -83,7 +86,18 @@ pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
 /// The sums of what is accepted.
 fn totals(view: &mut View<'_>, area: Rect, review: &Review, notation: Notation) {
     let totals = review.totals();
-    let wordy = area.width >= MIN_WORDY_WIDTH;
+    let measured = totals.measured.map(|kld| format!(", measured {}", notation.inline(kld))).unwrap_or_default();
+    let forms = [(true, measured.as_str()), (false, measured.as_str()), (false, "")];
+    let mut forms = forms.map(|(wordy, measured)| sums(review, notation, wordy, measured)).into_iter();
+    let wide = |parts: &[(String, Role)]| parts.iter().map(|(text, _)| width(text)).fold(0, u16::saturating_add);
+    let last = forms.next_back();
+    let parts = forms.find(|parts| wide(parts) <= area.width).or(last).into_iter().flatten();
+    parts.fold(area.x, |x, (text, role)| view.put(x, area.y, area.right(), &text, role));
+}
+
+/// Their parts, in more or fewer words, with what was `measured`.
+fn sums(review: &Review, notation: Notation, wordy: bool, measured: &str) -> Vec<(String, Role)> {
+    let totals = review.totals();
     let over = totals.bytes > review.budget_bytes;
     let (of, allowed, bits, predicted) = if wordy {
         (" accepted · ", " allowed", " bits/weight", "predicted KLD ")
@@ -91,8 +105,7 @@ fn totals(view: &mut View<'_>, area: Rect, review: &Review, notation: Notation) 
         (" · ", "", " bits", "KLD ")
     };
     let kld = totals.predicted.map_or_else(|| "?".to_owned(), |kld| notation.inline(kld));
-    let measured = totals.measured.filter(|_| wordy).map(|kld| format!(", measured {}", notation.inline(kld)));
-    let parts = [
+    vec![
         (format!("{} of {}", totals.accepted, review.changes.len()), Role::Title),
         (of.to_owned(), Role::Dim),
         (format::bytes(totals.bytes), if over { Role::Bad } else { Role::Good }),
@@ -103,9 +116,8 @@ fn totals(view: &mut View<'_>, area: Rect, review: &Review, notation: Notation) 
         (format!("{:.2}{bits}", totals.bits_per_weight), Role::Text),
         (format!(" · {predicted}"), Role::Dim),
         (kld, Role::Text),
-        (measured.unwrap_or_default(), Role::Dim),
-    ];
-    parts.iter().fold(area.x, |x, (text, role)| view.put(x, area.y, area.right(), text, *role));
+        (measured.to_owned(), Role::Dim),
+    ]
 }
 
 /// Columns for the plans now and proposed, told so.
@@ -117,10 +129,13 @@ fn plan_widths(review: &Review, wording: Wording) -> (u16, u16) {
 }
 
 /// Columns for all but the plans.
-fn other_widths(wordy: bool) -> u16 {
+fn other_widths(wordy: bool, named: bool) -> u16 {
     let bytes = if wordy { 2 * BYTES_WIDTH + 3 + 1 } else { 0 };
-    let name = if wordy { MIN_NAME_WIDTH } else { SHORT_NAME_WIDTH };
-    MARK_WIDTH + name + 1 + 3 + 1 + DAMAGE_WIDTH + bytes
+    MARK_WIDTH + least_name(named) + 1 + 3 + 1 + DAMAGE_WIDTH + bytes
+}
+
+const fn least_name(named: bool) -> u16 {
+    if named { MIN_NAME_WIDTH } else { SHORT_NAME_WIDTH }
 }
 
 /// The width within the frame at which plans and names are told in full.
@@ -128,7 +143,7 @@ fn full_width(review: &Review) -> u16 {
     let (now, proposed) = plan_widths(review, Wording::Full);
     let longest = review.changes.iter().map(|change| width(&name(change))).max().unwrap_or_default();
     let more = longest.saturating_sub(MIN_NAME_WIDTH);
-    [now, proposed, more].into_iter().fold(other_widths(true), u16::saturating_add)
+    [now, proposed, more].into_iter().fold(other_widths(true, true), u16::saturating_add)
 }
 
 /// A layer's name as the list has it.
@@ -138,17 +153,19 @@ fn name(change: &Change) -> String {
 
 fn columns(review: &Review, room: u16) -> Columns {
     let wordy = room >= MIN_WORDY_WIDTH;
-    let plans = room.saturating_sub(other_widths(wordy));
+    let widths = plan_widths(review, Wording::Short);
+    // The line under the list names the layer in full: what is proposed for it comes first.
+    let named = wordy && other_widths(wordy, true) + widths.0 + widths.1 <= room;
+    let plans = room.saturating_sub(other_widths(wordy, named));
     let told = Wording::ALL.into_iter().rev().map(|wording| (wording, plan_widths(review, wording)));
     let fits = |(_, (now, proposed)): &(Wording, (u16, u16))| now.saturating_add(*proposed) <= plans;
-    let short = (Wording::Short, plan_widths(review, Wording::Short));
-    let (wording, (now, proposed)) = told.into_iter().find(fits).unwrap_or(short);
+    let (wording, (now, proposed)) = told.into_iter().find(fits).unwrap_or((Wording::Short, widths));
     // What is proposed matters more than what is there.
     let proposed = proposed.min(plans.saturating_sub(now.min(8)));
     let now = now.min(plans.saturating_sub(proposed));
     let notation = Notation::of(review.changes.iter().map(|change| change.proposed.damage));
-    let name = if wordy { MIN_NAME_WIDTH } else { SHORT_NAME_WIDTH };
-    Columns { name: name + plans - proposed - now, now, proposed, wordy, wording, notation }
+    let name = least_name(named) + plans - proposed - now;
+    Columns { name, now, proposed, wordy, named, wording, notation }
 }
 
 fn head(view: &mut View<'_>, area: Rect, columns: Columns) {
@@ -164,7 +181,7 @@ fn line(view: &mut View<'_>, area: Rect, columns: Columns, change: &Change, inde
     let place =
         || format!("{:>3} {}", change.block.map_or_else(String::new, |block| block.to_string()), change.kind.name());
     let texts = [
-        if columns.wordy { name(change) } else { place() },
+        if columns.named { name(change) } else { place() },
         change.now.told(columns.wording),
         change.proposed.plan.told(columns.wording),
         format::bytes(change.bytes_now),

@@ -26,8 +26,7 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, ranked: bo
     // Of several policies the one that is looked at.
     let label = match (ranked, live.policy) {
         (true, Some(letter)) => format!("KLD {letter} "),
-        (true, None) => "KLD  ".to_owned(),
-        (false, _) => "KLD ".to_owned(),
+        _ => "KLD  ".to_owned(),
     };
     let start = view.put(area.x + 1, base, area.right(), &label, Role::Dim);
     let end = legends(view, Rect { x: start, width: area.right().saturating_sub(start), ..area }, base, ranked);
@@ -40,6 +39,12 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, ranked: bo
         None => live.stats.len().saturating_sub(room),
     };
     view.facts.strip_first = skipped;
+    if skipped > 0 {
+        view.put(start.saturating_sub(1), base, end, "‹", Role::Accent);
+    }
+    if live.stats.len() > skipped + room {
+        view.put(end, base, area.right(), "›", Role::Accent);
+    }
     for (x, (index, stats)) in (start..end).zip(live.stats.iter().enumerate().skip(skipped)) {
         let chosen = cursor == Some(index);
         column(view, Rect { x, y: area.y, width: 1, height: bars }, stats);
@@ -58,11 +63,11 @@ fn legends(view: &mut View<'_>, area: Rect, base: u16, ranked: bool) -> u16 {
     let live = view.scene.live;
     let largest = live.stats.iter().map(|stats| stats.kld).fold(0.0, f64::max);
     let most = if live.stats.is_empty() {
-        " a bar a token".to_owned()
+        "  a bar a token".to_owned()
     } else {
-        format!(" max {} nats", format::figure(largest))
+        format!("  max {} nats", format::figure(largest))
     };
-    let forms = [" place of the original's best: · first  + beyond 9th", " · first  + beyond 9th"];
+    let forms = ["  place of the original's best: · first  + beyond 9th", "  · first  + beyond 9th"];
     let free = usize::from(area.width).saturating_sub(view.ui.max_tokens.max(live.stats.len()) + 2);
     let ranks =
         forms.iter().find(|form| usize::from(width(form)) <= free).or(forms.last()).copied().unwrap_or_default();

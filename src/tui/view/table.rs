@@ -13,7 +13,7 @@ use crate::tui::context::Context;
 use crate::tui::format;
 use crate::tui::listing::Line;
 use crate::tui::theme::Role;
-use crate::tui::ui::{Pane, Target};
+use crate::tui::ui::Target;
 use crate::workbench::{LayerRow, Measured};
 
 /// Draws the table under its head.
@@ -73,7 +73,7 @@ fn heads(view: &mut View<'_>, area: Rect, slots: &Slots) {
         let (long, short) = (slot.column.long_title(), slot.column.title());
         let title = if head_width(view, slot.column, long) <= slot.width { long } else { short };
         let text = fit(&format!("{title}{arrow}"), usize::from(slot.width));
-        let here = view.ui.listing.column == slot.column && view.ui.pane == Pane::Layers;
+        let here = view.ui.listing.column == slot.column && view.on_table();
         let role = match (sorted, here) {
             (true, _) => Role::Accent,
             (false, true) => Role::Text,
@@ -108,7 +108,7 @@ fn line(view: &mut View<'_>, area: Rect, slots: &[Slot], index: usize, row: &Lay
         cell(view, area.y, slot, row);
     }
     if under_cursor {
-        let role = if view.ui.pane == Pane::Layers { Role::Cursor } else { Role::CursorAway };
+        let role = if view.on_table() { Role::Cursor } else { Role::CursorAway };
         view.tint(area, role);
     }
     view.hit(area, Target::Layer(index));
@@ -120,7 +120,9 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
         Column::Spectrum => {
             let bars = row.spectrum.as_ref().map(|known| spark::spectrum(known, usize::from(slot.width)));
             let changed = row.plan.rank > 0;
-            view.put(slot.x, y, end, bars.as_deref().unwrap_or("…"), if changed { Role::Beyond } else { Role::Dim });
+            // What the checkpoint has compressed shows no spectrum later either.
+            let none = if row.layer.fixed { "·" } else { "…" };
+            view.put(slot.x, y, end, bars.as_deref().unwrap_or(none), if changed { Role::Beyond } else { Role::Dim });
             if let Some(bars) = bars.filter(|_| changed) {
                 let share = row.plan.rank as f64 / row.layer.max_rank().max(1) as f64;
                 let kept = (share * f64::from(slot.width)).round().max(1.0) as usize;

@@ -213,7 +213,13 @@ fn head(view: &mut View<'_>, area: Rect, side: Side) {
 fn notes(pane: &Pane, room: usize) -> Vec<(String, Role)> {
     let looping = pane.looping.map(|found| (format!("{LOOP} loop of {} × {}", found.period, found.repeats), Role::Bad));
     let speed = pane.tokens_per_s.map(|speed| (format!("{speed:.0} tok/s"), Role::Dim));
-    let reason = pane.ended.map(|reason| (if reason == "loop" { "stopped" } else { reason }.to_owned(), Role::Dim));
+    let in_words = |reason: &'static str| match reason {
+        "loop" => "stopped",
+        // The model wrote its token for the end.
+        "eos" => "ended",
+        other => other,
+    };
+    let reason = pane.ended.map(|reason| (in_words(reason).to_owned(), Role::Dim));
     // By how much each says: a loop most.
     let mut notes: Vec<(u8, (String, Role))> = [(3, looping), (1, speed), (2, reason)]
         .into_iter()

@@ -21,7 +21,7 @@ fn a_report_is_written_and_refused_where_something_lies() {
     bench.until("reported", ended);
     assert!(bench.said("wrote the report"), "{:?}", bench.workbench.messages());
     let page = fs::read_to_string(out.join("report.md")).unwrap();
-    assert!(page.contains("1 of its 36 layers") && page.contains("r16 int8"), "{page}");
+    assert!(page.contains("1 of its 36 layers") && page.contains("rank 16 in int8"), "{page}");
     assert_eq!(fs::read_to_string(out.join("policy.json")).unwrap(), bench.workbench.policy().to_text());
     bench.workbench.report(&out, false).unwrap();
     bench.until("refused", |bench| bench.messages().iter().any(|message| message.severity == Severity::Error));
