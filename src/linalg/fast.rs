@@ -71,6 +71,7 @@ pub fn task<'a>(family: IntegerFamily, matrix: &'a Matrix, x: &[f32], y: Output<
 
 #[cfg(test)]
 mod tests {
+    use half::f16;
     use proptest::prelude::*;
 
     use super::super::kernels::{Family, INPUT_GROUP};
@@ -78,6 +79,7 @@ mod tests {
     use super::super::threads::share_out;
     use super::super::{RowSelection, quantize_groups, quantize_rows, quantize4};
     use super::*;
+    use crate::checkpoint::View;
 
     /// INT8 by rows and in groups, and INT4 in groups.
     fn matrices(rows: usize, cols: usize, group: usize) -> [Matrix; 3] {
@@ -166,6 +168,25 @@ mod tests {
             let mut exact = vec![0.0; 5];
             matrix.apply_on(Family::best(), &x, &mut exact, false);
             assert_eq!(y, exact);
+        }
+    }
+
+    #[test]
+    fn the_largest_products_are_exact_on_every_unit() {
+        let (rows, cols) = (5, 384);
+        let int8 = |group: Option<usize>| {
+            let scales = vec![1.0; group.map_or(rows, |group| rows * cols / group)];
+            Matrix::from_i8(rows, cols, &vec![i8::MIN; rows * cols], &scales, group).unwrap()
+        };
+        let (quant, scales) =
+            (View::copied(&vec![0x88; rows * cols / 2]), View::copied(&vec![f16::ONE; rows * cols / 32]));
+        let int4 = Matrix::new(rows, cols, Order::RowMajor, Values::I4 { quant, scales, group: 32 }).unwrap();
+        for (matrix, weight) in [(int8(None), -128.0), (int8(Some(32)), -128.0), (int4, -8.0)] {
+            for (family, input) in IntegerFamily::available().flat_map(|family| [(family, 127.0), (family, -127.0)]) {
+                // Inputs are rounded to themselves with the scale 1, and all sums are below 2^24.
+                let y = product(family, &matrix, &vec![input; 5 * cols]);
+                assert_eq!(y, vec![weight * input * cols as f32; 5 * rows], "{family:?}");
+            }
         }
     }
 

@@ -18,6 +18,12 @@ mod brain_panel;
 mod columns;
 mod exponential;
 mod integer;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
+#[cfg(target_arch = "aarch64")]
+mod neon_integer;
 mod output;
 mod portable;
 mod portable_brain;
@@ -59,6 +65,10 @@ use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 use avx512_brain::Avx512Brain;
 use exponential::{ExpOver, TimesSigmoid};
+#[cfg(target_arch = "aarch64")]
+use neon::Neon;
+#[cfg(target_arch = "aarch64")]
+use neon_dot::NeonDot;
 use portable::Portable;
 use vectors::{AddRows, Axpy, DifferenceSquares, RowDots};
 #[cfg(target_arch = "x86_64")]
@@ -73,7 +83,10 @@ pub enum Family {
     /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// Plain Rust: any other machine, those with NEON included.
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
+    /// Plain Rust: any other machine.
     Portable(Portable),
 }
 
@@ -82,7 +95,9 @@ impl Family {
     pub fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let special = Avx512::detect().map(Self::Avx512).into_iter().chain(Avx2::detect().map(Self::Avx2));
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        let special = Neon::detect().map(Self::Neon).into_iter();
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let special = std::iter::empty();
         special.chain([Self::Portable(Portable)])
     }
@@ -100,6 +115,8 @@ impl Family {
             Self::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
             Self::Portable(_) => "portable",
         }
     }
@@ -111,6 +128,8 @@ impl Family {
             Self::Avx512(unit) => unit.vectorize(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(unit) => unit.vectorize(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(unit) => unit.vectorize(kernel),
             Self::Portable(unit) => unit.vectorize(kernel),
         }
     }
@@ -125,6 +144,12 @@ pub enum IntegerFamily {
     /// AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// NEON with dot products.
+    #[cfg(target_arch = "aarch64")]
+    NeonDot(NeonDot),
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
     /// Plain Rust.
     Portable(Portable),
 }
@@ -134,7 +159,9 @@ impl IntegerFamily {
     pub fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let special = Vnni::detect().map(Self::Vnni).into_iter().chain(Avx2::detect().map(Self::Avx2));
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        let special = NeonDot::detect().map(Self::NeonDot).into_iter().chain(Neon::detect().map(Self::Neon));
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let special = std::iter::empty();
         special.chain([Self::Portable(Portable)])
     }
@@ -152,6 +179,10 @@ impl IntegerFamily {
             Self::Vnni(_) => 8 * <Vnni as IntegerSimd>::LANES,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => 8 * <Avx2 as IntegerSimd>::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot(_) => 8 * <NeonDot as IntegerSimd>::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => 8 * <Neon as IntegerSimd>::LANES,
             Self::Portable(_) => 8 * <Portable as IntegerSimd>::LANES,
         }
     }
@@ -163,6 +194,10 @@ impl IntegerFamily {
             Self::Vnni(unit) => unit.compute(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(unit) => unit.compute(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot(unit) => unit.compute(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(unit) => unit.compute(kernel),
             Self::Portable(unit) => unit.compute(kernel),
         }
     }
@@ -205,7 +240,7 @@ impl BrainFamily {
     }
 }
 
-/// The vector unit that products run on: `avx512`, `avx2` or `portable`.
+/// The vector unit that products run on: `avx512`, `avx2`, `neon` or `portable`.
 /// Results agree to the bit within a family; between families the last bits may differ.
 pub fn kernel_family() -> &'static str {
     Family::best().name()

@@ -70,3 +70,42 @@ impl<E: Element> Kernel for WidenRows<'_, E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+
+    use super::super::Family;
+    use super::*;
+
+    fn widened<E: Element>(family: Family, w: &[E], scales: Scales) -> Vec<f32> {
+        let cols = w.len() * E::PACKED;
+        let mut out = vec![0.0; cols];
+        family.run(WidenRows::new(w, scales, cols, &mut out).unwrap());
+        out
+    }
+
+    fn check(family: Family, found: &[f32], wanted: impl Iterator<Item = f32>) {
+        for (found, wanted) in found.iter().zip(wanted) {
+            let same = found.to_bits() == wanted.to_bits() || found.is_nan() && wanted.is_nan();
+            assert!(same, "{}: {found}, not {wanted}", family.name());
+        }
+    }
+
+    #[test]
+    fn every_number_of_each_format_is_what_it_should_be_on_every_unit() {
+        let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        let brains: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
+        let int8: Vec<i8> = (i8::MIN..=i8::MAX).collect();
+        let int4: Vec<u8> = (0..=u8::MAX).collect();
+        for family in Family::available() {
+            check(family, &widened(family, &halves, Scales::None), halves.iter().map(|x| x.to_f32()));
+            check(family, &widened(family, &brains, Scales::None), brains.iter().map(|x| x.to_f32()));
+            check(family, &widened(family, &int8, Scales::None), int8.iter().map(|x| f32::from(*x)));
+            let low_first = |byte: &u8| [(*byte << 4).cast_signed() >> 4, byte.cast_signed() >> 4];
+            check(family, &widened(family, &int4, Scales::None), int4.iter().flat_map(low_first).map(f32::from));
+            let by_scales = widened(family, &vec![1_i8; 16 * halves.len()], Scales::HalfGroups(&halves, 16));
+            check(family, &by_scales, halves.iter().flat_map(|x| [x.to_f32(); 16]));
+        }
+    }
+}
