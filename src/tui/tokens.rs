@@ -1,7 +1,9 @@
 //! The cursor on the tokens of the original's text.
 
+use super::action::Action;
 use super::app::App;
 use super::ui::Pane;
+use crate::workbench::Severity;
 
 /// Moves by as many lines or more go to an end.
 const FARTHEST: usize = 1_000_000;
@@ -21,7 +23,10 @@ impl App {
     /// Goes so many tokens on; without a cursor, to where the texts part, or to the end that `by` comes from.
     pub(super) fn step_token(&mut self, by: isize) {
         let live = self.workbench.live();
-        let Some(last) = live.original.tokens.len().checked_sub(1) else { return };
+        let Some(last) = live.original.tokens.len().checked_sub(1) else {
+            let text = format!("nothing is written yet; {} lets both models write", self.key(Action::Generate));
+            return self.say(Severity::Info, text);
+        };
         let entered = live.first_difference.unwrap_or(if by < 0 { last } else { 0 });
         let token = self.cursor().map_or(entered, |cursor| cursor.saturating_add_signed(by).min(last));
         self.go_to_token(token);

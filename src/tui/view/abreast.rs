@@ -2,10 +2,12 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use super::align::LEAST_RUN;
 use super::pieces::Ink;
 use super::wrap::{Lines, Piece};
 
-/// Wraps texts of so many columns each. Where words meet, the texts that are not as far down begin a line there.
+/// Wraps texts of so many columns each. Where words meet, the texts that are not as far down begin a line there; but where the one
+/// that is farthest has no room for more of what they share, they meet on its next line.
 pub fn wrap_abreast(texts: &[Vec<Piece<Ink>>], width: usize) -> Vec<Vec<Vec<Piece<Ink>>>> {
     let mut texts: Vec<Growing<'_>> =
         texts.iter().map(|pieces| Growing { left: pieces, lines: Lines::of(width) }).collect();
@@ -14,7 +16,8 @@ pub fn wrap_abreast(texts: &[Vec<Piece<Ink>>], width: usize) -> Vec<Vec<Vec<Piec
         let Some(next) = texts.iter().filter_map(Growing::meeting).min() else { break };
         let here = |text: &&mut Growing<'_>| text.meeting() == Some(next);
         let line = texts.iter_mut().filter(here).map(|text| text.line()).max().unwrap_or_default();
-        texts.iter_mut().filter(here).for_each(|text| text.go_on(line));
+        let torn = texts.iter_mut().filter(here).any(|text| text.line() == line && text.line_of_run(width) > line);
+        texts.iter_mut().filter(here).for_each(|text| text.go_on(if torn { 0 } else { line }));
     }
     texts.iter().map(|text| text.lines.pieces()).collect()
 }
@@ -56,7 +59,23 @@ impl Growing<'_> {
         self.lines.line_for(word)
     }
 
-    /// Writes the next piece on this line.
+    /// The line on which the next word would stand together with those after it that the texts share too, as far as they matter.
+    fn line_of_run(&self, width: usize) -> usize {
+        let most = LEAST_RUN.min(width / 2);
+        let (mut columns, mut end, mut blank) = (0, 0, true);
+        for (text, ink) in self.left {
+            let is_blank = text.trim().is_empty();
+            if end >= most || (end > 0 && blank && !is_blank && ink.meets.is_none()) {
+                break;
+            }
+            columns += text.width();
+            blank = text.ends_with(char::is_whitespace);
+            end = if is_blank { end } else { columns };
+        }
+        self.lines.line_for(end.min(most))
+    }
+
+    /// Writes the next piece on this line, or on a later one where it is there already.
     fn go_on(&mut self, line: usize) {
         self.lines.down_to(line);
         self.write();
@@ -94,6 +113,15 @@ mod tests {
     fn a_word_that_does_not_fit_is_met_on_the_line_where_it_goes() {
         let shown = lines(&[&[("abc", None), ("defg", Some(1))], &[("defg", Some(1))]], 6);
         assert_eq!(shown, [vec!["abc", "defg"], vec!["", "defg"]]);
+    }
+
+    #[test]
+    fn what_is_shared_is_not_torn_apart_at_the_end_of_a_line() {
+        let run = [("we", Some(2)), ("want", Some(5)), ("it", Some(10)), ("all", Some(13))];
+        let one = [&[("x", Some(0))][..], &run].concat();
+        let other = [&[("aaaa", None), ("bbbb", None)][..], &run].concat();
+        let shown = lines(&[&one, &other], 12);
+        assert_eq!(shown, [vec!["x we", "want it all"], vec!["aaaa bbbb we", "want it all"]]);
     }
 
     #[test]

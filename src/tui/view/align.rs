@@ -9,7 +9,7 @@ use crate::workbench::{JobId, LiveView, Pane};
 
 /// Shared words that follow one another over so many columns are brought to one line; for fewer the texts would be torn apart at
 /// every "the".
-const LEAST_RUN: usize = 10;
+pub const LEAST_RUN: usize = 10;
 
 /// Which words differ, for texts as long as they were when this was found.
 #[derive(Debug, Clone, Default)]
