@@ -9,8 +9,8 @@ use crate::control::{Cancelled, Control};
 use crate::linalg::{InputStatistics, Matrix, NumericError, Order, Values, difference_squares};
 use crate::model::CompressedLinear;
 
-/// Rows rebuilt together, as tokens of a product: a multiple of what its tiles take.
-const BLOCK: usize = 24;
+/// Rows rebuilt together, as tokens of a product: as many as its sums are kept for, which is more than it packs weights for.
+const BLOCK: usize = 96;
 /// Rows whose output error is summed together: the statistics are then read once for all of them.
 const OUTPUT_BLOCK: usize = 256;
 
@@ -56,9 +56,10 @@ impl<'a> Rebuild<'a> {
 pub fn measured_error(matrix: &Matrix, weight: &CompressedLinear, control: &Control) -> Result<f64, Cancelled> {
     let rebuild = Rebuild::new(weight);
     let blocks = (0..matrix.rows().div_ceil(BLOCK)).into_par_iter();
-    let sums = blocks.map(|block| {
+    let sums = blocks.map_init(Rows::default, |rows, block| {
         control.check()?;
-        Ok(block_sums(matrix, &rebuild, block * BLOCK))
+        let (wanted, found) = rows.fill(matrix, &rebuild, block * BLOCK, BLOCK);
+        Ok(difference_squares(wanted, found))
     });
     let sums = sums.collect::<Result<Vec<(f64, f64)>, Cancelled>>()?;
     let (error, energy) = sums.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
@@ -79,30 +80,33 @@ pub fn measured_output_error(
     let rebuild = Rebuild::new(weight);
     let blocks = (0..matrix.rows().div_ceil(OUTPUT_BLOCK)).into_par_iter();
     let energy = |rows: &[f32]| statistics.energies(rows, control).map(|rows| rows.iter().sum::<f64>().max(0.0));
-    let sums = blocks.map(|block| {
-        let (wanted, mut found) = block_rows(matrix, &rebuild, block * OUTPUT_BLOCK, OUTPUT_BLOCK);
-        found.iter_mut().zip(&wanted).for_each(|(x, w)| *x = w - *x);
-        Ok((energy(&found)?, energy(&wanted)?))
+    let sums = blocks.map_init(Rows::default, |rows, block| {
+        let (wanted, found) = rows.fill(matrix, &rebuild, block * OUTPUT_BLOCK, OUTPUT_BLOCK);
+        found.iter_mut().zip(&*wanted).for_each(|(x, w)| *x = w - *x);
+        Ok((energy(found)?, energy(wanted)?))
     });
     let sums = sums.collect::<Result<Vec<(f64, f64)>, NumericError>>()?;
     let (error, energy) = sums.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
     Ok(share(error, energy))
 }
 
-/// Some rows of W and of W', from `first` on.
-fn block_rows(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize, most: usize) -> (Vec<f32>, Vec<f32>) {
-    let cols = matrix.cols();
-    let count = most.min(matrix.rows() - first);
-    let (mut wanted, mut found) = (vec![0.0; count * cols], vec![0.0; count * cols]);
-    matrix.rows_from(first, &mut wanted);
-    rebuild.rows(first, &mut found);
-    (wanted, found)
+/// Some rows of W and of W': memory that one thread uses for block after block.
+#[derive(Default)]
+struct Rows {
+    wanted: Vec<f32>,
+    found: Vec<f32>,
 }
 
-/// `||W - W'||^2` and `||W||^2` of the rows from `first` on.
-fn block_sums(matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize) -> (f64, f64) {
-    let (wanted, found) = block_rows(matrix, rebuild, first, BLOCK);
-    difference_squares(&wanted, &found)
+impl Rows {
+    /// Those from `first` on, at most so many.
+    fn fill(&mut self, matrix: &Matrix, rebuild: &Rebuild<'_>, first: usize, most: usize) -> (&mut [f32], &mut [f32]) {
+        let length = most.min(matrix.rows() - first) * matrix.cols();
+        self.wanted.resize(length, 0.0);
+        self.found.resize(length, 0.0);
+        matrix.rows_from(first, &mut self.wanted);
+        rebuild.rows(first, &mut self.found);
+        (&mut self.wanted, &mut self.found)
+    }
 }
 
 /// The matrix that a weight stands for as the bytes of a tensor: [m, n], or [n, m] where it is stored `transposed`, in F64,
