@@ -6,6 +6,7 @@ use std::ops::Range;
 use half::f16;
 
 use super::output::Output;
+use super::portable::widened;
 use super::rounded::{INPUT_GROUP, RoundedInput};
 use super::rows::{PANEL_BYTES, STREAMS, Scales, TileRows};
 
@@ -322,7 +323,7 @@ impl IntegerRows<'_> {
                     let of_row = if KIND == FINE {
                         s.halves_by_fours(scales.add(k / INPUT_GROUP))
                     } else {
-                        s.by_eights(at.map(|at| (*scales.add(at)).to_f32()).as_ptr())
+                        s.by_eights(at.map(|at| widened(*scales.add(at))).as_ptr())
                     };
                     (s.bytes(w.add(k / 2).cast()), of_row)
                 };

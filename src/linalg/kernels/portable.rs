@@ -21,9 +21,10 @@ fn fused(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// IEEE half to single without branches, so that it vectorizes: the exponent's bias differs by 112, subnormals included.
+/// IEEE half to single without branches, so that it vectorizes, and without a look at what the machine has: the exponent's bias differs
+/// by 112, subnormals included.
 #[inline(always)]
-fn widened(half: f16) -> f32 {
+pub fn widened(half: f16) -> f32 {
     let bits = u32::from(half.to_bits());
     let magnitude = (bits & 0x7fff) << 13;
     let scaled = f32::from_bits(magnitude) * f32::from_bits((127 + 112) << 23);
