@@ -119,6 +119,25 @@ fn kinds_and_blocks_are_selected_whole() {
 }
 
 #[test]
+fn what_is_selected_stays_in_sight_whatever_is_on_the_screen() {
+    let mut desk = Desk::demo();
+    desk.keys("jK");
+    let mut told = |keys: &str, pane: &str| {
+        desk.keys(keys);
+        for (width, height) in [(60, 16), (80, 24), (120, 36), (220, 60)] {
+            let screen = desk.screen(width, height);
+            assert_eq!(screen.matches("● 6 selected, ").count(), 1, "{pane} at {width}x{height}:\n{screen}");
+        }
+    };
+    told("", "table");
+    told("z", "table alone");
+    told("m", "map alone");
+    told("z", "map");
+    told("<tab>z", "the next pane alone");
+    told("<tab>", "the one after it");
+}
+
+#[test]
 fn a_mixed_selection_is_compressed_where_it_is_dense() {
     let mut desk = Desk::demo();
     desk.keys("r48<enter>jK<home><space>c");

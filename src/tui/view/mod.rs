@@ -116,39 +116,49 @@ fn too_small(view: &mut View<'_>, area: Rect) {
 }
 
 fn panes(view: &mut View<'_>, regions: &Regions) {
+    let map_alone = view.ui.map && regions.map.is_none();
+    // The table's head tells what is selected; without a table, that of the first pane does.
+    let mut selected = if regions.layers.is_some() && !map_alone { None } else { table::selection(view) };
     if let Some(area) = regions.layers {
-        layers(view, area, regions.map.is_none());
+        view.hit(area, Target::Pane(Pane::Layers));
+        if map_alone {
+            let below = map_pane(view, area, selected.take());
+            view.facts.page = usize::from(below.height.saturating_sub(1)).max(1);
+        } else {
+            let summary = table::summary(view);
+            let below = view.heading(area, "Layers", view.on_table(), &summary);
+            table::render(view, below);
+        }
     }
     if let Some(area) = regions.spectrum {
         view.hit(area, Target::Pane(Pane::Spectrum));
-        let title = spectrum::title(view, area.width);
+        let title = beside(selected.take(), area.width, |room| spectrum::title(view, room));
         let below = view.heading(area, "Spectrum", view.ui.pane == Pane::Spectrum, &title);
         spectrum::render(view, below);
     }
     if let Some(area) = regions.map {
-        let legend = map::legend(view, area.width);
-        let below = view.heading(area, "Map", view.on_map(), &legend);
-        map::render(view, below);
+        map_pane(view, area, selected.take());
     }
     if let Some(area) = regions.text {
         view.hit(area, Target::Pane(Pane::Text));
         align::follow(&mut view.facts.alignments, view.scene.run);
-        let summary = run_summary::run_summary(view, area.width);
+        let summary = beside(selected.take(), area.width, |room| run_summary::run_summary(view, room));
         let below = view.heading(area, "Side by side", view.ui.pane == Pane::Text, &summary);
         side_by_side::render(view, below);
     }
 }
 
-fn layers(view: &mut View<'_>, area: Rect, map_allowed: bool) {
-    view.hit(area, Target::Pane(Pane::Layers));
-    if view.ui.map && map_allowed {
-        let legend = map::legend(view, area.width);
-        let below = view.heading(area, "Map", view.on_map(), &legend);
-        map::render(view, below);
-        view.facts.page = usize::from(below.height.saturating_sub(1)).max(1);
-    } else {
-        let summary = table::summary(view);
-        let below = view.heading(area, "Layers", view.on_table(), &summary);
-        table::render(view, below);
-    }
+/// The map under its head; the area that it has.
+fn map_pane(view: &mut View<'_>, area: Rect, selected: Option<String>) -> Rect {
+    let legend = beside(selected, area.width, |room| map::legend(view, room));
+    let below = view.heading(area, "Map", view.on_map(), &legend);
+    map::render(view, below);
+    below
+}
+
+/// What is selected, and what else a head says in the columns that are left.
+fn beside(selected: Option<String>, room: u16, other: impl FnOnce(u16) -> String) -> String {
+    let Some(selected) = selected else { return other(room) };
+    let other = other(room.saturating_sub(paint::width(&selected) + 3));
+    if other.is_empty() { selected } else { format!("{selected} · {other}") }
 }

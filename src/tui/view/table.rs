@@ -163,7 +163,7 @@ fn role(column: Column, row: &LayerRow) -> Role {
 }
 
 /// What is selected: how many layers, their bytes before and after, and the mean of their errors.
-fn selection(view: &View<'_>) -> Option<String> {
+pub fn selection(view: &View<'_>) -> Option<String> {
     let marked = &view.ui.listing.marked;
     let rows: Vec<&LayerRow> = marked.iter().filter_map(|index| view.scene.rows.get(*index)).collect();
     let sums = Sums::of(&rows);
