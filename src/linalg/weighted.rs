@@ -382,14 +382,16 @@ mod tests {
             let total: f64 = statistics.energies(&e, &control).unwrap().iter().sum();
             let (of_plain, of_weighted) =
                 (plain.output_errors(&statistics, &control).unwrap(), weighted.output.clone().unwrap());
-            prop_assert!((of_weighted.lost_at(0) - total).abs() <= 1e-6 * total + 1e-30);
+            // What is summed up to the whole may be far more than it: an output can be nearly 0 where its parts are not.
+            let rounding = 1e-8 * energy * trace;
+            prop_assert!((of_weighted.lost_at(0) - total).abs() <= 1e-6 * total + rounding);
             for rank in 0..=rows.min(cols) {
                 for (d, output) in [(&plain, &of_plain), (&weighted, &of_weighted)] {
                     let (weight, seen) = measured(&e, d, rank, &statistics);
                     prop_assert!(energy == 0.0 || near(d.error_at(rank).powi(2) * energy, weight, energy, energy), "{rank}");
                     let (lost, kept) = (output.lost_at(rank), output.kept_at(rank));
                     prop_assert!(total == 0.0 || near(lost, seen, total, energy * trace), "{rank}: {lost} {seen} of {total}");
-                    prop_assert!((kept + lost - total).abs() <= 1e-5 * total);
+                    prop_assert!((kept + lost - total).abs() <= 1e-5 * total + rounding);
                     prop_assert!(rank == 0 || lost <= output.lost_at(rank - 1));
                 }
                 let damped = |d: &Decomposition, output: &OutputErrors| {
