@@ -11,8 +11,8 @@ use super::session::{Opened, Session, read_text};
 use crate::checkpoint::ReportFolder;
 use crate::compress::{Plan, Policy, Weighting};
 use crate::measure::{
-    BytesOfBoth, CompareOptions, KeptPasses, LayerDamage, Mode, ModelMeter, PAGE, Report, ReportAbout, ReportOther,
-    ReportRequest, ReportText, SensitivityOptions, comparing_need, measure_report, sensitivity,
+    BytesOfBoth, CompareOptions, Depth, KeptPasses, LayerDamage, Mode, ModelMeter, PAGE, Report, ReportAbout,
+    ReportOther, ReportRequest, ReportText, SensitivityOptions, comparing_need, measure_report, sensitivity,
 };
 use crate::model::Model;
 use crate::workbench::{DRAWN_TEXTS, EVALUATION_TEXT, PROMPTS, prompts_of};
@@ -173,6 +173,7 @@ fn damages(session: &Session, request: &ReportRequest<'_>) -> anyhow::Result<Vec
     let options = SensitivityOptions {
         meter,
         mode: Mode::Only,
+        depth: Depth::Whole,
         plans: &plans,
         tried: &tried,
         prompt: &prompt,

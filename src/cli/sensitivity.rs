@@ -11,8 +11,8 @@ use super::session::{Opened, Session, read_text};
 use crate::compress::{Calibration, Plan};
 use crate::control::free_memory;
 use crate::measure::{
-    CompareOptions, Comparison, KeptPasses, LayerDamage, Mode, ModelMeter, Notation, PILLAR, Scope, SensitivityOptions,
-    compare, sensitivity,
+    CompareOptions, Comparison, Depth, KeptPasses, LayerDamage, Mode, ModelMeter, Notation, PILLAR, Scope,
+    SensitivityOptions, compare, sensitivity,
 };
 use crate::model::{Layer, Model};
 use crate::workbench::{EVALUATION_TEXT, PROMPTS};
@@ -56,8 +56,8 @@ struct Row<'a> {
     looping: Option<bool>,
     weight_error: f64,
     output_error: f64,
-    kld_iso: f64,
-    pillar: bool,
+    kld_iso: Option<f64>,
+    pillar: Option<bool>,
     bytes_saved: i64,
     plan: PlanJson,
     #[serde(skip)]
@@ -111,14 +111,16 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     let together = meter.compressed(&counted, &control)?;
     drop(progress);
     let base = if mode == Mode::Only { &model } else { &together };
-    let baseline = compared(session, &meter, base)?;
+    let depth = if args.quick { Depth::Change } else { Depth::Whole };
     let folder = session.locations.cache.as_ref().map(|cache| cache.join("sensitivity"));
     let (plans, tried, prompt, folder) = (&plans[..], &tried[..], &prompt[..], folder.as_deref());
-    let options = SensitivityOptions { meter, mode, plans, tried, prompt, folder };
+    let options = SensitivityOptions { meter, mode, depth, plans, tried, prompt, folder };
     let (control, progress) = session.phase("trying layers");
     let (damages, notes) = sensitivity(&options, base, &|_| {}, &control)?;
     drop(progress);
     notes.iter().for_each(warn);
+    // After the scan, which keeps the original's pass as it makes its own.
+    let baseline = compared(session, &meter, base)?;
     passes.iter().filter_map(KeptPasses::note).for_each(warn);
     let interaction = match mode {
         Mode::Without => None,
@@ -234,7 +236,7 @@ fn row<'a>(damage: &LayerDamage, mode: Mode, layers: &'a [Layer], together: f64)
         weight_error: damage.weight_error,
         output_error: damage.output_error,
         kld_iso: damage.kld_iso,
-        pillar: damage.over_noise(mode, together).is_some_and(|ratio| ratio > PILLAR),
+        pillar: damage.kld_iso.map(|_| damage.over_noise(mode, together).is_some_and(|ratio| ratio > PILLAR)),
         bytes_saved: i64::try_from(layer.bytes).ok()? - i64::try_from(bytes).ok()?,
         plan: PlanJson::from(&damage.plan),
         shown: damage.plan.to_string(),
@@ -253,16 +255,16 @@ fn text_of(document: &Document<'_>) -> String {
         ">saved",
         "",
     ]);
-    let notation = Notation::of(document.layers.iter().flat_map(|row| [row.kld, row.kld_iso]));
+    let notation = Notation::of(document.layers.iter().flat_map(|row| [Some(row.kld), row.kld_iso]).flatten());
     for row in &document.layers {
         let saved = output::bytes(row.bytes_saved.unsigned_abs());
-        let marks = [(row.pillar, "pillar"), (row.looping == Some(true), "loops")];
+        let marks = [(row.pillar == Some(true), "pillar"), (row.looping == Some(true), "loops")];
         let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
         table.row(vec![
             output::name(row.name),
             row.shown.clone(),
             notation.write(row.kld),
-            notation.write(row.kld_iso),
+            row.kld_iso.map_or_else(String::new, |kld| notation.write(kld)),
             percent(row.top1_agreement),
             percent(row.weight_error),
             percent(row.output_error),

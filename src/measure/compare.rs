@@ -5,9 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::logits::cosine;
+use super::logits::{Distribution, LogSum, compare_distributions, cosine};
 use super::statistics::{mean_and_error, share_and_error};
-use super::{Kld, MeasureError, Perplexity, PositionStats, Reference, compare_position};
+use super::{Kld, MeasureError, Perplexity, PositionStats, Reference};
 use crate::control::Control;
 use crate::model::{Model, ModelError, Observer};
 
@@ -111,10 +111,21 @@ pub(super) fn next_tokens(window: &[u32]) -> &[u32] {
     window.get(first_scored(window.len()) + 1..).unwrap_or_default()
 }
 
-/// Compares logits [scored, vocabulary] of the positions before the tokens `next`.
-pub(super) fn score(next: &[u32], original: &[f32], compressed: &[f32], vocabulary: usize) -> Vec<PositionStats> {
-    let pairs = original.par_chunks(vocabulary).zip(compressed.par_chunks(vocabulary));
-    pairs.zip(next).map(|((p, q), next)| compare_position(p, q, Some(*next))).collect()
+/// What makes logits [scored, vocabulary] distributions.
+pub(super) fn log_sums(logits: &[f32], vocabulary: usize) -> Vec<LogSum> {
+    logits.par_chunks(vocabulary).map(LogSum::of).collect()
+}
+
+/// Compares logits [scored, vocabulary] of the positions before the tokens `next`; those of the original with their sums.
+pub(super) fn score(
+    next: &[u32],
+    (original, sums): (&[f32], &[LogSum]),
+    compressed: &[f32],
+    vocabulary: usize,
+) -> Vec<PositionStats> {
+    let original = original.par_chunks(vocabulary).zip(sums).map(|(logits, sum)| Distribution::with(logits, *sum));
+    let pairs = original.zip(compressed.par_chunks(vocabulary).map(Distribution::new));
+    pairs.zip(next).map(|((p, q), next)| compare_distributions(&p, &q, Some(*next))).collect()
 }
 
 /// First scored position of a window: its second half, of which the last token has no next one.
@@ -166,7 +177,8 @@ impl Tally {
     /// Adds a window that both models have run.
     fn add(&mut self, window: &[u32], original: &WindowPass, compressed: &WindowPass, vocabulary: usize) {
         let next = next_tokens(window);
-        self.positions.extend(score(next, &original.logits, &compressed.logits, vocabulary));
+        let sums = log_sums(&original.logits, vocabulary);
+        self.positions.extend(score(next, (&original.logits, &sums), &compressed.logits, vocabulary));
         // State 0 is the embeddings, before any block.
         let states = original.states.iter().zip(&compressed.states).skip(1);
         let sums: Vec<_> = states.map(|(a, b)| drift_of(a, b, next.len())).collect();
@@ -225,7 +237,8 @@ fn norm_ratio(a: &[f32], b: &[f32]) -> f64 {
     if a == 0.0 && b == 0.0 { 1.0 } else { (b / a).sqrt() }
 }
 
-/// Runs both models over the text, side by side, one window at a time; what is kept of the original is not run again.
+/// Runs both models over the text, side by side, one window at a time; what is kept of the original is not run again, and a
+/// model that is compared with itself is run once.
 ///
 /// # Errors
 /// Model errors; a text too short to score; vocabularies that differ.
@@ -245,9 +258,12 @@ pub fn compare<'a>(
     let original = original.over(windows.len(), windows.first().map_or(0, Vec::len));
     control.set_total(windows.len() as u64);
     let mut tally = Tally::default();
+    let itself = std::ptr::eq(original.model, compressed);
     for window in windows {
-        let (p, q) = rayon::join(|| original.pass(&window, control), || run_window(compressed, &window, control));
-        tally.add(&window, &p?, &q?, vocabulary);
+        let other = || (!itself).then(|| run_window(compressed, &window, control)).transpose();
+        let (p, q) = rayon::join(|| original.pass(&window, control), other);
+        let (p, q) = (p?, q?);
+        tally.add(&window, &p, q.as_ref().unwrap_or(&p), vocabulary);
         control.advance(1);
     }
     Ok(tally.finish())

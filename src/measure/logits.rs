@@ -62,14 +62,21 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
 /// Logits with what makes them a distribution.
 pub(super) struct Distribution<'a> {
     pub(super) logits: &'a [f32],
+    log_sum: f64,
+    best: Option<usize>,
+}
+
+/// What makes logits a distribution.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogSum {
     /// ln sum exp.
     log_sum: f64,
     /// First index of the largest logit; NaN never is.
     best: Option<usize>,
 }
 
-impl<'a> Distribution<'a> {
-    pub(super) fn new(logits: &'a [f32]) -> Self {
+impl LogSum {
+    pub(super) fn of(logits: &[f32]) -> Self {
         let mut best: Option<(usize, f32)> = None;
         for (index, logit) in logits.iter().enumerate().filter(|(_, logit)| !logit.is_nan()) {
             if best.is_none_or(|(_, largest)| *logit > largest) {
@@ -78,7 +85,18 @@ impl<'a> Distribution<'a> {
         }
         let largest = best.map_or(f64::NAN, |(_, logit)| f64::from(logit));
         let sum: f64 = logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum();
-        Self { logits, log_sum: largest + sum.ln(), best: best.map(|(index, _)| index) }
+        Self { log_sum: largest + sum.ln(), best: best.map(|(index, _)| index) }
+    }
+}
+
+impl<'a> Distribution<'a> {
+    pub(super) fn new(logits: &'a [f32]) -> Self {
+        Self::with(logits, LogSum::of(logits))
+    }
+
+    /// Where its sum is known already.
+    pub(super) fn with(logits: &'a [f32], LogSum { log_sum, best }: LogSum) -> Self {
+        Self { logits, log_sum, best }
     }
 
     pub(super) fn log_probability(&self, id: usize) -> f64 {

@@ -100,7 +100,7 @@ impl ModelMeter<'_> {
         let start = state_bytes(self.model, length).saturating_add(self.model.pass_bytes(0, scored));
         let tokens = self.text.ids.len().min(self.text.limit.unwrap_or(usize::MAX));
         let all = start.saturating_mul(tokens.div_ceil(scored.max(1)) as u64);
-        let shared = if all <= HELD { all.max(start) } else { start };
+        let shared = all.min(HELD).max(start);
         Need::of(Share::Passes, own.saturating_add(shared))
     }
 

@@ -66,7 +66,7 @@ pub use report::{
     ReportedLayer, Writing, measure_report,
 };
 pub use roundtrip::{RoundTrip, round_trip};
-pub use sensitivity::{LayerDamage, Mode, PILLAR, SensitivityOptions, sensitivity};
+pub use sensitivity::{Depth, LayerDamage, Mode, PILLAR, SensitivityOptions, sensitivity};
 pub use spectra_picture::{SpectrumLine, spectra_svg};
 pub use spectrum::{ENERGY_SHARES, Spectrum, energy_rank};
 pub use statistics::{Kld, Perplexity};

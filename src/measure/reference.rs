@@ -118,12 +118,21 @@ impl Reference<'_> {
 
     /// What the original says about a window, BOS included.
     pub(super) fn pass(&self, window: &[u32], control: &Control) -> Result<WindowPass, ModelError> {
-        let Some(passes) = self.passes else { return run_window(self.model, window, control) };
+        self.pass_by(window, || run_window(self.model, window, control))
+    }
+
+    /// As [`Reference::pass`], which `run` makes where it is not kept.
+    pub(super) fn pass_by(
+        &self,
+        window: &[u32],
+        run: impl FnOnce() -> Result<WindowPass, ModelError>,
+    ) -> Result<WindowPass, ModelError> {
+        let Some(passes) = self.passes else { return run() };
         let key = passes.key(window);
         if let Some(pass) = passes.read(&key) {
             return Ok(pass);
         }
-        let pass = run_window(self.model, window, control)?;
+        let pass = run()?;
         passes.write(&key, &pass);
         Ok(pass)
     }

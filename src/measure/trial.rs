@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
-use super::compare::{first_scored, next_tokens, score, text_windows};
+use super::compare::{WindowPass, first_scored, log_sums, next_tokens, score, text_windows};
+use super::logits::LogSum;
 use super::{CompareOptions, MeasureError, PositionStats, Reference};
 use crate::control::Control;
 use crate::model::{CompressedLinear, Model, ModelError, Observer};
@@ -122,24 +123,22 @@ pub(super) fn parts(trials: impl Iterator<Item = u64>) -> Vec<Range<usize>> {
     parts
 }
 
-/// The windows that trials start from, each made when it is first asked for. Where all of them can be held they are made once,
-/// else once for every part of the trials.
+/// The windows that trials start from, each made when it is first asked for. Those that can be held are made once, the others
+/// once for every part of the trials.
 pub(super) struct Starts<'a> {
     original: Reference<'a>,
     base: &'a Model,
     windows: &'a [Vec<u32>],
     made: Vec<Option<Arc<Start<'a>>>>,
-    held: bool,
+    held: usize,
 }
 
 impl<'a> Starts<'a> {
     pub(super) fn new((original, base): (Reference<'a>, &'a Model), windows: &'a [Vec<u32>]) -> Self {
         let longest = windows.first().map_or(0, Vec::len);
-        let numbers = |tokens: usize| {
-            let shape = base.architecture();
-            (tokens * (shape.blocks + 1) * shape.hidden + tokens.div_ceil(2) * shape.vocabulary) as u64
-        };
-        let held = windows.iter().map(|window| 4 * numbers(window.len())).sum::<u64>() <= HELD;
+        let shape = base.architecture();
+        let numbers = longest * (shape.blocks + 1) * shape.hidden + longest.div_ceil(2) * shape.vocabulary;
+        let held = held(windows.len(), 4 * numbers as u64);
         Self { original: original.over(windows.len(), longest), base, windows, made: vec![None; windows.len()], held }
     }
 
@@ -149,11 +148,17 @@ impl<'a> Starts<'a> {
         }
         let text = self.windows.get(window).map_or(&[][..], Vec::as_slice);
         let start = Arc::new(Start::new(self.original, self.base, text, control)?);
-        if let Some(place) = self.made.get_mut(window).filter(|_| self.held) {
+        if let Some(place) = self.made.get_mut(window).filter(|_| window < self.held) {
             *place = Some(Arc::clone(&start));
         }
         Ok(start)
     }
+}
+
+/// How many of so many windows, of which each takes so many bytes, are held; where not all are, there is room for one more.
+fn held(windows: usize, each: u64) -> usize {
+    let fit = usize::try_from(HELD / each.max(1)).unwrap_or(usize::MAX);
+    if windows <= fit { windows } else { fit.saturating_sub(1) }
 }
 
 /// One window: what the original says, and what enters each block of the base.
@@ -162,12 +167,12 @@ struct Start<'a> {
     base: &'a Model,
     window: &'a [u32],
     logits: Vec<f32>,
+    sums: Vec<LogSum>,
     entering: Vec<Vec<f32>>,
 }
 
 impl<'a> Start<'a> {
     fn new(original: Reference<'a>, base: &'a Model, window: &'a [u32], control: &Control) -> Result<Self, ModelError> {
-        let logits = original.pass(window, control)?.logits;
         // The last token has no next one, and is not read.
         let read = window.get(..window.len() - 1).unwrap_or_default();
         let mut x = base.embeddings(read)?;
@@ -177,29 +182,47 @@ impl<'a> Start<'a> {
             base.run_blocks(block..block + 1, &mut x, None, control)?;
         }
         entering.push(x);
-        Ok(Self { original: original.model, base, window, logits, entering })
+        let pass = if std::ptr::eq(original.model, base) {
+            original.pass_by(window, || ended(base, window, &entering, control))?
+        } else {
+            original.pass(window, control)?
+        };
+        let (logits, original) = (pass.logits, original.model);
+        let sums = log_sums(&logits, original.architecture().vocabulary);
+        Ok(Self { original, base, window, logits, sums, entering })
     }
 
     fn run(&self, trial: &Trial, control: &Control) -> Result<Seen, ModelError> {
         let blocks = self.base.architecture().blocks;
         let block = self.base.layers().get(trial.layer).and_then(|layer| layer.block).unwrap_or(blocks).min(blocks);
-        let mut x = self.entering.get(block).cloned().unwrap_or_default();
+        let x = self.entering.get(block).cloned().unwrap_or_default();
         let mut watch = Watched::new(self.original, self.base, trial);
         let changed = self.base.with_weight(trial.layer, Arc::clone(&trial.weight));
         let model = if trial.effect == Effect::Noise { self.base } else { &changed };
-        model.run_blocks(block..blocks, &mut x, Some(&mut watch), control)?;
-        let length = self.window.len();
-        let rows = scored_rows(&x, length - 1, first_scored(length));
+        let scored = first_scored(self.window.len());
+        // The error of a layer is measured over every token, which those of the last block may see only if all are asked for.
+        let asked = if block + 1 < blocks { scored } else { 0 };
+        let x = model.run_to_end(block, asked, x, Some(&mut watch), control)?;
+        let shape = self.base.architecture();
+        let rows = x.get((scored - asked) * shape.hidden..).unwrap_or_default();
         let logits = model.finish(rows, Some(&mut watch), control)?;
-        let vocabulary = self.base.architecture().vocabulary;
-        let positions = score(next_tokens(self.window), &self.logits, &logits, vocabulary);
+        let original = (&self.logits[..], &self.sums[..]);
+        let positions = score(next_tokens(self.window), original, &logits, shape.vocabulary);
         Ok(Seen { positions, error: watch.error, whole: watch.whole })
     }
 }
 
-/// Rows `first`.. of `x` [tokens, width].
-fn scored_rows(x: &[f32], tokens: usize, first: usize) -> &[f32] {
-    x.get(first * (x.len() / tokens.max(1))..).unwrap_or_default()
+/// The pass of a window whose states are known up to the end of the last block, equal to the bit to the one run as a whole.
+fn ended(model: &Model, window: &[u32], entering: &[Vec<f32>], control: &Control) -> Result<WindowPass, ModelError> {
+    let (last, before) = entering.split_last().ok_or(ModelError::Empty)?;
+    let mut states: Vec<Vec<f32>> = before.iter().map(|x| scored_rows(x, window.len()).to_vec()).collect();
+    let logits = model.finish(scored_rows(last, window.len()), Some(&mut states), control)?;
+    Ok(WindowPass { logits, states })
+}
+
+/// Of `x`, a row for each token of a window but its last, the rows that are scored.
+fn scored_rows(x: &[f32], length: usize) -> &[f32] {
+    x.get(first_scored(length) * (x.len() / (length - 1).max(1))..).unwrap_or_default()
 }
 
 /// What one window says of a trial.
@@ -319,7 +342,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
     use crate::linalg::Matrix;
-    use crate::measure::compare;
+    use crate::measure::{KeptPasses, compare};
 
     fn model(name: &str) -> Model {
         Model::load(&Checkpoint::open(format!("tests/data/golden/{name}").as_ref()).unwrap()).unwrap()
@@ -389,6 +412,29 @@ mod tests {
         assert!((noisy.output_error - changed.output_error).abs() < 1e-15);
         assert!(noisy.kld.0 > 0.0 && (noisy.kld.0 - changed.kld.0).abs() > 1e-9);
         assert_eq!(run(&model, &trials)[0], noisy);
+    }
+
+    #[test]
+    fn the_pass_that_a_scan_of_the_original_keeps_is_the_one_that_a_comparison_runs() {
+        for name in ["gpt_neo", "llama"] {
+            let (model, control) = (model(name), Control::new());
+            let windows = text_windows(model.architecture().context, &options()).unwrap();
+            let place = tempfile::tempdir().unwrap();
+            let passes = KeptPasses::new(place.path().to_owned(), &model, "source");
+            let reference = Reference { model: &model, passes: Some(&passes) };
+            Starts::new((reference, &model), &windows).at(0, &control).unwrap();
+            assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+            let kept = reference.pass(&windows[0], &control).unwrap();
+            let run = Reference::from(&model).pass(&windows[0], &control).unwrap();
+            assert_eq!((kept.logits, kept.states), (run.logits, run.states), "{name}");
+        }
+    }
+
+    #[test]
+    fn as_many_windows_are_held_as_have_room() {
+        let found =
+            [(3, HELD / 3), (4, HELD / 3), (4, HELD / 2), (2, HELD + 1), (9, 0)].map(|(all, each)| held(all, each));
+        assert_eq!(found, [3, 2, 1, 0, 9]);
     }
 
     #[test]

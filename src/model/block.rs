@@ -23,6 +23,8 @@ pub(super) struct Pass<'m, 'o> {
     ropes: Vec<Cow<'m, Rope>>,
     /// Position of the first token.
     first: usize,
+    /// Of the tokens before this one the block works out keys and values alone: what later tokens ask of them.
+    pub asked: usize,
     pub watch: Watch<'o>,
     texts: usize,
     /// Weights that single texts have for themselves.
@@ -35,7 +37,7 @@ impl<'m, 'o> Pass<'m, 'o> {
     /// A pass from position `first` on, over a text that has `tokens` at its end.
     pub(super) fn new(model: &'m Model, first: usize, tokens: usize, observer: Option<&'o mut dyn Observer>) -> Self {
         let ropes = model.frame.ropes.iter().map(|rope| rope.at(tokens)).collect();
-        Self { ropes, first, watch: Watch(observer), texts: 1, own: &[], sent: None }
+        Self { ropes, first, asked: 0, watch: Watch(observer), texts: 1, own: &[], sent: None }
     }
 
     /// A pass over so many texts, of which some have weights of their own.
@@ -59,12 +61,16 @@ impl<'m, 'o> Pass<'m, 'o> {
 }
 
 impl Model {
-    /// One block over `x` [t, hidden], in place. `held` are the block's keys and values of the tokens before these, of each text.
+    /// One block over `x` [t, hidden], in place; rows that are not asked for stay as they are. `held` are the block's keys and
+    /// values of the tokens before these, of each text.
     pub(super) fn block(&self, index: usize, x: &mut [f32], held: &mut [&mut BlockCache], pass: &mut Pass<'_, '_>) {
         let Some(block) = self.frame.blocks.get(index) else { return };
         let shape = self.architecture();
         let mut read = block.norms.apply(Place::AttentionInput, x);
         let attended = self.attention(index, block, &read, held, pass);
+        let unasked = (pass.asked * shape.hidden).min(x.len());
+        let x = x.get_mut(unasked..).unwrap_or_default();
+        read.drain(..unasked);
         let mut added = self.linear(&block.output, &attended, pass);
         block.norms.apply_in_place(Place::AttentionOutput, &mut added);
         scale(&mut added, shape.scales.residual);
@@ -91,7 +97,7 @@ impl Model {
         block.norms.apply_in_place(Place::AfterMlp, x);
     }
 
-    /// Projects, turns, stores keys and values, attends: [t, heads * d].
+    /// Projects, turns, stores keys and values, attends: [t, heads * d] of the tokens that are asked for.
     fn attention(
         &self,
         index: usize,
@@ -105,7 +111,8 @@ impl Model {
         let [mut q, mut k, v] = self.linears(block.projections.each_ref(), x, pass);
         block.norms.apply_in_place(Place::Query, &mut q);
         block.norms.apply_in_place(Place::Key, &mut k);
-        let mut out = vec![0.0; q.len()];
+        let unasked = (pass.asked * shape.heads * d).min(q.len());
+        let mut out = vec![0.0; q.len() - unasked];
         let Some(span) = shape.attention.get(index) else { return out };
         if let Some(rope) = span.rope.and_then(|rope| pass.ropes.get(rope)) {
             for (states, heads) in [(&mut q, shape.heads), (&mut k, shape.kv_heads)] {
@@ -114,6 +121,7 @@ impl Model {
                 states.chunks_exact_mut(width).zip(positions).for_each(|(row, at)| rope.turn(row, d, at));
             }
         }
+        q.drain(..unasked);
         let [queries, new] = [q.len(), k.len()].map(|numbers| (numbers / held.len().max(1)).max(1));
         for (held, (k, v)) in held.iter_mut().zip(k.chunks_exact(new).zip(v.chunks_exact(new))) {
             held.truncate(first);
@@ -121,7 +129,13 @@ impl Model {
         }
         let texts = held.iter().zip(q.chunks_exact(queries));
         let texts: Vec<Attending<'_>> = texts
-            .map(|(cache, queries)| Attending { architecture: shape, shape: *span, cache, queries, first })
+            .map(|(cache, queries)| Attending {
+                architecture: shape,
+                shape: *span,
+                cache,
+                queries,
+                first: first + pass.asked,
+            })
             .collect();
         texts.iter().for_each(|attending| pass.watch.attending(index, attending));
         match &texts[..] {

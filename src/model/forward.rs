@@ -99,10 +99,41 @@ impl Model {
         observer: Option<&mut dyn Observer>,
         control: &Control,
     ) -> Result<(), ModelError> {
+        self.run_asked(blocks, 0, x, observer, control)
+    }
+
+    /// As [`Model::run_blocks`] from a block to the last, for the tokens from `asked` on: [t - asked, hidden]. The layers of the
+    /// last block that come after its attention see no others.
+    ///
+    /// # Errors
+    /// As [`Model::run_blocks`].
+    pub fn run_to_end(
+        &self,
+        block: usize,
+        asked: usize,
+        mut x: Vec<f32>,
+        observer: Option<&mut dyn Observer>,
+        control: &Control,
+    ) -> Result<Vec<f32>, ModelError> {
+        self.run_asked(block..self.frame.blocks.len(), asked, &mut x, observer, control)?;
+        x.drain(..(asked * self.architecture().hidden).min(x.len()));
+        Ok(x)
+    }
+
+    fn run_asked(
+        &self,
+        blocks: Range<usize>,
+        asked: usize,
+        x: &mut [f32],
+        observer: Option<&mut dyn Observer>,
+        control: &Control,
+    ) -> Result<(), ModelError> {
         let tokens = x.len() / self.architecture().hidden.max(1);
         let mut pass = Pass::new(self, 0, tokens, observer);
+        let last = blocks.end;
         for index in blocks {
             control.check()?;
+            pass.asked = if index + 1 == last { asked } else { 0 };
             self.block(index, x, &mut [&mut self.block_cache()], &mut pass);
             self.check_read()?;
         }
@@ -317,6 +348,11 @@ mod tests {
             model.run_blocks(0..1, &mut x, None, &control).unwrap();
             model.run_blocks(1..model.architecture().blocks, &mut x, None, &control).unwrap();
             assert_eq!(bits(&model.finish(&x, None, &control).unwrap()), bits(&whole), "{name}");
+            for asked in [0, 7, 18] {
+                let x = model.run_to_end(0, asked, model.embeddings(&ids).unwrap(), None, &control).unwrap();
+                let later = &whole[asked * model.architecture().vocabulary..];
+                assert_eq!(bits(&model.finish(&x, None, &control).unwrap()), bits(later), "{name} {asked}");
+            }
         }
     }
 

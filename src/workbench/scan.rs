@@ -9,7 +9,7 @@ use crate::checkpoint::escaped;
 use crate::compress::Plan;
 use crate::measure::readable::figure;
 use crate::measure::{
-    LayerDamage, MeasureError, Mode, ModelMeter, PILLAR, Scope, SensitivityOptions, compare, sensitivity,
+    Depth, LayerDamage, MeasureError, Mode, ModelMeter, PILLAR, Scope, SensitivityOptions, compare, sensitivity,
 };
 use crate::model::Model;
 
@@ -27,9 +27,9 @@ pub struct Damage {
     pub plan: Plan,
     /// KLD in nats of compressing it alone, or of the policy without it.
     pub kld: f64,
-    /// KLD where noise of the same output error stands for its compression.
-    pub kld_iso: f64,
-    /// The damage over that of noise.
+    /// KLD where noise of the same output error stands for its compression; `None` where it is not known yet.
+    pub kld_iso: Option<f64>,
+    /// The damage over that of noise, as far as that is known.
     pub over_noise: Option<f64>,
     /// Whether plans have changed since.
     pub stale: bool,
@@ -63,8 +63,8 @@ pub(super) struct Scan {
 
 impl Workbench {
     /// Starts to measure every layer alone on the evaluation text: compressed as planned (or to a quarter of its full rank,
-    /// where it is dense) in the original, or restored in the model as planned. Rows get what is found one by one; what was
-    /// measured before is not measured again.
+    /// where it is dense) in the original, or restored in the model as planned. Rows get what is found one by one: first what
+    /// each change does, then what noise of its size does; what was measured before is not measured again.
     ///
     /// # Errors
     /// The message: no model that can be measured, nothing to restore.
@@ -96,7 +96,7 @@ impl Workbench {
         self.scan = Some(Scan { job, mode, plans: plans(&self.rows) });
     }
 
-    /// A layer was measured.
+    /// More is known of a layer.
     pub(super) fn damage_arrived(&mut self, job: JobId, layer: usize, damage: Damage) {
         if self.scan.as_ref().is_some_and(|scan| scan.job == job) {
             self.take_damage(layer, damage);
@@ -149,23 +149,24 @@ fn run(
         let trying = meter.trying_need(&plans, free);
         let need = if mode == Mode::Only { trying } else { meter.compressed_need(&plans, trying, free) };
         task.tell_need("trying layers", need);
-        let (base, together) = match mode {
-            Mode::Only => (meter.model.clone(), 0.0),
+        let (compressed, together) = match mode {
+            Mode::Only => (None, 0.0),
             Mode::Without => {
                 let compressed = meter.compressed(&plans, &task.control.part(0))?;
                 let part = task.control.part(0);
                 let together = compare(meter.reference(), &compressed, meter.text, &part)?.kld.mean;
-                (compressed, together)
+                (Some(compressed), together)
             }
         };
+        let base = compressed.as_ref().unwrap_or(meter.model);
         let layers: Vec<usize> = plans.iter().map(|(layer, _)| *layer).collect();
-        let options =
-            SensitivityOptions { meter: *meter, mode, plans: &plans, tried: &layers, prompt: &prompt, folder };
+        let (depth, plans, tried) = (Depth::ChangesFirst, &plans[..], &layers[..]);
+        let options = SensitivityOptions { meter: *meter, mode, depth, plans, tried, prompt: &prompt, folder };
         let told = |found: &LayerDamage| {
             let damage = Damage::new(found, mode, together);
             task.outbox.send(Event::Damage { job: task.id, layer: found.layer, damage });
         };
-        let (found, notes) = sensitivity(&options, &base, &told, control)?;
+        let (found, notes) = sensitivity(&options, base, &told, control)?;
         Ok::<_, MeasureError>((extreme(&found, mode, meter.model), notes))
     })?;
     told.into_iter().for_each(|text| task.outbox.send(Event::Say(Severity::Info, text)));

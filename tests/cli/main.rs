@@ -568,6 +568,16 @@ fn sensitivity_tries_every_layer_alone_and_restored() {
     assert!(only["interaction"]["together"].as_f64().unwrap() > 0.0);
     assert_eq!(place.json(&[&args[..], &["--threads", "1"]].concat()), only);
     assert_eq!(Place::new().json(&[&args[..], &["--threads", "1"]].concat()), only);
+    let mut alone = only.clone();
+    for row in alone["layers"].as_array_mut().unwrap() {
+        ["kld_iso", "pillar", "looping"].into_iter().for_each(|name| row[name] = serde_json::Value::Null);
+    }
+    let quick = [&args[..], &["--quick"]].concat();
+    for place in [&place, &Place::new()] {
+        assert_eq!(place.json(&quick), alone);
+        let table = String::from_utf8(place.run(&quick).stdout).unwrap();
+        assert!(table.contains("same top") && !table.contains("noise"), "{table}");
+    }
 
     let policy = place.file("p.json", r#"{"rankscope_policy": 1, "rules": [{"match": "*", "base": "int4"}]}"#);
     let without = place.json(&[&args[..], &["--policy", &policy, "--mode", "without"]].concat());

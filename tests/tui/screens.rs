@@ -1,10 +1,13 @@
 //! Whole screens at every rung of the ladder. Accept a wanted change with `INSTA_UPDATE=always cargo test --test tui`, and look at it.
 
+use std::time::Instant;
+
 use rankscope::tui::action::keys_page;
 use rankscope::tui::colour::Depth;
 use rankscope::tui::svg::buffer_to_svg;
 use rankscope::tui::theme::{Theme, names};
 use rankscope::tui::ui::Glyphs;
+use rankscope::workbench::Damage;
 use ratatui::buffer::Cell;
 use ratatui::style::Color;
 
@@ -131,6 +134,21 @@ fn a_scan_in_table_and_map() {
     snapshot!("scan-map-80x24", desk.screen(80, 24));
     desk.keys("M");
     snapshot!("scan-map-60x16", desk.screen(60, 16));
+}
+
+#[test]
+fn a_scan_tells_the_noise_once_it_is_known() {
+    let mut desk = at_work();
+    desk.scan();
+    let line = "noise of that size";
+    assert!(desk.screen(120, 36).contains(line));
+    let layer = desk.app.ui.listing.cursor;
+    let damage = desk.app.workbench.rows()[layer].damage.unwrap();
+    let unknown = Damage { kld_iso: None, over_noise: None, ..damage };
+    desk.app.workbench.take_damage(layer, unknown);
+    desk.app.follow(Instant::now());
+    let screen = desk.screen(120, 36);
+    assert!(screen.contains("KLD alone") && !screen.contains(line), "{screen}");
 }
 
 #[test]

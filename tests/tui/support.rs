@@ -225,7 +225,7 @@ impl Desk {
             let kld = 1e-4 * (1 + layer * layer % 13) as f64;
             let kld_iso = if layer == 3 { kld / 40.0 } else { kld / 2.0 };
             let over_noise = Some(kld / kld_iso);
-            let damage = Damage { mode: Mode::Only, plan, kld, kld_iso, over_noise, stale: false };
+            let damage = Damage { mode: Mode::Only, plan, kld, kld_iso: Some(kld_iso), over_noise, stale: false };
             self.app.workbench.take_damage(layer, damage);
         }
         self.app.follow(Instant::now());

@@ -321,9 +321,10 @@ fn damaged(damage: &Damage) -> Vec<Figure> {
         Mode::Only => "KLD alone",
         Mode::Without => "KLD once restored",
     };
-    let notation = Notation::of([damage.kld, damage.kld_iso]);
+    let notation = Notation::of([Some(damage.kld), damage.kld_iso].into_iter().flatten());
     let mut all = vec![(format!("{label} "), notation.inline(damage.kld), Role::Text)];
-    all.push(("noise of that size ".to_owned(), notation.inline(damage.kld_iso), Role::Text));
+    let noise = damage.kld_iso.map(|kld| ("noise of that size ".to_owned(), notation.inline(kld), Role::Text));
+    all.extend(noise);
     if let Some(ratio) = damage.over_noise {
         let (word, role) = if damage.is_pillar() { (": pillar", Role::Bad) } else { ("", Role::Text) };
         all.push(("KLD over noise ".to_owned(), format!("{ratio:.1}x{word}"), role));

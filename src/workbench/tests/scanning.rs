@@ -19,7 +19,7 @@ fn every_layer_is_tried_alone_as_planned_or_at_a_quarter() {
     bench.workbench.set_plans("k", &[(k, int4)]);
     scanned(&mut bench, Mode::Only);
     let rows = bench.workbench.rows();
-    assert!(rows.iter().all(|row| row.damage.is_some_and(|damage| damage.kld >= 0.0 && damage.kld_iso > 0.0)));
+    assert!(rows.iter().all(|row| row.damage.is_some_and(|damage| damage.kld >= 0.0 && damage.kld_iso > Some(0.0))));
     let damage = rows[k].damage.unwrap();
     assert_eq!((damage.plan, damage.stale, damage.mode), (int4, false, Mode::Only));
     let other = rows.iter().enumerate().find(|(layer, _)| *layer != k).unwrap().1;
