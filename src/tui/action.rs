@@ -146,7 +146,7 @@ actions! {
         MarkInvert, 0, "invert selection", "Selects what is not selected among the layers that the filter shows.", [(LAYERED, "i")];
         MarkKind, 0, "select kind", "Selects all layers of the kind under the cursor.", [(LAYERED, "K")];
         MarkBlock, 0, "select block", "Selects all layers of the block under the cursor.", [(LAYERED, "B")];
-        Filter, 8, "filter", "Filters the layers as you type: words, kind:k block:4..8 plan:svd is:changed, error>0.5 after<1MB; tab completes.", [(LAYERED, "/")];
+        Filter, 8, "filter", "Filters the layers as you type: words, kind:k block:4..8 plan:svd is:changed, error>0.5 after<1MB; the last word can be completed.", [(LAYERED, "/")];
     }
     Plans {
         Compress, 3, "compress", "Makes the selection low-rank, or dense again.", [(LAYERED, "c")];
@@ -171,7 +171,7 @@ actions! {
         ToggleKind, 3, "its kind", "Accepts the changes of all layers of the kind under the cursor; rejects them where all were accepted.", [(REVIEW, "a")];
         AcceptAll, 4, "all", "Accepts every change.", [(REVIEW, "A")];
         RejectAll, 5, "none", "Rejects every change.", [(REVIEW, "n")];
-        Apply, 2, "apply", "Gives the accepted layers their proposed plans, as one step that u undoes.", [(REVIEW, "enter")];
+        Apply, 2, "apply", "Gives the accepted layers their proposed plans, as one step that can be undone.", [(REVIEW, "enter")];
     }
     Steps {
         Undo, 11, "undo", "Undoes the last change of plans.", [(PANES, "u")];

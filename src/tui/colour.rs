@@ -54,13 +54,52 @@ pub fn parse(text: &str, depth: Depth) -> Result<Option<Color>, String> {
     })
 }
 
+/// Whether a text in this ink can be read on this paper: 4.5 : 1, as WCAG asks for. Of colours that the terminal chooses that is
+/// not known.
+pub fn is_readable(ink: Color, paper: Color) -> bool {
+    contrast(ink, paper).is_some_and(|contrast| contrast >= LEAST_CONTRAST)
+}
+
+const LEAST_CONTRAST: f64 = 4.5;
+
+/// The contrast of two colours (WCAG 2.2), where both are exact.
+pub fn contrast(one: Color, other: Color) -> Option<f64> {
+    let (one, other) = (luminance(one)?, luminance(other)?);
+    Some((one.max(other) + 0.05) / (one.min(other) + 0.05))
+}
+
+/// Relative luminance (WCAG 2.2).
+fn luminance(colour: Color) -> Option<f64> {
+    let rgb = match colour {
+        Color::Rgb(r, g, b) => [r, g, b],
+        Color::Indexed(index) => exact(index)?,
+        _ => return None,
+    };
+    let [r, g, b] = rgb.map(|c| {
+        let c = f64::from(c) / 255.0;
+        if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+    });
+    Some(0.2126 * r + 0.7152 * g + 0.0722 * b)
+}
+
 const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
 /// The nearest of the 6 x 6 x 6 cube and the 24 greys; the first 16 differ from terminal to terminal and are left out.
 fn nearest_indexed(rgb: [u8; 3]) -> u8 {
-    let cube = (0_u8..216).map(|i| (16 + i, [i / 36, i / 6 % 6, i % 6].map(step)));
-    let greys = (0_u8..24).map(|i| (232 + i, [8 + 10 * i; 3]));
-    cube.chain(greys).min_by_key(|(_, candidate)| distance(rgb, *candidate)).map_or(7, |(index, _)| index)
+    let known = (16_u8..=255).filter_map(|index| exact(index).map(|candidate| (index, candidate)));
+    known.min_by_key(|(_, candidate)| distance(rgb, *candidate)).map_or(7, |(index, _)| index)
+}
+
+/// One of the 256, but for the first 16.
+fn exact(index: u8) -> Option<[u8; 3]> {
+    match index {
+        ..16 => None,
+        16..232 => {
+            let place = index - 16;
+            Some([place / 36, place / 6 % 6, place % 6].map(step))
+        }
+        232.. => Some([8 + 10 * (index - 232); 3]),
+    }
 }
 
 fn step(index: u8) -> u8 {
@@ -101,6 +140,15 @@ mod tests {
         assert_eq!(at(Depth::Indexed), Some(Color::Indexed(208)));
         assert_eq!(at(Depth::Basic), Some(Color::Yellow));
         assert_eq!(at(Depth::None), None);
+    }
+
+    #[test]
+    fn what_can_be_read_is_known_of_exact_colours() {
+        let (white, black) = (Color::Rgb(255, 255, 255), Color::Indexed(16));
+        assert_eq!((contrast(white, black), contrast(Color::Reset, black)), (Some(21.0), None));
+        assert!(
+            is_readable(white, black) && !is_readable(Color::Indexed(238), black) && !is_readable(Color::Red, black)
+        );
     }
 
     #[test]

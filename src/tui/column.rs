@@ -24,7 +24,7 @@ pub enum Column {
     Type,
     /// The plan.
     Plan,
-    /// The rank.
+    /// The rank as a share of the largest: the plan names the rank itself.
     Rank,
     /// Bytes in the checkpoint.
     Before,
@@ -87,6 +87,7 @@ impl Column {
     pub const fn long_title(self) -> &'static str {
         match self {
             Self::Block => "block",
+            Self::Rank => "rank share",
             Self::Predicted => "predicted",
             Self::Output => "output error",
             Self::Damage => "KLD alone",
@@ -98,6 +99,7 @@ impl Column {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Block => "model order",
+            Self::Rank => "rank share",
             Self::Before => "bytes before",
             Self::After => "bytes after",
             Self::Predicted => "predicted error",
@@ -139,7 +141,7 @@ impl Column {
             Self::Shape => Figure::Shape,
             Self::Type => Figure::Type,
             Self::Plan => Figure::Plan,
-            Self::Rank => Figure::Rank,
+            Self::Rank => Figure::RankShare,
             Self::Before => Figure::Before,
             Self::After => Figure::After,
             Self::Predicted => Figure::Predicted,
@@ -197,7 +199,7 @@ impl Column {
             Self::Type => format!("{:?}", layer.dtype).to_lowercase(),
             Self::Plan => plan(row, Wording::Short),
             Self::Rank if row.plan.rank == 0 => "·".to_owned(),
-            Self::Rank => row.plan.rank.to_string(),
+            Self::Rank => notation.write(rank_share(row)),
             Self::Before => format::bytes(layer.bytes),
             Self::After => format::bytes(row.bytes_after),
             Self::Predicted => match row.predicted {
@@ -231,7 +233,7 @@ impl Column {
             Self::Kind => a.layer.kind.cmp(&b.layer.kind),
             Self::Shape => a.layer.parameters().cmp(&b.layer.parameters()),
             Self::Type | Self::Plan => self.plain_cell(a).cmp(&self.plain_cell(b)),
-            Self::Rank => a.plan.rank.cmp(&b.plan.rank),
+            Self::Rank => rank_share(a).total_cmp(&rank_share(b)),
             Self::Before => a.layer.bytes.cmp(&b.layer.bytes),
             Self::After => a.bytes_after.cmp(&b.bytes_after),
             Self::Predicted => figure(a.predicted).total_cmp(&figure(b.predicted)),
@@ -275,6 +277,10 @@ fn kld(row: &LayerRow) -> Option<f64> {
 pub fn damage(damage: &Damage, notation: Notation) -> String {
     let (mark, stale) = (if damage.is_pillar() { "!" } else { "" }, if damage.stale { "~" } else { "" });
     format!("{mark}{stale}{}", notation.write(damage.kld))
+}
+
+fn rank_share(row: &LayerRow) -> f64 {
+    Figure::RankShare.value(row).unwrap_or_default()
 }
 
 fn stable_rank(row: &LayerRow) -> Option<f64> {

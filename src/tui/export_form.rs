@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use tui_input::Input;
 
+use super::action::Action;
 use super::format;
 use crate::compress::{ExportKind, Layout};
-use crate::workbench::Workbench;
+use crate::workbench::{JobKind, ReportLine, Workbench};
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +69,32 @@ impl Format {
 /// The fields, from top to bottom.
 pub const FIELDS: usize = 3;
 
+/// A line about what would be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForecastLine {
+    /// What is told.
+    pub text: String,
+    /// The action that would measure what is lacking, if so.
+    pub first: Option<Action>,
+}
+
+impl From<String> for ForecastLine {
+    fn from(text: String) -> Self {
+        Self { text, first: None }
+    }
+}
+
+impl From<ReportLine> for ForecastLine {
+    fn from(line: ReportLine) -> Self {
+        let first = match line.lacks {
+            Some(JobKind::Frontier) => Some(Action::Frontier),
+            Some(JobKind::Scan) => Some(Action::TryAlone),
+            _ => None,
+        };
+        Self { text: line.text, first }
+    }
+}
+
 /// The form's state.
 #[derive(Debug, Clone)]
 pub struct ExportForm {
@@ -82,7 +109,7 @@ pub struct ExportForm {
     /// The field with the focus: 0 format, 1 path, 2 overwrite.
     pub field: usize,
     /// What it would write, or why it cannot.
-    pub forecast: Result<Vec<String>, String>,
+    pub forecast: Result<Vec<ForecastLine>, String>,
     /// Why the last try failed.
     pub error: Option<String>,
     label: String,
@@ -138,9 +165,9 @@ impl ExportForm {
         self.error = None;
         self.forecast = match self.format.kind() {
             _ if self.path.value().trim().is_empty() => Err("type where to write".to_owned()),
-            None if self.format == Format::Report => workbench.plan_report(),
-            None if self.format == Format::Session => Ok(session_forecast(workbench)),
-            None => Ok(policy_forecast(workbench)),
+            None if self.format == Format::Report => workbench.plan_report().map(lines),
+            None if self.format == Format::Session => Ok(lines(session_forecast(workbench))),
+            None => Ok(lines(policy_forecast(workbench))),
             Some(kind) => workbench.plan_export(kind, &self.target()).map(|plan| {
                 let share = plan.bytes as f64 / (plan.original_bytes as f64).max(1.0);
                 let files = plan.files.iter().map(|(name, size)| format!("{name}  {}", format::bytes(*size)));
@@ -151,10 +178,14 @@ impl ExportForm {
                     format::percent(share),
                     format::plural(plan.layers.len(), "layer"),
                 );
-                std::iter::once(sum).chain(files).collect()
+                lines(std::iter::once(sum).chain(files))
             }),
         };
     }
+}
+
+fn lines<T: Into<ForecastLine>>(told: impl IntoIterator<Item = T>) -> Vec<ForecastLine> {
+    told.into_iter().map(Into::into).collect()
 }
 
 fn session_forecast(workbench: &Workbench) -> Vec<String> {

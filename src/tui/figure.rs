@@ -50,7 +50,7 @@ figures! {
     Predicted, "pred", "predicted error", "sqrt(sum_{i>r} s_i^2 / sum s_i^2)", "The weight error that cutting at this rank leaves, from the singular values alone. Rounding of the factors comes on top and is in the measured error.";
     Error, "error", "weight error", "||W - W'||_F / ||W||_F", "How far the layer as stored is from the original, measured. Half of it may be harmless in one layer and ruin another: look at the output error and the KLD.";
     Output, "output", "output error", "||(W - W') X||_F / ||W X||_F", "How far the layer's output is off over the calibration inputs X. Directions that inputs never take cost nothing here.";
-    Kld, "kld", "KLD alone", "KL(original || changed), nats per token", "What changing this layer alone does to the next-token distribution over the evaluation text (D), or what is left when it alone is restored (R). It is a mean over the scored tokens.";
+    Kld, "kld", "KLD alone", "KL(original || changed), nats per token", "What changing this layer alone does to the next-token distribution over the evaluation text, or what is left when it alone is restored. It is a mean over the scored tokens.";
     OverNoise, "noise", "KLD over noise", "KLD / KLD of noise of equal output error", "The damage over that of Gaussian noise with the same output error. Far above 1 the error lies in directions that matter; above 10 the layer is marked as a pillar (!).";
     StableRank, "stable", "stable rank", "sum s^2 / s_1^2", "How many directions as strong as the strongest the matrix would have. It is small where a few directions rule.";
     EffectiveRank, "effective", "effective rank", "exp(-sum p ln p), p_i = s_i^2 / sum s^2", "The number of equally strong directions with the same entropy. Near min(m, n) no rank is small and cheap.";
@@ -114,7 +114,7 @@ impl Figure {
     /// How values of it are written that stand below one another.
     pub fn notation(self, values: impl Iterator<Item = f64>) -> Notation {
         match self {
-            Self::Predicted | Self::Error | Self::Output => Notation::of_shares(values),
+            Self::RankShare | Self::Predicted | Self::Error | Self::Output => Notation::of_shares(values),
             Self::Kld => Notation::of(values),
             _ => Notation::default(),
         }

@@ -197,21 +197,6 @@ mod tests {
         }
     }
 
-    /// Relative luminance (WCAG 2.2).
-    fn luminance(colour: Color) -> f64 {
-        let Color::Rgb(r, g, b) = colour else { panic!("{colour:?} is not exact") };
-        let [r, g, b] = [r, g, b].map(|c| {
-            let c = f64::from(c) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
-        });
-        0.2126 * r + 0.7152 * g + 0.0722 * b
-    }
-
-    fn contrast(ink: Color, paper: Color) -> f64 {
-        let (ink, paper) = (luminance(ink), luminance(paper));
-        (ink.max(paper) + 0.05) / (ink.min(paper) + 0.05)
-    }
-
     #[test]
     fn text_stands_out_from_its_paper() {
         for (name, text) in EMBEDDED.iter().filter(|(name, _)| !["high-contrast", "monochrome"].contains(name)) {
@@ -223,8 +208,20 @@ mod tests {
             for (role, key) in Role::ALL.iter().filter(|(role, _)| *role != Role::Beyond) {
                 let style = theme.style(*role);
                 let Some(ink) = style.fg else { continue };
-                let found = contrast(ink, style.bg.unwrap_or(paper));
+                let found = colour::contrast(ink, style.bg.unwrap_or(paper)).unwrap();
                 assert!(found >= 4.5, "{name} {key}: {found:.2}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_warns_and_what_is_changed_keep_their_colour_under_the_cursor_of_another_pane() {
+        for name in names().filter(|name| !["high-contrast", "monochrome"].contains(name)) {
+            let theme = Theme::embedded(name, Depth::True).unwrap();
+            let paper = theme.style(Role::CursorAway).bg.unwrap();
+            for role in [Role::Accent, Role::Mark, Role::Changed, Role::Good, Role::Fair, Role::Bad] {
+                let ink = theme.style(role).fg.unwrap();
+                assert!(colour::is_readable(ink, paper), "{name} {role:?}: {:?}", colour::contrast(ink, paper));
             }
         }
     }

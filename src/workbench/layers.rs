@@ -144,7 +144,7 @@ pub struct Totals {
     pub bits_original: f64,
     /// As above.
     pub bits_compressed: f64,
-    /// Layers that are not dense.
+    /// Layers that are not dense, but for those that the checkpoint itself has compressed.
     pub changed: usize,
     /// Layers decomposed so far.
     pub decomposed: usize,
@@ -161,7 +161,7 @@ impl Totals {
             bytes_compressed: bytes.saturating_sub(before) + after,
             bits_original: 8.0 * before as f64 / weights,
             bits_compressed: 8.0 * after as f64 / weights,
-            changed: rows.iter().filter(|row| !row.plan.is_dense()).count(),
+            changed: rows.iter().filter(|row| !row.layer.fixed && !row.plan.is_dense()).count(),
             decomposed: rows.iter().filter(|row| row.spectrum.is_some()).count(),
         }
     }

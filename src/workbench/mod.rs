@@ -56,6 +56,7 @@ pub use metering::PLAN_TOKENS;
 pub use pins::Pin;
 pub use probing::{ProbeAnswers, ProbesView};
 pub use replay::{Difference, ReplayError, Replayed, replay};
+pub use reporting::ReportLine;
 pub use review::{Change, Review, ReviewTotals};
 pub use scan::Damage;
 pub use session_file::{SessionModel, SessionPinned, SessionRecord, SessionSegment, SessionStep, SessionText};

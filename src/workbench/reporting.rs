@@ -20,6 +20,15 @@ const WRITTEN: usize = 96;
 /// What encoding, measuring and writing take of the whole, roughly.
 const SHARES: [u64; 3] = [10, 85, 5];
 
+/// A line about what a report would hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportLine {
+    /// What is told.
+    pub text: String,
+    /// The kind of job that would measure what is lacking, if so.
+    pub lacks: Option<JobKind>,
+}
+
 /// What the job works on.
 #[derive(Debug)]
 struct Reporting {
@@ -51,29 +60,35 @@ impl Workbench {
     ///
     /// # Errors
     /// Why nothing can be measured on this model.
-    pub fn plan_report(&self) -> Result<Vec<String>, String> {
+    pub fn plan_report(&self) -> Result<Vec<ReportLine>, String> {
         self.can_measure()?;
-        let known = |is: bool, what: &str, key: &str| {
-            if is { format!("{what}, as measured") } else { format!("no {what}: {key} measures that first") }
+        let told = |text: &str| ReportLine { text: text.to_owned(), lacks: None };
+        let known = |is: bool, what: &str, job: JobKind| {
+            if is {
+                told(&format!("{what}, as measured"))
+            } else {
+                ReportLine { text: format!("no {what}"), lacks: Some(job) }
+            }
         };
+        let single = "damage of single layers";
         let scanned =
             match (self.still_held().iter().any(Option::is_some), self.rows.iter().any(|row| row.damage.is_some())) {
                 (false, true) => {
-                    "no damage of single layers: what is known is of other plans, D measures these".to_owned()
+                    ReportLine { text: format!("no {single}, known of other plans alone"), lacks: Some(JobKind::Scan) }
                 }
-                (held, _) => known(held, "damage of single layers", "D"),
+                (held, _) => known(held, single, JobKind::Scan),
             };
+        let pinned = match self.models_of_pins().count() {
+            0 => "no other policy beside it: none is pinned",
+            1 => "pinned policy A beside it",
+            _ => "pinned policies A and B beside it",
+        };
         Ok(vec![
-            "a page, figures, pictures, policy and checksums".to_owned(),
-            format!("measured first, over up to {} tokens of the evaluation text", self.plan_tokens),
-            "texts of both models after the prompts in the program".to_owned(),
-            match self.models_of_pins().count() {
-                0 => "no other policy beside it: none is pinned".to_owned(),
-                count => {
-                    format!("{} beside it", if count == 1 { "pinned policy A" } else { "pinned policies A and B" })
-                }
-            },
-            known(!self.frontier.points.is_empty(), "frontier", "F"),
+            told("a page, figures, pictures, policy and checksums"),
+            told(&format!("measured first, over up to {} tokens of the evaluation text", self.plan_tokens)),
+            told("texts of both models after the prompts in the program"),
+            told(pinned),
+            known(!self.frontier.points.is_empty(), "frontier", JobKind::Frontier),
             scanned,
         ])
     }

@@ -11,3 +11,4 @@ mod table;
 #[cfg(unix)]
 mod terminal;
 mod texts;
+mod told;

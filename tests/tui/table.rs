@@ -48,7 +48,7 @@ fn sorting_by_a_column_without_figures_says_what_fills_it() {
     desk.screen(120, 36);
     desk.keys("lllll;");
     let told = &desk.app.ui.toast.as_ref().unwrap().text;
-    assert!(told.contains("rank: no layer has one yet; c compresses one"), "{told}");
+    assert!(told.contains("rank share: no layer has one yet; c compresses one"), "{told}");
     desk.keys("jjc");
     desk.settle();
     let first = |desk: &Desk| desk.app.ui.listing.order.iter().copied().take(3).collect::<Vec<_>>();

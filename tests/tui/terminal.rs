@@ -242,7 +242,7 @@ fn sigterm_leaves_a_whole_terminal_and_a_draft_that_comes_back() {
     assert_eq!(terminal.end(), 130);
     assert!(terminal.drafts().contains("17"), "{}", terminal.drafts());
     let mut next = Terminal::start(home.path(), (80, 24), &[]);
-    next.until("r17 int8").until("last session").keys("\u{3}");
+    next.until("rank 17 int8").until("last session").keys("\u{3}");
     assert_eq!(next.end(), 130);
 }
 

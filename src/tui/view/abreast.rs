@@ -6,8 +6,12 @@ use super::align::LEAST_RUN;
 use super::pieces::Ink;
 use super::wrap::{Lines, Piece};
 
+/// For so many columns that texts share a line may stay empty: about a short sentence.
+const WORTH_A_LINE: usize = 24;
+
 /// Wraps texts of so many columns each. Where words meet, the texts that are not as far down begin a line there; but where the one
-/// that is farthest has no room for more of what they share, they meet on its next line.
+/// that is farthest has no room for more of what they share, they meet on its next line, and where more lines would stay empty
+/// than what they share is worth, each goes on where it is.
 pub fn wrap_abreast(texts: &[Vec<Piece<Ink>>], width: usize) -> Vec<Vec<Vec<Piece<Ink>>>> {
     let mut texts: Vec<Growing<'_>> =
         texts.iter().map(|pieces| Growing { left: pieces, lines: Lines::of(width) }).collect();
@@ -17,7 +21,8 @@ pub fn wrap_abreast(texts: &[Vec<Piece<Ink>>], width: usize) -> Vec<Vec<Vec<Piec
         let here = |text: &&mut Growing<'_>| text.meeting() == Some(next);
         let line = texts.iter_mut().filter(here).map(|text| text.line()).max().unwrap_or_default();
         let torn = texts.iter_mut().filter(here).any(|text| text.line() == line && text.line_of_run(width) > line);
-        texts.iter_mut().filter(here).for_each(|text| text.go_on(if torn { 0 } else { line }));
+        let apart = torn || texts.iter_mut().filter(here).any(|text| !text.is_worth(line));
+        texts.iter_mut().filter(here).for_each(|text| text.go_on(if apart { 0 } else { line }));
     }
     texts.iter().map(|text| text.lines.pieces()).collect()
 }
@@ -62,6 +67,18 @@ impl Growing<'_> {
     /// The line on which the next word would stand together with those after it that the texts share too, as far as they matter.
     fn line_of_run(&self, width: usize) -> usize {
         let most = LEAST_RUN.min(width / 2);
+        self.lines.line_for(self.run(most).min(most))
+    }
+
+    /// Whether to go on at this line: enough is shared from here on for the lines that would stay empty.
+    fn is_worth(&self, line: usize) -> bool {
+        let least = self.lines.blank_before(line) * WORTH_A_LINE;
+        self.run(least) >= least
+    }
+
+    /// The columns of the next word with those after it that the texts share too; where they are at least so many, no more are
+    /// counted.
+    fn run(&self, most: usize) -> usize {
         let (mut columns, mut end, mut blank) = (0, 0, true);
         for (text, ink) in self.left {
             let is_blank = text.trim().is_empty();
@@ -72,7 +89,7 @@ impl Growing<'_> {
             blank = text.ends_with(char::is_whitespace);
             end = if is_blank { end } else { columns };
         }
-        self.lines.line_for(end.min(most))
+        end
     }
 
     /// Writes the next piece on this line, or on a later one where it is there already.
@@ -103,16 +120,16 @@ mod tests {
 
     #[test]
     fn who_is_behind_begins_the_line_on_which_the_other_is() {
-        let one = [("a", Some(0)), ("long", None), ("way", None), ("round", None), ("the", Some(4)), ("hill", Some(5))];
-        let other = [("a", Some(0)), ("path", None), ("the", Some(4)), ("hill", Some(5))];
+        let one = [("a", Some(0)), ("longway", None), ("the", Some(4)), ("hill", Some(5))];
+        let other = [("a", Some(0)), ("way", None), ("the", Some(4)), ("hill", Some(5))];
         let shown = lines(&[&one, &other], 9);
-        assert_eq!(shown, [vec!["a long", "way round", "the hill"], vec!["a path", "", "the hill"]]);
+        assert_eq!(shown, [vec!["a longway", "the hill"], vec!["a way", "the hill"]]);
     }
 
     #[test]
     fn a_word_that_does_not_fit_is_met_on_the_line_where_it_goes() {
-        let shown = lines(&[&[("abc", None), ("defg", Some(1))], &[("defg", Some(1))]], 6);
-        assert_eq!(shown, [vec!["abc", "defg"], vec!["", "defg"]]);
+        let shown = lines(&[&[("abc", None), ("defg", Some(1))], &[("x", None), ("defg", Some(1))]], 6);
+        assert_eq!(shown, [vec!["abc", "defg"], vec!["x", "defg"]]);
     }
 
     #[test]
@@ -125,9 +142,25 @@ mod tests {
     }
 
     #[test]
+    fn no_more_lines_stay_empty_than_what_is_shared_is_worth() {
+        let way = ["aaaa", "bbbb", "cccc", "dddd"].map(|word| (word, None));
+        let run = ["it", "was", "dark", "then", "and", "they", "ran"];
+        let shared = |words: usize| -> Vec<(&str, Option<usize>)> {
+            run.into_iter().enumerate().map(|(at, word)| (word, (at < words).then_some(20 + at))).collect()
+        };
+        let behind = |words: usize| {
+            let run = shared(words);
+            let texts = [[&way[..], &run].concat(), [&[("x", None)][..], &run].concat()];
+            lines(&[&texts[0], &texts[1]], 9).remove(1)
+        };
+        assert_eq!(behind(2), ["x it was", "dark then", "and they", "ran"]);
+        assert_eq!(behind(7), ["x", "", "it was", "dark then", "and they", "ran"]);
+    }
+
+    #[test]
     fn three_texts_meet_where_each_has_the_word() {
         let one = [("ab", Some(0)), ("cd", Some(1)), ("ef", Some(2))];
-        let shown = lines(&[&one, &[("xx", None), ("yy", None), ("cd", Some(1))], &[("ef", Some(2))]], 6);
-        assert_eq!(shown, [vec!["ab", "cd ef"], vec!["xx yy", "cd"], vec!["", "ef"]]);
+        let shown = lines(&[&one, &[("xx", None), ("yy", None), ("cd", Some(1))], &[("gg", None), ("ef", Some(2))]], 6);
+        assert_eq!(shown, [vec!["ab", "cd ef"], vec!["xx yy", "cd"], vec!["gg", "ef"]]);
     }
 }

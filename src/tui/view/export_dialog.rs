@@ -7,6 +7,7 @@ use super::popup;
 use super::side_by_side::line_input;
 use crate::checkpoint::escaped;
 use crate::tui::action::Action;
+use crate::tui::context::Context;
 use crate::tui::export_form::{ExportForm, Format};
 use crate::tui::theme::Role;
 use crate::tui::ui::Target;
@@ -32,8 +33,9 @@ pub fn render(view: &mut View<'_>, area: Rect, form: &ExportForm) {
     let buttons = inner.bottom() - 1;
     contents(view, Rect { y: inner.y + 5, height: buttons.saturating_sub(inner.y + 6), ..inner }, form);
     let mut x = inner.x;
-    for (label, action) in [(" ⏎ write ", Action::Write), (" esc close ", Action::Close)] {
-        let end = view.put(x, buttons, inner.right(), label, Role::Key);
+    for action in [Action::Write, Action::Close] {
+        let label = format!(" {} {} ", view.ui.keymap.shown(action, Context::Export), action.title());
+        let end = view.put(x, buttons, inner.right(), &label, Role::Key);
         view.hit(Rect { x, y: buttons, width: end - x, height: 1 }, Target::Action(action));
         x = end + 2;
     }
@@ -118,7 +120,9 @@ fn contents(view: &mut View<'_>, area: Rect, form: &ExportForm) {
         }
         for (index, (y, line)) in (y..area.bottom()).zip(lines.iter().take(shown)).enumerate() {
             let role = if index == 0 { Role::Text } else { Role::Dim };
-            let text = fit(&escaped(line, 300), usize::from(area.width));
+            let first = line.first.map(|action| format!(": {} measures it first", view.key(action)));
+            let text = escaped(&line.text, 300) + &first.unwrap_or_default();
+            let text = fit(&text, usize::from(area.width));
             let start = if index == 0 { "contains " } else { "" };
             let x = view.put(area.x, y, area.right(), start, Role::Dim);
             view.put(x, y, area.right(), &text, role);

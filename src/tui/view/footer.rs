@@ -29,21 +29,26 @@ pub fn render(view: &mut View<'_>, area: Rect) {
 fn hints(view: &mut View<'_>, area: Rect) {
     let context = view.ui.context();
     let mut infos: Vec<&Info> = view.ui.keymap.in_context(context).filter(|info| matters(view, info)).collect();
+    // Those that must be there have room before the others have.
+    infos.sort_by_key(|info| (!leads(view, info.action), info.footer));
+    // Each hint ends in a gap, and the last one needs none.
+    let mut room = area.width + 1;
+    infos.retain(|info| {
+        let rest = room.checked_sub(hint_width(view, info, context));
+        room = rest.unwrap_or(room);
+        rest.is_some()
+    });
     infos.sort_by_key(|info| info.footer);
-    // The way out and the way to all the others are there however narrow it is.
-    let last = [Action::Close, Action::Palette, Action::Help];
-    let reserved: u16 =
-        infos.iter().filter(|info| last.contains(&info.action)).map(|info| hint_width(view, info, context)).sum();
-    let mut x = area.x + 1;
-    let mut open = area.right().saturating_sub(reserved);
-    for info in infos {
-        if last.contains(&info.action) {
-            open = (open + hint_width(view, info, context)).min(area.right());
-        }
-        if x + hint_width(view, info, context) > open + 2 {
-            continue;
-        }
-        x = hint(view, x, area, info, context);
+    infos.into_iter().fold(area.x + 1, |x, info| hint(view, x, area, info, context));
+}
+
+/// Whether an action is told however narrow the screen: the way out and the way to all the others, and, where plans are unsaved,
+/// how they are saved or taken back.
+fn leads(view: &View<'_>, action: Action) -> bool {
+    match action {
+        Action::Close | Action::Palette | Action::Help => true,
+        Action::Export | Action::Undo => view.scene.unsaved,
+        _ => false,
     }
 }
 
@@ -88,11 +93,11 @@ fn hint(view: &mut View<'_>, x: u16, area: Rect, info: &Info, context: Context) 
 
 fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
     let offered = offered(view, field);
+    let ways = ways_out(view, field.purpose);
     let (hint, role) = match &field.error {
         Some(error) => (error.as_str(), Role::Error),
         None if !offered.is_empty() => (offered.as_str(), Role::Dim),
-        None if matches!(field.purpose, Purpose::Filter | Purpose::Log) => ("⏎ keep  esc clear", Role::Dim),
-        None => ("⏎ take  esc leave", Role::Dim),
+        None => (ways.as_str(), Role::Dim),
     };
     let label = label(view, field.purpose);
     // Where the reason has no room beside the line, it stands below it.
@@ -110,6 +115,14 @@ fn typed(view: &mut View<'_>, area: Rect, field: &Field) {
         view.put_right(start, area.y, area.right().saturating_sub(1), hint, role)
     };
     line_input(view, start, line.y, end.saturating_sub(1), &field.input);
+}
+
+/// The keys that end the typing, with what they do to what was typed.
+fn ways_out(view: &View<'_>, purpose: Purpose) -> String {
+    let key = |action| view.ui.keymap.shown(action, Context::Input);
+    let (take, leave) =
+        if matches!(purpose, Purpose::Filter | Purpose::Log) { ("keep", "clear") } else { ("take", "leave") };
+    format!("{} {take}  {} {leave}", key(Action::Enter), key(Action::Leave))
 }
 
 /// What the last word of a filter may become, as much as has room in half the line.

@@ -17,6 +17,10 @@ use crate::workbench::{JobKind, JobView};
 /// From this width within the frame on the table stands beside the chart.
 const MIN_BESIDE_WIDTH: u16 = 96;
 const TABLE_WIDTH: u16 = 51;
+/// Width with the frame.
+const WIDTH: u16 = 130;
+/// Lines of the frame.
+const FRAME: u16 = 2;
 const NAME_WIDTH: u16 = 18;
 const GUTTER: u16 = 7;
 /// Lines about the kind of the point under the cursor, where there is room below all points.
@@ -24,21 +28,47 @@ const ABOUT: u16 = 4;
 
 /// Draws chart and table.
 pub fn render(view: &mut View<'_>, area: Rect, chosen: usize) {
-    let inner = popup::frame(view, area, (130, area.height), "Frontier: bytes and KLD");
+    let points = &view.scene.frontier.points;
+    let most = Rect { width: popup::inner_width(area, WIDTH), height: area.height.saturating_sub(FRAME), ..area };
+    let height = FRAME + needed(most, points).min(most.height);
+    let inner = popup::frame(view, area, (WIDTH, height), "Frontier: bytes and KLD");
     if inner.height < 4 {
         return;
     }
     status(view, inner);
-    let below = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
-    let (chart_area, table_area) = if below.width >= MIN_BESIDE_WIDTH {
-        let left = below.width - TABLE_WIDTH - 2;
-        (Rect { width: left, ..below }, Rect { x: below.x + left + 2, width: TABLE_WIDTH, ..below })
-    } else {
-        let upper = below.height * 55 / 100;
-        (Rect { height: upper, ..below }, Rect { y: below.y + upper, height: below.height - upper, ..below })
-    };
+    let (chart_area, table_area) = parts(inner, points);
     chart(view, chart_area, chosen);
     table(view, table_area, chosen);
+}
+
+/// Where chart and table lie below the first line.
+fn parts(inner: Rect, points: &[FrontierPoint]) -> (Rect, Rect) {
+    let below = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    if below.width >= MIN_BESIDE_WIDTH {
+        let left = below.width - TABLE_WIDTH - 2;
+        return (Rect { width: left, ..below }, Rect { x: below.x + left + 2, width: TABLE_WIDTH, ..below });
+    }
+    let upper = Rect { height: below.height * 55 / 100, ..below };
+    // What even decades leave over is the table's, and what that leaves sets the two apart.
+    let chart = drawn(upper, points).unwrap_or(upper.height);
+    let apart = u16::from(usize::from(below.height.saturating_sub(chart)) > points.len() + 1);
+    let upper = Rect { height: (chart + apart).min(upper.height), ..upper };
+    (upper, Rect { y: upper.bottom(), height: below.height - upper.height, ..below })
+}
+
+/// The lines that are needed of those within the frame: decades of one height seldom fill all.
+fn needed(most: Rect, points: &[FrontierPoint]) -> u16 {
+    let (chart, _) = parts(most, points);
+    let listed = u16::try_from(points.len()).unwrap_or(u16::MAX).saturating_add(2 + ABOUT);
+    match drawn(chart, points) {
+        Some(drawn) if most.width >= MIN_BESIDE_WIDTH => drawn.max(listed).saturating_add(1),
+        _ => most.height,
+    }
+}
+
+/// The lines of a chart in this area, with those of its axes.
+fn drawn(area: Rect, points: &[FrontierPoint]) -> Option<u16> {
+    Plot::within(area, points).map(|plot| plot.area.height + 1)
 }
 
 fn status(view: &mut View<'_>, area: Rect) {
@@ -81,6 +111,13 @@ struct Plot {
 }
 
 impl Plot {
+    /// That of a chart, where it has room and something to show.
+    fn within(area: Rect, points: &[FrontierPoint]) -> Option<Self> {
+        let shown = !points.is_empty() && area.height >= 4 && area.width >= GUTTER + 12;
+        let plot = || Rect { x: area.x + GUTTER, width: area.width - GUTTER, height: area.height - 1, ..area };
+        shown.then(|| Self::new(plot(), points))
+    }
+
     fn new(area: Rect, points: &[FrontierPoint]) -> Self {
         let (least, most) = kld_range(points);
         let high = most.log10().floor() + 1.0;
@@ -104,7 +141,8 @@ impl Plot {
 
     fn x(&self, bytes: u64) -> u16 {
         let (small, large) = self.bytes;
-        let share = bytes.saturating_sub(small) as f64 / (large - small).max(1) as f64;
+        // What has but one size has no ends.
+        let share = if large > small { bytes.saturating_sub(small) as f64 / (large - small) as f64 } else { 0.5 };
         self.area.x + 1 + (share * f64::from(self.area.width.saturating_sub(3))).round() as u16
     }
 
@@ -119,11 +157,7 @@ impl Plot {
 
 fn chart(view: &mut View<'_>, area: Rect, chosen: usize) {
     let points = &view.scene.frontier.points;
-    if points.is_empty() || area.height < 4 || area.width < GUTTER + 12 {
-        return;
-    }
-    let plot = Rect { x: area.x + GUTTER, width: area.width - GUTTER, height: area.height - 1, ..area };
-    let plot = Plot::new(plot, points);
+    let Some(plot) = Plot::within(area, points) else { return };
     axes(view, area, &plot);
     // The chosen one lies above the others.
     let order = (0..points.len()).filter(|index| *index != chosen).chain([chosen]);
@@ -145,8 +179,14 @@ fn axes(view: &mut View<'_>, area: Rect, plot: &Plot) {
         view.put_right(area.x, y, plot.area.x - 1, &format!("1e{}", plot.decade(tick)), Role::Dim);
     }
     let y = plot.area.bottom();
-    view.put(plot.area.x, y, area.right(), &format::bytes(plot.bytes.0), Role::Dim);
-    view.put_right(plot.area.x, y, area.right(), &format::bytes(plot.bytes.1), Role::Dim);
+    let (small, large) = (format::bytes(plot.bytes.0), format::bytes(plot.bytes.1));
+    if small == large {
+        let gap = plot.area.width.saturating_sub(width(&small)) / 2;
+        view.put(plot.area.x + gap, y, area.right(), &small, Role::Dim);
+    } else {
+        view.put(plot.area.x, y, area.right(), &small, Role::Dim);
+        view.put_right(plot.area.x, y, area.right(), &large, Role::Dim);
+    }
 }
 
 /// The name of a point beside it, where nothing else lies there.

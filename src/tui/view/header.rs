@@ -114,8 +114,11 @@ fn sizes(view: &View<'_>, form: Sizes) -> Vec<Part> {
     if view.scene.opened.is_none() {
         return Vec::new();
     }
+    if totals.changed == 0 {
+        return unchanged(view, form);
+    }
     let ratio = totals.bytes_original as f64 / (totals.bytes_compressed as f64).max(1.0);
-    let role = if totals.changed == 0 { Role::Text } else { Role::Changed };
+    let role = Role::Changed;
     let mut parts = vec![
         (format::bytes(totals.bytes_original), Role::Text),
         (" → ".to_owned(), Role::Dim),
@@ -136,6 +139,23 @@ fn sizes(view: &View<'_>, form: Sizes) -> Vec<Part> {
         Sizes::Least => parts.extend([bits, (" bits".to_owned(), Role::Dim)]),
     }
     parts
+}
+
+/// The sizes where no layer has another plan than the checkpoint's.
+fn unchanged(view: &View<'_>, form: Sizes) -> Vec<Part> {
+    let totals = view.scene.totals;
+    let (stored, gap, bits) = match form {
+        Sizes::Full => (" as stored", " · ", format!("{:.2}", totals.bits_original)),
+        Sizes::Words | Sizes::Brief => (" as stored", "  ", format!("{:.1}", totals.bits_original)),
+        Sizes::Least => ("", "  ", format!("{:.1}", totals.bits_original)),
+    };
+    let unit = if matches!(form, Sizes::Full | Sizes::Words) { " bits/weight" } else { " bits" };
+    vec![
+        (format::bytes(totals.bytes_original), Role::Text),
+        (format!("{stored}{gap}"), Role::Dim),
+        (bits, Role::Text),
+        (unit.to_owned(), Role::Dim),
+    ]
 }
 
 /// As many figures as have `left` columns, the most telling ones last and kept longest, on a screen of `room` columns.

@@ -149,10 +149,9 @@ fn cell(view: &mut View<'_>, area: Rect, layers: &[usize], (scale, notation): (S
     view.put(area.x.saturating_sub(1), area.y, area.right(), &text, role);
     let place = Rect { x: area.x.saturating_sub(1), ..area };
     if layers.contains(&view.ui.listing.cursor) {
-        let role = if view.on_map() { Role::Cursor } else { Role::CursorAway };
         // Up to the gap between cells, or to the end of a text that leaves none.
         let wide = place.width.saturating_sub(1).max(width(&text)).min(place.width);
-        view.tint(Rect { width: wide, ..place }, role);
+        view.under_cursor(Rect { width: wide, ..place }, view.on_map());
     }
     if let Some(first) = layers.first() {
         view.hit(place, Target::Layer(*first));

@@ -55,6 +55,12 @@ use super::theme::Role;
 use super::ui::{Dialog, Facts, Glyphs, Pane, Target, Ui};
 use crate::workbench::Compared;
 
+/// The names of the panes.
+const LAYERS: &str = "Layers";
+const SPECTRUM: &str = "Spectrum";
+const MAP: &str = "Map";
+const TEXTS: &str = "Side by side";
+
 /// Draws a frame; what it leaves behind for the keys and clicks that follow goes to `facts`.
 pub fn draw(scene: &Scene<'_>, ui: &Ui, buffer: &mut Buffer, facts: &mut Facts) {
     facts.hits.clear();
@@ -118,32 +124,38 @@ fn too_small(view: &mut View<'_>, area: Rect) {
 fn panes(view: &mut View<'_>, regions: &Regions) {
     let map_alone = view.ui.map && regions.map.is_none();
     // The table's head tells what is selected; without a table, that of the first pane does.
-    let mut selected = if regions.layers.is_some() && !map_alone { None } else { table::selection(view) };
+    let mut told = regions.layers.is_some() && !map_alone;
+    let mut selected = |view: &View<'_>, area: Rect, title: &str| {
+        let first = !std::mem::replace(&mut told, true);
+        first.then(|| table::selection(view, paint::info_room(area, title))).flatten()
+    };
     if let Some(area) = regions.layers {
         view.hit(area, Target::Pane(Pane::Layers));
         if map_alone {
-            let below = map_pane(view, area, selected.take());
+            let selected = selected(view, area, MAP);
+            let below = map_pane(view, area, selected);
             view.facts.page = usize::from(below.height.saturating_sub(1)).max(1);
         } else {
-            let summary = table::summary(view);
-            let below = view.heading(area, "Layers", view.on_table(), &summary);
+            let summary = table::summary(view, paint::info_room(area, LAYERS));
+            let below = view.heading(area, LAYERS, view.on_table(), &summary);
             table::render(view, below);
         }
     }
     if let Some(area) = regions.spectrum {
         view.hit(area, Target::Pane(Pane::Spectrum));
-        let title = beside(selected.take(), area.width, |room| spectrum::title(view, room));
-        let below = view.heading(area, "Spectrum", view.ui.pane == Pane::Spectrum, &title);
+        let title = beside(selected(view, area, SPECTRUM), area.width, |room| spectrum::title(view, room));
+        let below = view.heading(area, SPECTRUM, view.ui.pane == Pane::Spectrum, &title);
         spectrum::render(view, below);
     }
     if let Some(area) = regions.map {
-        map_pane(view, area, selected.take());
+        let selected = selected(view, area, MAP);
+        map_pane(view, area, selected);
     }
     if let Some(area) = regions.text {
         view.hit(area, Target::Pane(Pane::Text));
         align::follow(&mut view.facts.alignments, view.scene.run);
-        let summary = beside(selected.take(), area.width, |room| run_summary::run_summary(view, room));
-        let below = view.heading(area, "Side by side", view.ui.pane == Pane::Text, &summary);
+        let summary = beside(selected(view, area, TEXTS), area.width, |room| run_summary::run_summary(view, room));
+        let below = view.heading(area, TEXTS, view.ui.pane == Pane::Text, &summary);
         side_by_side::render(view, below);
     }
 }
@@ -151,7 +163,7 @@ fn panes(view: &mut View<'_>, regions: &Regions) {
 /// The map under its head; the area that it has.
 fn map_pane(view: &mut View<'_>, area: Rect, selected: Option<String>) -> Rect {
     let legend = beside(selected, area.width, |room| map::legend(view, room));
-    let below = view.heading(area, "Map", view.on_map(), &legend);
+    let below = view.heading(area, MAP, view.on_map(), &legend);
     map::render(view, below);
     below
 }

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::wrap::wrap;
 use crate::tui::action::Action;
+use crate::tui::colour;
 use crate::tui::scene::Scene;
 use crate::tui::theme::Role;
 use crate::tui::ui::{Facts, Pane, Target, Ui};
@@ -69,6 +70,23 @@ impl View<'_> {
         let reversed = style.add_modifier.contains(Modifier::REVERSED);
         let style = if reversed { style.remove_modifier(Modifier::DIM) } else { style };
         self.buffer.set_style(area.intersection(*self.buffer.area()), style);
+    }
+
+    /// Sets off what lies under the cursor. In a pane without the focus that is other paper alone, wherever what stands there can be
+    /// read on it: what is worst stays red.
+    pub fn under_cursor(&mut self, area: Rect, focused: bool) {
+        let style = self.style(Role::CursorAway);
+        let Some(paper) = style.bg.filter(|_| !focused) else {
+            return self.tint(area, if focused { Role::Cursor } else { Role::CursorAway });
+        };
+        for position in area.intersection(*self.buffer.area()).positions() {
+            if let Some(cell) = self.buffer.cell_mut(position) {
+                // Bars are no text, and tell by their ink what is cut off.
+                let bar = cell.fg != Color::Reset && cell.symbol().chars().all(|glyph| ('▁'..='█').contains(&glyph));
+                let keeps = bar || colour::is_readable(cell.fg, paper);
+                cell.set_style(if keeps { Style { fg: None, ..style } } else { style });
+            }
+        }
     }
 
     /// Empties an area.
@@ -143,6 +161,12 @@ impl View<'_> {
         }
         Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
     }
+}
+
+/// The columns for what a head tells beside its title.
+pub fn info_room(area: Rect, title: &str) -> u16 {
+    // The line and a blank on both sides of each.
+    area.width.saturating_sub(width(title) + 8)
 }
 
 /// Less of a path than this says nothing.

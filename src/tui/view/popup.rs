@@ -12,10 +12,19 @@ use crate::tui::ui::Target;
 /// Narrower than this, what shows beside a frame tells nothing.
 const MIN_BESIDE: u16 = 10;
 
+/// The width of a frame that would be so `wide`.
+fn frame_width(area: Rect, wide: u16) -> u16 {
+    if area.width.saturating_sub(wide) < 2 * MIN_BESIDE { area.width } else { wide }
+}
+
+/// The width of the room within such a frame.
+pub fn inner_width(area: Rect, wide: u16) -> u16 {
+    frame_width(area, wide).saturating_sub(4)
+}
+
 /// Draws an empty frame in the middle of `area`, or from edge to edge where there is little beside it; the room within it.
 pub fn frame(view: &mut View<'_>, area: Rect, size: (u16, u16), title: &str) -> Rect {
-    let wide = if area.width.saturating_sub(size.0) < 2 * MIN_BESIDE { area.width } else { size.0 };
-    let place = centred(area, wide, size.1);
+    let place = centred(area, frame_width(area, size.0), size.1);
     view.clear(place);
     let title = fit(&format!(" {title} "), usize::from(place.width.saturating_sub(4)));
     let block = Block::bordered()

@@ -36,7 +36,7 @@ pub fn render(view: &mut View<'_>, area: Rect) {
     let texts_area = Rect { y: asked.bottom(), height: texts_height, ..area };
     match cursor {
         Some(cursor) => inspected(view, texts_area, cursor),
-        None => texts::render(view, texts_area, None, false),
+        None => texts::render(view, texts_area, area.right().saturating_sub(1), None, false),
     }
     let strip_area = Rect { y: texts_area.bottom(), height: strip.min(area.bottom() - texts_area.bottom()), ..area };
     strip::render(view, strip_area, cursor, rows.ranked);
@@ -69,10 +69,12 @@ fn inspected(view: &mut View<'_>, area: Rect, cursor: usize) {
     let width = distribution::panel_width(area.width);
     let panel = Rect { x: area.right() - width, width, ..area };
     let rest = Rect { width: area.width.saturating_sub(width + 1), ..area };
-    texts::render(view, rest, Some(cursor), area.width < MIN_THREE_WIDTH);
+    let divider = panel.x.saturating_sub(1);
     for y in area.y..area.bottom() {
-        view.put(panel.x.saturating_sub(1), y, area.right(), "│", Role::Dim);
+        view.put(divider, y, area.right(), "│", Role::Dim);
     }
+    // The bar lies on the line, as that of a dialog does on its frame: beside it they would look like two lines.
+    texts::render(view, rest, divider, Some(cursor), area.width < MIN_THREE_WIDTH);
     distribution::render(view, panel, cursor);
 }
 
@@ -121,17 +123,35 @@ fn skip_columns(text: &str, columns: usize) -> String {
 }
 
 fn explanation(view: &mut View<'_>, area: Rect) {
+    let fixed = view.scene.opened.is_some_and(|opened| opened.fixed);
+    let forms = if fixed && view.scene.totals.changed == 0 { of_an_export() } else { of_figures(view) };
+    let room = area.width.saturating_sub(2);
+    let text = forms.iter().find(|text| width(text) <= room).map_or("", String::as_str);
+    view.put(area.x + 1, area.y, area.right(), text, Role::Dim);
+}
+
+/// Why both texts are alike where the model itself is a compressed one.
+fn of_an_export() -> Vec<String> {
+    let forms = [
+        "This checkpoint is compressed already, so both texts are alike: opened with --original MODEL it stands beside the \
+         model that it came from.",
+        "Compressed already, so both are alike: --original MODEL shows its origin.",
+        "Compressed already: --original MODEL compares it.",
+        "--original MODEL compares it.",
+    ];
+    forms.map(str::to_owned).into()
+}
+
+/// What the figures compare, and the signs in the texts.
+fn of_figures(view: &View<'_>) -> Vec<String> {
     let (pane, runs) =
         if view.scene.run.rivals.is_empty() { ("the right pane", "runs") } else { ("the others", "run") };
-    let texts = [
+    vec![
         "Figures and strip compare both models on the original's text, token by token; the right pane shows what the compressed \
          model writes when it runs freely.  ≠ first difference  ↻ loop  ◆ plan change  ↳ branch  underlined: words of one text alone"
             .to_owned(),
         format!("Figures compare both on the original's text; {pane} {runs} freely.  ≠ parts  ↻ loop  ◆ new plans  ↳ branch"),
         format!("Figures compare both on the original's text; {pane} {runs} freely."),
         "Figures: on the original's text.".to_owned(),
-    ];
-    let room = area.width.saturating_sub(2);
-    let text = texts.iter().find(|text| width(text) <= room).map_or("", String::as_str);
-    view.put(area.x + 1, area.y, area.right(), text, Role::Dim);
+    ]
 }

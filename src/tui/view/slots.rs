@@ -12,7 +12,7 @@ use crate::tui::columns::Columns;
 const EXPENDABLE: [Column; 9] = [
     Column::Name,
     Column::Type,
-    // The plan names it too.
+    // The plan names the rank, and the shape what is most.
     Column::Rank,
     Column::Before,
     Column::Predicted,

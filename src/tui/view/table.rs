@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::group::{self, Sums};
 use super::more;
-use super::paint::{View, damage_role, error_role, fit, fit_end};
+use super::paint::{View, damage_role, error_role, fit, fit_end, width};
 use super::slots::{MARGIN, Slot, Slots, head_width, lay_out};
 use super::spark;
 use crate::tui::action::Action;
@@ -108,8 +108,7 @@ fn line(view: &mut View<'_>, area: Rect, slots: &[Slot], index: usize, row: &Lay
         cell(view, area.y, slot, row);
     }
     if under_cursor {
-        let role = if view.on_table() { Role::Cursor } else { Role::CursorAway };
-        view.tint(area, role);
+        view.under_cursor(area, view.on_table());
     }
     view.hit(area, Target::Layer(index));
 }
@@ -147,45 +146,85 @@ fn cell(view: &mut View<'_>, y: u16, slot: Slot, row: &LayerRow) {
     }
 }
 
-/// A layer's tensor without the ending that all of them have.
+/// The role of a cell: what a plan sets is told from what follows from it.
 fn role(column: Column, row: &LayerRow) -> Role {
     match column {
-        Column::Plan | Column::Rank | Column::After if row.plan.is_dense() => Role::Dim,
+        Column::Plan | Column::After if row.plan.is_dense() => Role::Dim,
         Column::After if row.bytes_after > row.layer.bytes => Role::Bad,
-        Column::Plan | Column::Rank | Column::After => Role::Changed,
+        Column::Plan | Column::After => Role::Changed,
         Column::Measured if matches!(row.measured, Measured::Failed(_)) => Role::Bad,
         Column::Measured if !row.plan.is_dense() => error(row).map_or(Role::Dim, error_role),
         Column::Output => row.output_error.map_or(Role::Dim, error_role),
         Column::Damage => damage_role(row),
-        Column::Predicted | Column::Measured | Column::Shape | Column::Type | Column::Before => Role::Dim,
+        Column::Rank | Column::Predicted | Column::Measured | Column::Shape | Column::Type | Column::Before => {
+            Role::Dim
+        }
         _ => Role::Text,
     }
 }
 
-/// What is selected: how many layers, their bytes before and after, and the mean of their errors.
-pub fn selection(view: &View<'_>) -> Option<String> {
-    let marked = &view.ui.listing.marked;
-    let rows: Vec<&LayerRow> = marked.iter().filter_map(|index| view.scene.rows.get(*index)).collect();
-    let sums = Sums::of(&rows);
-    let error = sums.error.map_or_else(String::new, |error| format!(", error {}", format::percent(error)));
-    let sizes = format!("{} → {}", format::bytes(sums.before), format::bytes(sums.after));
-    (!rows.is_empty()).then(|| format!("● {} selected, {sizes}{error}", rows.len()))
+/// What is selected, in so many columns: how many layers, their bytes before and after, and the mean of their errors.
+pub fn selection(view: &View<'_>, room: u16) -> Option<String> {
+    longest(selections(view), room)
 }
 
-/// What stands on the right of the pane's head.
-pub fn summary(view: &View<'_>) -> String {
+/// That in fewer and fewer words; nothing where nothing is selected.
+fn selections(view: &View<'_>) -> Vec<String> {
+    let marked = &view.ui.listing.marked;
+    let rows: Vec<&LayerRow> = marked.iter().filter_map(|index| view.scene.rows.get(*index)).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let sums = Sums::of(&rows);
+    let (count, error) = (rows.len(), sums.error.map(format::percent));
+    let error = |word: &str| error.as_ref().map(|error| format!(", {word}{error}")).unwrap_or_default();
+    let sizes = format!("{} → {}", format::bytes(sums.before), format::bytes(sums.after));
+    vec![
+        format!("● {count} selected, {sizes}{}", error("error ")),
+        format!("● {count}: {sizes}{}", error("error ")),
+        format!("● {count}: {sizes}{}", error("")),
+    ]
+}
+
+/// What stands on the right of the pane's head, in so many columns: words go before figures, and last those on what is selected.
+pub fn summary(view: &View<'_>, room: u16) -> String {
+    let (selected, others) = (selections(view), others(view));
+    let joined = |selected: Option<&String>, others: &[String]| {
+        selected.into_iter().chain(others).map(String::as_str).collect::<Vec<_>>().join(" · ")
+    };
+    let fewer = others.iter().map(|others| joined(selected.first(), others));
+    let brief =
+        selected.iter().skip(1).map(|selected| joined(Some(selected), others.last().map_or(&[], Vec::as_slice)));
+    longest(fewer.chain(brief), room).unwrap_or_default()
+}
+
+/// What else is told, in fewer and fewer words: what is changed, how many layers there are, and which of them are shown.
+fn others(view: &View<'_>) -> Vec<Vec<String>> {
     let listing = &view.ui.listing;
-    let mut parts = selection(view).into_iter().collect::<Vec<_>>();
-    if view.scene.totals.changed > 0 {
-        let unsaved = if view.scene.unsaved { ", unsaved" } else { "" };
-        parts.push(format!("{} changed{unsaved}", view.scene.totals.changed));
+    let (shown, all) = (listing.order.len(), view.scene.rows.len());
+    let changed = view.scene.totals.changed;
+    let unsaved = if view.scene.unsaved { ", unsaved" } else { "" };
+    let changed = (changed > 0).then(|| format!("{changed} changed{unsaved}"));
+    let every = (shown == all).then(|| format::plural(all, "layer"));
+    let some = (shown < all).then(|| format!("{shown} of {}", format::plural(all, "layer")));
+    let filter = (!listing.filter_text.is_empty()).then(|| format!("filter: {}", listing.filter_text));
+    let told = |parts: [&Option<String>; 4]| parts.into_iter().flatten().cloned().collect();
+    vec![
+        told([&changed, &every, &some, &filter]),
+        told([&changed, &None, &some, &filter]),
+        told([&None, &None, &some, &filter]),
+        told([&None, &None, &None, &filter]),
+    ]
+}
+
+/// The first that has room, or else the last.
+fn longest(forms: impl IntoIterator<Item = String>, room: u16) -> Option<String> {
+    let mut last = None;
+    for form in forms {
+        if width(&form) <= room {
+            return Some(form);
+        }
+        last = Some(form);
     }
-    parts.push(match listing.order.len() {
-        shown if shown == view.scene.rows.len() => format::plural(shown, "layer"),
-        shown => format!("{shown} of {}", format::plural(view.scene.rows.len(), "layer")),
-    });
-    if !listing.filter_text.is_empty() {
-        parts.push(format!("filter: {}", listing.filter_text));
-    }
-    parts.join(" · ")
+    last
 }

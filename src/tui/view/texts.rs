@@ -30,8 +30,9 @@ type Lines = Vec<Vec<Piece<Ink>>>;
 /// Which text stands in a column: none, the original's; else that of a policy of the run.
 type Side = Option<usize>;
 
-/// Draws the original's text and, unless `alone`, those of the policies beside it, such that the cursor is seen.
-pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: bool) {
+/// Draws the original's text and, unless `alone`, those of the policies beside it, such that the cursor is seen; in the column
+/// `bar`, how much lies above and below.
+pub fn render(view: &mut View<'_>, area: Rect, bar: u16, cursor: Option<usize>, alone: bool) {
     if area.height < 2 {
         return;
     }
@@ -53,7 +54,7 @@ pub fn render(view: &mut View<'_>, area: Rect, cursor: Option<usize>, alone: boo
     }
     let longest = texts.iter().map(Vec::len).max().unwrap_or_default();
     let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    more::bar(view, area.right().saturating_sub(1), below, view.facts.text_first, longest);
+    more::bar(view, bar, below, view.facts.text_first, longest);
     if let Some(column) = columns.first() {
         empty_hint(view, *column);
     }
@@ -198,7 +199,7 @@ fn head(view: &mut View<'_>, area: Rect, side: Side) {
     let pane = pane_of(live, side);
     let looked_at = !run.rivals.is_empty() && side == Some(view.ui.policy_of(run));
     let role = if looked_at { Role::Accent } else { Role::Title };
-    let name = name(live, side, !run.rivals.is_empty(), view.scene.arithmetic, area.width);
+    let name = name(view, live, side, area.width);
     let after = view.put(area.x + 1, area.y, area.right(), &name, role);
     if let Some(policy) = side.filter(|_| !run.rivals.is_empty()) {
         view.hit(Rect { height: 1, ..area }, Target::Policy(policy));
@@ -239,14 +240,18 @@ pub fn policy_name(live: &LiveView) -> String {
     live.policy.map_or_else(|| "now".to_owned(), |letter| letter.to_string())
 }
 
-fn name(live: &LiveView, side: Side, several: bool, arithmetic: Arithmetic, width: u16) -> String {
+fn name(view: &View<'_>, live: &LiveView, side: Side, width: u16) -> String {
+    let (several, arithmetic) = (!view.scene.run.rivals.is_empty(), view.scene.arithmetic);
+    let fixed = view.scene.opened.is_some_and(|opened| opened.fixed);
     match side {
+        None if fixed => "as opened".to_owned(),
         None => "original".to_owned(),
         Some(_) if several => {
             let name = policy_name(live);
             let known = live.means.count > 0;
             if known { format!("{name} · KLD {}", format::figure(live.means.kld)) } else { name }
         }
+        Some(_) if fixed && view.scene.totals.changed == 0 => "the same".to_owned(),
         Some(_) if width < MIN_NAMED_WIDTH => "compressed".to_owned(),
         Some(_) if arithmetic == Arithmetic::Fast => "compressed, fast arithmetic".to_owned(),
         Some(_) => "compressed, writing freely".to_owned(),

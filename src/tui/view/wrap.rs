@@ -73,6 +73,11 @@ impl<'a, T: Copy + PartialEq> Lines<'a, T> {
         self.all.len() - usize::from(fits)
     }
 
+    /// How many lines would stay empty before that one, if it came next.
+    pub fn blank_before(&self, line: usize) -> usize {
+        (line + usize::from(self.used == 0)).saturating_sub(self.all.len())
+    }
+
     /// Goes on at the beginning of a line; those before it end early.
     pub fn down_to(&mut self, line: usize) {
         while self.all.len() <= line {
