@@ -2,15 +2,19 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use super::kernels::{
-    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, PANEL_BYTES, RowKernel, RowProduct, Scales,
-    WidenRows,
+    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, PANEL_BYTES, PackedInput, PackedRows,
+    RowKernel, RowProduct, Scales, WidenRows,
 };
 use super::matrix::{Matrix, Order, Values};
 use super::threads::Task;
 
 /// From so many tokens on grouped weights are widened once for all of them.
 const MANY_TOKENS: usize = 8;
+/// From so many tokens on inputs and weights are laid out for tiles, where the unit gains by it.
+const PACKED_TOKENS: usize = 16;
 /// About how many elements are widened together: they stay in the second-level cache.
 const PANEL_ELEMENTS: usize = 64 << 10;
 /// Rows that a share is a multiple of: the tallest tile.
@@ -19,7 +23,7 @@ pub(super) const ROW_GRANULE: usize = 8;
 /// y = x W^T, or y += x W^T, on one vector unit. Computes as many whole tokens as both slices have.
 pub fn task<'a>(family: Family, matrix: &'a Matrix, x: &'a [f32], y: Output<'a>) -> Task<'a> {
     let tokens = x.len().checked_div(matrix.cols()).map_or(y.tokens(), |tokens| tokens.min(y.tokens()));
-    let call = Call { family, matrix, tokens, x, y };
+    let call = Call { family, matrix, tokens, x, packed: None, y };
     match matrix.values() {
         Values::F32(w) => call.task(w, Scales::None),
         Values::F16(w) => call.task(w, Scales::None),
@@ -36,11 +40,16 @@ struct Call<'a> {
     matrix: &'a Matrix,
     tokens: usize,
     x: &'a [f32],
+    packed: Option<PackedInput>,
     y: Output<'a>,
 }
 
 impl<'a> Call<'a> {
-    fn task<E: Element>(self, w: &'a [E], scales: Scales<'a>) -> Task<'a> {
+    fn task<E: Element>(mut self, w: &'a [E], scales: Scales<'a>) -> Task<'a> {
+        self.packed = self.packs::<E>(scales).then(|| {
+            let x = self.x.get(..self.tokens * self.matrix.cols()).unwrap_or_default();
+            PackedInput::new(self.family, x, self.matrix.cols())
+        });
         let row_bytes = self.matrix.cols().div_ceil(E::PACKED).saturating_mul(size_of::<E>());
         self.shared(row_bytes, move |call, rows| {
             for (first, stored) in call.matrix.runs(rows) {
@@ -51,6 +60,15 @@ impl<'a> Call<'a> {
                 }
             }
         })
+    }
+
+    /// Whether laying out pays: there are many tokens, and the unit gains by it. Numbers of 16 bits are read in place: a tile reads
+    /// half as much of them, and they widen in one instruction.
+    fn packs<E: Element>(&self, scales: Scales<'_>) -> bool {
+        let least = if scales.align_with_lanes() { MANY_TOKENS } else { PACKED_TOKENS };
+        let by_rows = self.matrix.order() == Order::RowMajor && self.matrix.rows() > 0 && self.matrix.cols() > 0;
+        let gains = self.family.packs() && size_of::<E>() != size_of::<f16>();
+        by_rows && gains && self.tokens >= least && PackedRows::<E>::takes(scales)
     }
 
     /// For formats that kernels do not read: a panel of rows at a time is widened to f32 before it is multiplied.
@@ -109,6 +127,10 @@ impl<'a> Call<'a> {
         let stride = cols.div_ceil(E::PACKED);
         let w = w.get(stored.start * stride..stored.end * stride);
         let Some((w, scales)) = w.zip(scales.of_rows(stored, cols)) else { return };
+        if let Some(x) = &self.packed {
+            PackedRows::new(w, scales, count, x, y).into_iter().for_each(|kernel| self.family.run(kernel));
+            return;
+        }
         if self.tokens >= MANY_TOKENS && scales.align_with_lanes() {
             self.run_widened(w, scales, count, y);
             return;
@@ -157,7 +179,7 @@ impl<'a> Call<'a> {
 
 #[cfg(test)]
 mod tests {
-    use half::{bf16, f16};
+    use half::bf16;
     use proptest::prelude::*;
 
     use super::super::testing::random;

@@ -25,6 +25,8 @@ mod neon_dot;
 #[cfg(target_arch = "aarch64")]
 mod neon_integer;
 mod output;
+mod packed;
+mod packed_input;
 mod portable;
 mod portable_brain;
 mod portable_integer;
@@ -48,6 +50,8 @@ pub use integer::{
     INTEGER_COLUMNS, IntegerKernel, IntegerProduct, IntegerRows, IntegerSimd, IntegerWeights, takes_group,
 };
 pub use output::Output;
+pub use packed::PackedRows;
+pub use packed_input::PackedInput;
 #[cfg(test)]
 pub use rounded::INPUT_GROUP;
 pub use rounded::RoundedInput;
@@ -106,6 +110,20 @@ impl Family {
     pub fn best() -> Self {
         static BEST: OnceLock<Family> = OnceLock::new();
         *BEST.get_or_init(|| Self::available().next().unwrap_or(Self::Portable(Portable)))
+    }
+
+    /// Whether products of many tokens are faster with weights and inputs laid out as tiles read them. Where a tile has 24 sums, it
+    /// reads so little that rows in place come to nine tenths of what the unit does.
+    pub fn packs(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => !Avx512::MANY_REGISTERS,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => !Avx2::MANY_REGISTERS,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => !Neon::MANY_REGISTERS,
+            Self::Portable(_) => !Portable::MANY_REGISTERS,
+        }
     }
 
     /// A short lower-case name.

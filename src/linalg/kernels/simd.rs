@@ -46,6 +46,9 @@ pub trait Simd: Copy + Send + Sync {
     /// # Safety
     /// `to` is valid for writes of `LANES` elements (any alignment that f32 may have).
     unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// Asks for the cache line of `from`, which need not be there: it will be read soon. Nothing where the unit has no way to.
+    #[inline(always)]
+    fn prefetch(self, _from: *const f32) {}
     /// Reads f32.
     ///
     /// # Safety
