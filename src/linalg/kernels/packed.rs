@@ -170,7 +170,7 @@ impl<E: Element> PackedRows<'_, E> {
 /// what lies from `next` on meanwhile.
 ///
 /// # Safety
-/// `x` is valid for reads of TILE_TOKENS vectors for each of the weights.
+/// `x` is valid for reads of `TILE_TOKENS` vectors for each of the weights.
 #[inline(always)]
 unsafe fn add_tile<S: Simd>(s: S, weights: &[Weights<S>], mut x: *const f32, mut next: *const f32, sums: &mut Sums<S>) {
     let mut sum = *sums;
@@ -197,7 +197,7 @@ unsafe fn add_tile<S: Simd>(s: S, weights: &[Weights<S>], mut x: *const f32, mut
 /// Adds the products of one vector of each row with one of each token.
 ///
 /// # Safety
-/// `x` is valid for reads of TILE_TOKENS vectors.
+/// `x` is valid for reads of `TILE_TOKENS` vectors.
 #[inline(always)]
 unsafe fn add_vectors<S: Simd>(s: S, weights: &Weights<S>, x: *const f32, sums: &mut Sums<S>) {
     for t in 0..TILE_TOKENS {
