@@ -13,8 +13,8 @@ use super::threads::Task;
 
 /// From so many tokens on grouped weights are widened once for all of them.
 const MANY_TOKENS: usize = 8;
-/// From so many tokens on inputs and weights are laid out for tiles, where the unit gains by it.
-const PACKED_TOKENS: usize = 16;
+/// From so many tokens on inputs and weights are laid out for tiles, where the unit gains by it: at 64 it costs what it saves.
+const PACKED_TOKENS: usize = 128;
 /// About how many elements are widened together: they stay in the second-level cache.
 const PANEL_ELEMENTS: usize = 64 << 10;
 /// Rows that a share is a multiple of: the tallest tile.
@@ -65,10 +65,9 @@ impl<'a> Call<'a> {
     /// Whether laying out pays: there are many tokens, and the unit gains by it. Numbers of 16 bits are read in place: a tile reads
     /// half as much of them, and they widen in one instruction.
     fn packs<E: Element>(&self, scales: Scales<'_>) -> bool {
-        let least = if scales.align_with_lanes() { MANY_TOKENS } else { PACKED_TOKENS };
         let by_rows = self.matrix.order() == Order::RowMajor && self.matrix.rows() > 0 && self.matrix.cols() > 0;
         let gains = self.family.packs() && size_of::<E>() != size_of::<f16>();
-        by_rows && gains && self.tokens >= least && PackedRows::<E>::takes(scales)
+        by_rows && gains && self.tokens >= PACKED_TOKENS && PackedRows::<E>::takes(scales)
     }
 
     /// For formats that kernels do not read: a panel of rows at a time is widened to f32 before it is multiplied.
@@ -270,6 +269,23 @@ mod tests {
                         let together = pool.install(|| product(family, &matrix, &x[..t * cols]));
                         assert_eq!(bits(&together), bits(&alone[..t * rows]), "{} {t} tokens", family.name());
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_prompt_agrees_with_single_tokens_to_the_bit() {
+        let (rows, cols, tokens) = (101, 131, PACKED_TOKENS + 3);
+        let selection = RowSelection { rows: 40, offset: 3, block: 4, step: 9 };
+        let x = random(tokens * cols, 12);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        for whole in formats(rows, cols, 32) {
+            for matrix in [whole.select(selection).unwrap(), whole] {
+                for family in Family::available() {
+                    let alone: Vec<f32> = x.chunks_exact(cols).flat_map(|x| product(family, &matrix, x)).collect();
+                    let together = pool.install(|| product(family, &matrix, &x));
+                    assert_eq!(bits(&together), bits(&alone), "{} {matrix:?}", family.name());
                 }
             }
         }
