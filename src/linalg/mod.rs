@@ -43,7 +43,7 @@ pub use quantize4::quantize4;
 pub use refit::refit;
 pub use selection::RowSelection;
 pub use statistics::{InputStatistics, Moments};
-pub use threads::awake;
+pub use threads::{awake, row_by_row};
 pub use values::singular_values;
 pub use weighted::decompose_weighted;
 pub use working::{decomposing_bytes, decomposition_bytes};

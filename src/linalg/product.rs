@@ -1,6 +1,7 @@
 //! Products of a stored matrix: which kernel, and how threads share it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use half::f16;
 
@@ -20,18 +21,40 @@ const PANEL_ELEMENTS: usize = 64 << 10;
 /// Rows that a share is a multiple of: the tallest tile.
 pub(super) const ROW_GRANULE: usize = 8;
 
+/// Inputs that are laid out for one vector unit: products that read the same ones share them.
+#[derive(Default)]
+pub struct LaidOut<'a>(Vec<(&'a [f32], Arc<PackedInput>)>);
+
+impl<'a> LaidOut<'a> {
+    fn get(&mut self, family: Family, x: &'a [f32], cols: usize) -> Arc<PackedInput> {
+        let known = self.0.iter().find(|(known, packed)| std::ptr::eq(*known, x) && packed.cols() == cols);
+        if let Some((_, packed)) = known {
+            return Arc::clone(packed);
+        }
+        let packed = Arc::new(PackedInput::new(family, x, cols));
+        self.0.push((x, Arc::clone(&packed)));
+        packed
+    }
+}
+
 /// y = x W^T, or y += x W^T, on one vector unit. Computes as many whole tokens as both slices have.
-pub fn task<'a>(family: Family, matrix: &'a Matrix, x: &'a [f32], y: Output<'a>) -> Task<'a> {
+pub fn task<'a>(
+    family: Family,
+    matrix: &'a Matrix,
+    x: &'a [f32],
+    y: Output<'a>,
+    laid_out: &mut LaidOut<'a>,
+) -> Task<'a> {
     let tokens = x.len().checked_div(matrix.cols()).map_or(y.tokens(), |tokens| tokens.min(y.tokens()));
     let call = Call { family, matrix, tokens, x, packed: None, y };
     match matrix.values() {
-        Values::F32(w) => call.task(w, Scales::None),
-        Values::F16(w) => call.task(w, Scales::None),
-        Values::Bf16(w) => call.task(w, Scales::None),
+        Values::F32(w) => call.task(w, Scales::None, laid_out),
+        Values::F16(w) => call.task(w, Scales::None, laid_out),
+        Values::Bf16(w) => call.task(w, Scales::None, laid_out),
         Values::F64(_) | Values::F8 { .. } => call.task_by_panels(),
-        Values::I8 { quant, scales, group: None } => call.task(quant, Scales::Rows(scales)),
-        Values::I8 { quant, scales, group: Some(group) } => call.task(quant, Scales::Groups(scales, *group)),
-        Values::I4 { quant, scales, group } => call.task(quant, Scales::HalfGroups(scales, *group)),
+        Values::I8 { quant, scales, group: None } => call.task(quant, Scales::Rows(scales), laid_out),
+        Values::I8 { quant, scales, group: Some(group) } => call.task(quant, Scales::Groups(scales, *group), laid_out),
+        Values::I4 { quant, scales, group } => call.task(quant, Scales::HalfGroups(scales, *group), laid_out),
     }
 }
 
@@ -40,15 +63,15 @@ struct Call<'a> {
     matrix: &'a Matrix,
     tokens: usize,
     x: &'a [f32],
-    packed: Option<PackedInput>,
+    packed: Option<Arc<PackedInput>>,
     y: Output<'a>,
 }
 
 impl<'a> Call<'a> {
-    fn task<E: Element>(mut self, w: &'a [E], scales: Scales<'a>) -> Task<'a> {
+    fn task<E: Element>(mut self, w: &'a [E], scales: Scales<'a>, laid_out: &mut LaidOut<'a>) -> Task<'a> {
         self.packed = self.packs::<E>(scales).then(|| {
             let x = self.x.get(..self.tokens * self.matrix.cols()).unwrap_or_default();
-            PackedInput::new(self.family, x, self.matrix.cols())
+            laid_out.get(self.family, x, self.matrix.cols())
         });
         let row_bytes = self.matrix.cols().div_ceil(E::PACKED).saturating_mul(size_of::<E>());
         self.shared(row_bytes, move |call, rows| {
@@ -351,7 +374,7 @@ mod tests {
     fn lengths_that_do_not_fit_compute_what_both_have() {
         let matrix = Matrix::from_f32(2, 2, &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let apply = |matrix: &Matrix, x: &[f32], y: &mut [f32]| {
-            share_out(&[task(Family::best(), matrix, x, Output::new(y, 2, false))]);
+            share_out(&[task(Family::best(), matrix, x, Output::new(y, 2, false), &mut LaidOut::default())]);
         };
         let mut y = [0.0; 5];
         apply(&matrix, &[1.0, 2.0, 3.0], &mut y);

@@ -3,13 +3,14 @@
 use super::fast::{self, Arithmetic};
 use super::kernels::{Family, Output};
 use super::matrix::Matrix;
-use super::product;
+use super::product::{self, LaidOut};
 use super::threads::{Task, share_out};
 
 /// Products that are still to be done.
 #[derive(Default)]
 pub struct Products<'a> {
     tasks: Vec<Task<'a>>,
+    laid_out: LaidOut<'a>,
 }
 
 impl<'a> Products<'a> {
@@ -29,19 +30,26 @@ impl<'a> Products<'a> {
     }
 
     /// On a given vector unit.
+    #[cfg(test)]
     pub(super) fn on(family: Family, matrix: &'a Matrix, x: &'a [f32], y: Output<'a>) -> Self {
-        debug_assert!(
-            x.len() == y.tokens() * matrix.cols() || matrix.rows() == 0,
-            "lengths of x and y are those of the same number of tokens"
-        );
-        Self { tasks: vec![product::task(family, matrix, x, y)] }
+        let mut alone = Self::default();
+        alone.push_on(family, matrix, x, y);
+        alone
     }
 
     fn push(&mut self, arithmetic: Arithmetic, matrix: &'a Matrix, x: &'a [f32], y: Output<'a>) {
         match fast::task_in(arithmetic, matrix, x, y) {
             Some(task) => self.tasks.push(task),
-            None => self.tasks.append(&mut Self::on(Family::best(), matrix, x, y).tasks),
+            None => self.push_on(Family::best(), matrix, x, y),
         }
+    }
+
+    fn push_on(&mut self, family: Family, matrix: &'a Matrix, x: &'a [f32], y: Output<'a>) {
+        debug_assert!(
+            x.len() == y.tokens() * matrix.cols() || matrix.rows() == 0,
+            "lengths of x and y are those of the same number of tokens"
+        );
+        self.tasks.push(product::task(family, matrix, x, y, &mut self.laid_out));
     }
 }
 
@@ -62,7 +70,9 @@ mod tests {
             quantize4(&w[2], 1024, 384, 32, None).unwrap(),
         ];
         let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
-        for (tokens, arithmetic) in [1, 40].into_iter().flat_map(|t| [(t, Arithmetic::Exact), (t, Arithmetic::Fast)]) {
+        for (tokens, arithmetic) in
+            [1, 40, 130].into_iter().flat_map(|t| [(t, Arithmetic::Exact), (t, Arithmetic::Fast)])
+        {
             let x = random(tokens * 384, 5);
             let before = |matrix: &Matrix| random(tokens * matrix.rows(), 6);
             let alone = matrices.each_ref().map(|matrix| {

@@ -5,12 +5,15 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 /// Bytes of weights times tokens below which handing work to other threads costs more than it saves.
 const ALONE_BYTES: usize = 1 << 20;
 /// The least share of a thread, in the same unit.
 const SHARE_BYTES: usize = 64 << 10;
+/// Numbers below which a step that passes over them once is not worth a second thread.
+const ALONE_NUMBERS: usize = 1 << 16;
 /// How often a thread that is done looks whether the others are, before it sleeps: about as long as a share takes.
 const PATIENCE: usize = 20_000;
 /// How often a thread looks for work before it lets another program have its core for once.
@@ -76,6 +79,17 @@ pub(super) fn share_out(tasks: &[Task<'_>]) {
         // The scope waits for the others in any case, but asleep: to be woken takes longer than the last share.
         (1..PATIENCE).take_while(|_| busy.load(Ordering::Relaxed) > 0).for_each(pause);
     });
+}
+
+/// Does `work` on runs of whole rows of `x`, each `width` long, given the place of the run's first row; on several threads where
+/// there are many numbers. For steps that take each row by itself.
+pub fn row_by_row(x: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Send + Sync) {
+    let (threads, width) = (rayon::current_num_threads(), width.max(1));
+    if threads == 1 || x.len() < ALONE_NUMBERS {
+        return work(0, x);
+    }
+    let rows = (x.len() / width).div_ceil(2 * threads).max(1);
+    x.par_chunks_mut(rows * width).enumerate().for_each(|(run, x)| work(run * rows, x));
 }
 
 /// Does `work`, many small products one after another, on threads that look out for the next one instead of falling asleep
@@ -161,6 +175,21 @@ mod tests {
         for (threads, units) in all {
             let once: Vec<Vec<usize>> = units.iter().map(|units| vec![1; *units]).collect();
             assert_eq!(given(threads, units), once, "{units:?} units, {threads} threads");
+        }
+    }
+
+    #[test]
+    fn each_row_is_passed_over_once_with_its_own_place() {
+        let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        for (rows, width) in [(5, 3), (1000, 131), (1, ALONE_NUMBERS + 1), (ALONE_NUMBERS, 1), (7, 0)] {
+            let mut x = vec![1.0; rows * width];
+            let mark = |first: usize, x: &mut [f32]| {
+                let rows = x.chunks_exact_mut(width.max(1)).zip(first..);
+                rows.for_each(|(row, place)| row.iter_mut().for_each(|x| *x += place as f32));
+            };
+            pool.install(|| row_by_row(&mut x, width, mark));
+            let wanted = (0..rows).flat_map(|row| std::iter::repeat_n(1.0 + row as f32, width));
+            assert!(x.into_iter().eq(wanted), "{rows} x {width}");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::ModelError;
 use super::config::wrong;
 use crate::checkpoint::escaped;
-use crate::linalg::times_sigmoid;
+use crate::linalg::{row_by_row, times_sigmoid};
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 
@@ -57,6 +57,10 @@ impl Activation {
 
     /// Applies it to every element.
     pub(super) fn apply(self, values: &mut [f32]) {
+        row_by_row(values, 1, |_, values| self.apply_to_run(values));
+    }
+
+    fn apply_to_run(self, values: &mut [f32]) {
         let function = match self {
             // 1 + tanh(y) = 2 / (1 + e^-2y).
             Self::GeluTanh => return times_sigmoid(values, |x| 2.0 * SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)),

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::architecture::{Architecture, Attention, Positions};
 use super::experts::softmax;
 use super::kv_cache::BlockCache;
-use crate::linalg::{add_rows, row_dots};
+use crate::linalg::{add_rows, row_by_row, row_dots};
 
 /// Work (queries x keys x width) below which one thread is faster than several.
 const PARALLEL_FROM: usize = 1 << 18;
@@ -67,10 +67,12 @@ impl Attending<'_> {
         // Head by head, so that one head's keys and values stay in the cache for all its queries.
         let mut by_heads = vec![0.0; out.len()];
         self.attend_by_heads(tokens, &mut by_heads);
-        for (i, one) in by_heads.chunks_exact(head_dim).enumerate() {
-            let start = (i % tokens * heads + i / tokens) * head_dim;
-            out.get_mut(start..start + head_dim).into_iter().for_each(|out| out.copy_from_slice(one));
-        }
+        row_by_row(out, head_dim, |first, out| {
+            for (out, i) in out.chunks_exact_mut(head_dim).zip(first..) {
+                let start = (i % heads * tokens + i / heads) * head_dim;
+                by_heads.get(start..start + head_dim).into_iter().for_each(|one| out.copy_from_slice(one));
+            }
+        });
     }
 
     /// Attends into `out` [heads, t, d].

@@ -16,6 +16,7 @@ use super::observe::Watch;
 use super::rope::Rope;
 use super::together::OwnWeight;
 use super::weight::CompressedLinear;
+use crate::linalg::row_by_row;
 
 /// What a pass over some tokens takes along. The tokens are of one text, or as many of each of several texts, one text after
 /// the other; all begin at the same position.
@@ -46,7 +47,7 @@ impl<'m, 'o> Pass<'m, 'o> {
     }
 
     /// The positions of so many tokens.
-    pub(super) fn positions(&self, tokens: usize) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn positions(&self, tokens: usize) -> impl Iterator<Item = usize> + Clone + use<> {
         let (first, each) = (self.first, (tokens / self.texts).max(1));
         (0..tokens).map(move |token| first + token % each)
     }
@@ -118,7 +119,10 @@ impl Model {
             for (states, heads) in [(&mut q, shape.heads), (&mut k, shape.kv_heads)] {
                 let width = (heads * d).max(1);
                 let positions = pass.positions(states.len() / width);
-                states.chunks_exact_mut(width).zip(positions).for_each(|(row, at)| rope.turn(row, d, at));
+                row_by_row(states, width, |first, states| {
+                    let rows = states.chunks_exact_mut(width).zip(positions.clone().skip(first));
+                    rows.for_each(|(row, at)| rope.turn(row, d, at));
+                });
             }
         }
         q.drain(..unasked);
@@ -159,7 +163,10 @@ impl Model {
             let mut gate_output;
             [inner, gate_output] = self.linears([&mlp.up, gate], x, pass);
             activation.apply(&mut gate_output);
-            inner.iter_mut().zip(&gate_output).for_each(|(inner, gate)| *inner *= gate);
+            row_by_row(&mut inner, 1, |first, inner| {
+                let gate = gate_output.get(first..).unwrap_or_default();
+                inner.iter_mut().zip(gate).for_each(|(inner, gate)| *inner *= gate);
+            });
         } else {
             inner = self.linear(&mlp.up, x, pass);
             activation.apply(&mut inner);
@@ -214,7 +221,8 @@ impl Model {
         for (map, y) in maps.into_iter().zip(&mut y) {
             self.products_of_texts(map, x, y, pass);
             if !map.bias.is_empty() {
-                y.chunks_exact_mut(map.rows.max(1)).for_each(|row| add(row, &map.bias));
+                let rows = map.rows.max(1);
+                row_by_row(y, rows, |_, y| y.chunks_exact_mut(rows).for_each(|row| add(row, &map.bias)));
             }
         }
         y

@@ -7,7 +7,7 @@ use super::block::Pass;
 use super::decoder::{Cache, Head, Model};
 use super::{ModelError, Observer};
 use crate::control::{Control, afford};
-use crate::linalg::awake;
+use crate::linalg::{awake, row_by_row};
 
 /// Tokens that go through the blocks at once: enough to reuse each weight many times, few enough to stay in cache.
 pub(super) const BATCH: usize = 256;
@@ -32,12 +32,12 @@ impl Model {
         let mut last = Vec::new();
         for batch in ids.chunks(BATCH) {
             let mut pass = Pass::new(self, cache.len(), tokens, None);
-            last = self.batch(batch, &mut [cache], &mut pass, control).inspect_err(|_| cache.truncate(before))?;
+            let asked = batch.len() - usize::from(cache.len() + batch.len() == tokens);
+            last =
+                self.batch(batch, asked, &mut [cache], &mut pass, control).inspect_err(|_| cache.truncate(before))?;
         }
         cache.made_for = tokens;
-        let width = self.architecture().embedding;
-        let mut pass = Pass::new(self, before, tokens, None);
-        self.logits(last.get(last.len() - width..).unwrap_or_default(), &mut pass, control)
+        self.logits(&last, &mut Pass::new(self, before, tokens, None), control)
     }
 
     /// As [`Model::forward`], with the logits [t, vocabulary] of every id, watched by `observer`. All ids go through at
@@ -61,7 +61,7 @@ impl Model {
         let (before, tokens) = (cache.len(), cache.len() + ids.len());
         self.see_room(before, ids.len(), (ids.len(), ids.len()))?;
         let mut pass = Pass::new(self, before, tokens, observer);
-        let hidden = self.batch(ids, &mut [cache], &mut pass, control).inspect_err(|_| cache.truncate(before))?;
+        let hidden = self.batch(ids, 0, &mut [cache], &mut pass, control).inspect_err(|_| cache.truncate(before))?;
         cache.made_for = tokens;
         self.logits(&hidden, &mut pass, control)
     }
@@ -185,10 +185,12 @@ impl Model {
         Ok(())
     }
 
-    /// The blocks over one batch, as many ids of each text; what the head reads [t, embedding].
+    /// The blocks over one batch, as many ids of each text; what the head reads [t - asked, embedding], of the tokens from `asked`
+    /// on: of those before it the last block works out keys and values alone.
     pub(super) fn batch(
         &self,
         ids: &[u32],
+        asked: usize,
         texts: &mut [&mut Cache],
         pass: &mut Pass<'_, '_>,
         control: &Control,
@@ -198,6 +200,7 @@ impl Model {
         pass.watch.hidden(0, &x);
         for index in 0..blocks {
             control.check()?;
+            pass.asked = if index + 1 == blocks { asked } else { 0 };
             let mut held: Vec<_> = texts.iter_mut().filter_map(|cache| cache.blocks.get_mut(index)).collect();
             self.block(index, &mut x, &mut held, pass);
             self.check_read()?;
@@ -207,7 +210,7 @@ impl Model {
         }
         let each = (ids.len() / texts.len().max(1)).max(1);
         texts.iter_mut().zip(ids.chunks_exact(each)).for_each(|(cache, ids)| cache.ids.extend_from_slice(ids));
-        let last = self.leave(&x);
+        let last = self.leave(x.get(asked * self.architecture().hidden..).unwrap_or_default());
         pass.watch.hidden(blocks, &last);
         Ok(last)
     }
@@ -277,12 +280,17 @@ impl Model {
 
 /// x += y.
 pub(super) fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+    row_by_row(x, 1, |first, x| {
+        let y = y.get(first..).unwrap_or_default();
+        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+    });
 }
 
 /// x *= factor.
 pub(super) fn scale(x: &mut [f32], factor: f32) {
-    x.iter_mut().for_each(|x| *x *= factor);
+    if factor.to_bits() != 1.0_f32.to_bits() {
+        row_by_row(x, 1, |_, x| x.iter_mut().for_each(|x| *x *= factor));
+    }
 }
 
 #[cfg(test)]
@@ -352,6 +360,22 @@ mod tests {
                 let x = model.run_to_end(0, asked, model.embeddings(&ids).unwrap(), None, &control).unwrap();
                 let later = &whole[asked * model.architecture().vocabulary..];
                 assert_eq!(bits(&model.finish(&x, None, &control).unwrap()), bits(later), "{name} {asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_prompt_of_several_batches_is_the_whole_to_the_bit() {
+        for name in ["bloom", "falcon_new_decoder"] {
+            let (model, control) = (model(name), Control::new());
+            for tokens in [BATCH, 2 * BATCH + 5] {
+                let ids: Vec<u32> = (0..tokens as u32).map(|i| i * 7 % 31).collect();
+                let [mut at_once, mut in_batches] = [model.cache(), model.cache()];
+                let whole = model.forward_all(&ids, &mut at_once, None, &control).unwrap();
+                let last = model.forward(&ids, &mut in_batches, &control).unwrap();
+                assert_eq!(bits(&last), bits(&whole[whole.len() - model.architecture().vocabulary..]), "{name}");
+                let [next, later] = [at_once, in_batches].map(|mut cache| model.forward(&[3], &mut cache, &control));
+                assert_eq!(bits(&next.unwrap()), bits(&later.unwrap()), "{name}");
             }
         }
     }

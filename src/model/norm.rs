@@ -1,6 +1,7 @@
 //! Normalisation; sums in f64.
 
 use super::architecture::NormKind;
+use crate::linalg::row_by_row;
 
 /// A norm's parameters.
 #[derive(Debug, Clone)]
@@ -18,17 +19,20 @@ pub(super) struct Norm {
 impl Norm {
     /// Normalises each row of `x` [t, width].
     pub(super) fn apply_in_place(&self, x: &mut [f32]) {
-        for rows in x.chunks_exact_mut(self.weight.len().max(1)) {
-            for (at, row) in rows.chunks_exact_mut(self.width.max(1)).enumerate() {
-                match self.kind {
-                    NormKind::Layer | NormKind::LayerPlain => layer(row, self.epsilon),
-                    NormKind::Rms | NormKind::RmsOffset => rms(row, self.epsilon),
-                }
-                let weight = self.weight.get(at * self.width..).unwrap_or_default();
-                row.iter_mut().zip(weight).for_each(|(x, w)| *x *= w);
-                let bias = self.bias.get(at * self.width..).unwrap_or_default();
-                row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+        let width = self.weight.len().max(1);
+        row_by_row(x, width, |_, x| x.chunks_exact_mut(width).for_each(|rows| self.apply_to_row(rows)));
+    }
+
+    fn apply_to_row(&self, rows: &mut [f32]) {
+        for (at, row) in rows.chunks_exact_mut(self.width.max(1)).enumerate() {
+            match self.kind {
+                NormKind::Layer | NormKind::LayerPlain => layer(row, self.epsilon),
+                NormKind::Rms | NormKind::RmsOffset => rms(row, self.epsilon),
             }
+            let weight = self.weight.get(at * self.width..).unwrap_or_default();
+            row.iter_mut().zip(weight).for_each(|(x, w)| *x *= w);
+            let bias = self.bias.get(at * self.width..).unwrap_or_default();
+            row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
         }
     }
 }

@@ -94,7 +94,7 @@ impl Model {
             let held = texts.first().map_or(0, |text| text.cache.len());
             let mut pass = Pass::of_texts(self, held, tokens, count, &own);
             let mut caches: Vec<&mut Cache> = texts.iter_mut().map(|text| &mut text.cache).collect();
-            last = self.batch(&ids, &mut caches, &mut pass, control)?;
+            last = self.batch(&ids, 0, &mut caches, &mut pass, control)?;
         }
         texts.iter_mut().for_each(|text| text.cache.made_for = tokens);
         let (rows, width) = (last.len() / count.max(1), self.architecture().embedding);

@@ -65,12 +65,13 @@ impl<E: Element> Kernel for PackedRows<'_, E> {
         let mut sums = vec![[[[zero; TILE_TOKENS]; TILE_ROWS]; PANEL_TILES]; tiles.min(BLOCK_TILES)];
         for first in (0..self.rows).step_by(PANEL_TILES * TILE_ROWS) {
             let rows = first..self.rows.min(first + PANEL_TILES * TILE_ROWS);
+            let height = rows.len().div_ceil(TILE_ROWS);
             for tile in (0..tiles).step_by(BLOCK_TILES) {
                 let count = BLOCK_TILES.min(tiles - tile);
                 let sums = &mut sums[..count];
                 for span in spans(self.x.cols()) {
                     let vectors = span.len().div_ceil(S::LANES);
-                    let panel = &mut panel[..PANEL_TILES * vectors];
+                    let panel = &mut panel[..height * vectors];
                     self.pack(s, rows.clone(), span.clone(), panel);
                     self.add_span(s, span, tile, panel, sums);
                 }
