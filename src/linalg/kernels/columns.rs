@@ -78,10 +78,9 @@ impl<E: Element> Kernel for ColumnKernel<'_, E> {
                 self.add_inputs(s, &span, &mut sums);
             }
             for (t, sums) in sums.values.chunks_exact(sums.width.max(1)).enumerate() {
-                for (column, sum) in self.outputs.clone().zip(sums) {
-                    // SAFETY: `new` has seen that y holds tokens x outputs.end, and no other kernel has these outputs.
-                    unsafe { self.product.y.put(tokens.start + t, column, *sum) };
-                }
+                let sums = &sums[..self.outputs.len()];
+                // SAFETY: `new` has seen that y holds tokens x outputs.end, and no other kernel has these outputs.
+                unsafe { self.product.y.put_all(tokens.start + t, self.outputs.start, sums) };
             }
         }
     }
@@ -135,38 +134,41 @@ impl<E: Element> ColumnKernel<'_, E> {
     /// Adds the products of some inputs to the sums of all outputs.
     #[inline(always)]
     fn add_inputs<S: Simd>(&self, s: S, span: &Span, sums: &mut Sums) {
-        let width = self.outputs.len();
-        let step = if span.tokens < MANY_TOKENS {
-            8
+        if span.tokens < MANY_TOKENS {
+            self.strips::<S, 8, 1, false>(s, span, sums);
         } else if S::MANY_REGISTERS {
-            4
+            self.strips::<S, 4, 6, true>(s, span, sums);
         } else {
-            2
-        } * S::LANES;
-        let mut output = 0;
-        while output + step <= width {
-            if span.tokens < MANY_TOKENS {
-                self.strip::<S, 8, 1, false>(s, output, span, sums);
-            } else if S::MANY_REGISTERS {
-                self.strip::<S, 4, 6, false>(s, output, span, sums);
-            } else {
-                self.strip::<S, 2, 6, false>(s, output, span, sums);
-            }
-            output += step;
+            self.strips::<S, 2, 6, true>(s, span, sums);
+        }
+    }
+
+    /// The same by tiles of C vectors of outputs and T tokens, whose inputs are `GATHERED` or as they were given.
+    #[inline(always)]
+    fn strips<S: Simd, const C: usize, const T: usize, const GATHERED: bool>(
+        &self,
+        s: S,
+        span: &Span,
+        sums: &mut Sums,
+    ) {
+        let (width, mut output) = (self.outputs.len(), 0);
+        while output + C * S::LANES <= width {
+            self.strip::<S, C, T, GATHERED, false>(s, output, span, sums);
+            output += C * S::LANES;
         }
         while output + S::LANES <= width {
-            self.strip::<S, 1, 6, false>(s, output, span, sums);
+            self.strip::<S, 1, T, GATHERED, false>(s, output, span, sums);
             output += S::LANES;
         }
         if output < width {
-            self.strip::<S, 1, 6, true>(s, output, span, sums);
+            self.strip::<S, 1, T, GATHERED, true>(s, output, span, sums);
         }
     }
 
     /// C vectors of outputs for all tokens, T at a time. Where there are very many, the weights are widened and put side by side
     /// once for all of them.
     #[inline(always)]
-    fn strip<S: Simd, const C: usize, const T: usize, const TAIL: bool>(
+    fn strip<S: Simd, const C: usize, const T: usize, const GATHERED: bool, const TAIL: bool>(
         &self,
         s: S,
         output: usize,
@@ -175,14 +177,14 @@ impl<E: Element> ColumnKernel<'_, E> {
     ) {
         let stored = Stored::<E, TAIL> { kernel: self, output, first: span.inputs.start };
         if span.tokens < PACKED_TOKENS {
-            tiles::<S, C, T>(s, output, span, &stored, sums);
+            tiles::<S, C, T, GATHERED>(s, output, span, &stored, sums);
             return;
         }
         let mut packed = [[s.splat(0.0); C]; INPUTS];
         for (k, packed) in packed.iter_mut().take(span.inputs.len()).enumerate() {
             *packed = stored.at(s, k);
         }
-        tiles::<S, C, T>(s, output, span, &packed, sums);
+        tiles::<S, C, T, GATHERED>(s, output, span, &packed, sums);
     }
 }
 
@@ -225,7 +227,7 @@ impl<S: Simd, const C: usize> Weights<S, C> for [[S::V; C]; INPUTS] {
 
 /// All tokens, T at a time.
 #[inline(always)]
-fn tiles<S: Simd, const C: usize, const T: usize>(
+fn tiles<S: Simd, const C: usize, const T: usize, const GATHERED: bool>(
     s: S,
     output: usize,
     span: &Span,
@@ -234,25 +236,27 @@ fn tiles<S: Simd, const C: usize, const T: usize>(
 ) {
     let mut token = 0;
     while token + T <= span.tokens {
-        tile::<S, C, T>(s, token, span, weights, sums.at(token, output));
+        tile::<S, C, T, GATHERED>(s, token, span, weights, sums.at(token, output));
         token += T;
     }
     while token < span.tokens {
-        tile::<S, C, 1>(s, token, span, weights, sums.at(token, output));
+        tile::<S, C, 1, GATHERED>(s, token, span, weights, sums.at(token, output));
         token += 1;
     }
 }
 
 /// C vectors of outputs for T tokens, added to the sums at `stored`, which lie `width` apart token by token.
 #[inline(always)]
-fn tile<S: Simd, const C: usize, const T: usize>(
+fn tile<S: Simd, const C: usize, const T: usize, const GATHERED: bool>(
     s: S,
     token: usize,
     span: &Span,
     weights: &impl Weights<S, C>,
     (stored, width): (*mut f32, usize),
 ) {
-    let x = span.x.wrapping_add(token * span.apart);
+    // Known to the compiler where it can be, so that no address is added up.
+    let apart = if GATHERED { INPUTS } else { span.apart };
+    let x = span.x.wrapping_add(token * apart);
     let mut sum = [[s.splat(0.0); C]; T];
     for (t, sum) in sum.iter_mut().enumerate() {
         for (c, sum) in sum.iter_mut().enumerate() {
@@ -264,7 +268,7 @@ fn tile<S: Simd, const C: usize, const T: usize>(
         let weights = weights.at(s, k);
         for (t, sum) in sum.iter_mut().enumerate() {
             // SAFETY: token + t is below the span's tokens and k one of its inputs.
-            let input = s.splat(unsafe { *x.add(t * span.apart + k) });
+            let input = s.splat(unsafe { *x.add(t * apart + k) });
             for (sum, weight) in sum.iter_mut().zip(weights) {
                 *sum = s.fma(weight, input, *sum);
             }
