@@ -59,10 +59,11 @@ pub(super) fn share_out(tasks: &[Task<'_>]) {
     let shares = |task| (task, Task::shares(task, threads));
     let parts: Vec<(&Task<'_>, (usize, usize))> = tasks.iter().map(shares).collect();
     let count = parts.iter().map(|(_, (_, count))| count).sum();
-    let (next, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (turns, busy) = (Turns::new(count, threads), AtomicUsize::new(0));
     let take = || {
         busy.fetch_add(1, Ordering::Relaxed);
-        while let Some(mut index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < count) {
+        let own = rayon::current_thread_index().unwrap_or_default();
+        while let Some(mut index) = turns.next(own) {
             for (task, (length, count)) in &parts {
                 if index < *count {
                     task.share(index, *length);
@@ -79,6 +80,32 @@ pub(super) fn share_out(tasks: &[Task<'_>]) {
         // The scope waits for the others in any case, but asleep: to be woken takes longer than the last share.
         (1..PATIENCE).take_while(|_| busy.load(Ordering::Relaxed) > 0).for_each(pause);
     });
+}
+
+/// Which thread takes which share: its own ones first, the same for every token, so that rows stay in its caches and in its part of
+/// the memory; then those that others have not begun.
+struct Turns {
+    /// The next share of each thread, and where its shares end.
+    own: Vec<(AtomicUsize, usize)>,
+}
+
+impl Turns {
+    fn new(count: usize, threads: usize) -> Self {
+        let first = |thread: usize| thread * count / threads.max(1);
+        Self { own: (0..threads).map(|thread| (AtomicUsize::new(first(thread)), first(thread + 1))).collect() }
+    }
+
+    /// The next share for a thread; each is given once.
+    fn next(&self, thread: usize) -> Option<usize> {
+        let threads = self.own.len().max(1);
+        let (before, from) = self.own.split_at(thread % threads);
+        let take = |(next, end): &(AtomicUsize, usize)| {
+            // Looked at first, so that a count does not go on for ever.
+            let open = next.load(Ordering::Relaxed) < *end;
+            open.then(|| next.fetch_add(1, Ordering::Relaxed)).filter(|share| share < end)
+        };
+        from.iter().chain(before).find_map(take)
+    }
 }
 
 /// Does `work` on runs of whole rows of `x`, each `width` long, given the place of the run's first row; on several threads where
@@ -176,6 +203,14 @@ mod tests {
             let once: Vec<Vec<usize>> = units.iter().map(|units| vec![1; *units]).collect();
             assert_eq!(given(threads, units), once, "{units:?} units, {threads} threads");
         }
+    }
+
+    #[test]
+    fn a_thread_takes_its_own_shares_and_then_what_others_have_left() {
+        // 0 and 1 are the first thread's, 2 and 3 the second's, 4 to 6 the third's.
+        let turns = Turns::new(7, 3);
+        let order = [1, 0, 2, 1, 1, 1, 2, 0, 0, 5].map(|thread| turns.next(thread));
+        assert_eq!(order, [Some(2), Some(0), Some(4), Some(3), Some(5), Some(6), Some(1), None, None, None]);
     }
 
     #[test]
