@@ -75,7 +75,7 @@ impl Decomposition {
     pub fn output_errors(&self, statistics: &InputStatistics, control: &Control) -> Result<OutputErrors, NumericError> {
         statistics.check(self.cols)?;
         let v = widened(&self.vt, self.s.len(), self.cols, control)?;
-        let energies = Metric::bare(statistics).energies(v.transpose(), control)?;
+        let energies = Metric::bare(statistics).energies(v.as_ref(), control)?;
         let terms = energies.iter().zip(&self.s).map(|(energy, s)| energy.max(0.0) * square(*s)).collect();
         Ok(OutputErrors { terms, rest: 0.0 })
     }

@@ -1,6 +1,6 @@
 //! What an error of a weight costs in the layer's output: second moments of its inputs as a quadratic form, in f64.
 
-use faer::{Mat, MatRef};
+use faer::{ColRef, Mat, MatRef};
 
 use super::gram::add_product;
 use super::{InputStatistics, Moments, NumericError};
@@ -11,6 +11,8 @@ use crate::control::Control;
 pub const DAMPING: f64 = 0.01;
 /// Columns of G that are widened at a time.
 const PANEL: usize = 256;
+/// Rows of G that are widened side by side: a cache line of each column.
+const LINE: usize = 8;
 
 /// G + d I for the moments G of a layer's inputs; d I alone without.
 #[derive(Debug, Clone, Copy)]
@@ -71,61 +73,76 @@ impl<'a> Metric<'a> {
         whole
     }
 
-    /// X (G + d I) for X [p, n], on the calling thread.
+    /// (G + d I) X for X [n, p], on the calling thread.
     ///
     /// # Errors
     /// Cancelled.
     pub fn times(self, x: MatRef<'_, f64>, control: &Control) -> Result<Mat<f64>, NumericError> {
-        if let Some(diagonal) = self.diagonal() {
-            return Ok(Mat::from_fn(x.nrows(), x.ncols(), |i, j| x[(i, j)] * diagonal[j]));
-        }
-        let mut product = Mat::zeros(x.nrows(), x.ncols());
-        for first in (0..self.width).step_by(PANEL) {
-            let half = self.half(first);
-            let (count, rest) = (half.nrows(), half.ncols());
-            let (here, from_here) = (x.subcols(first, count), x.subcols(first, rest));
-            let to = product.as_mut().subcols_mut(first, count);
-            add_product(to, from_here, half.transpose(), 1.0, control)?;
-            add_product(product.as_mut().subcols_mut(first, rest), here, half.as_ref(), 1.0, control)?;
-        }
-        Ok(product)
+        self.image(x, true, control)
     }
 
-    /// `x^T (G + d I) x` for each row x of X [p, n], on the calling thread.
+    /// T^T X for X [n, p], where G + d I = T + T^T, on the calling thread: half of the work of [`Metric::times`], and
+    /// `X^T (G + d I) X` is `X^T T^T X` and its transpose.
+    ///
+    /// # Errors
+    /// Cancelled.
+    pub fn half_times(self, x: MatRef<'_, f64>, control: &Control) -> Result<Mat<f64>, NumericError> {
+        self.image(x, false, control)
+    }
+
+    /// T^T X, and with it T X where that is asked for.
+    fn image(self, x: MatRef<'_, f64>, whole: bool, control: &Control) -> Result<Mat<f64>, NumericError> {
+        if let Some(diagonal) = self.diagonal() {
+            let share = if whole { 1.0 } else { 0.5 };
+            return Ok(Mat::from_fn(x.nrows(), x.ncols(), |i, j| share * diagonal[i] * x[(i, j)]));
+        }
+        let mut image = Mat::zeros(x.nrows(), x.ncols());
+        for first in (0..self.width).step_by(PANEL) {
+            let half = self.half(first);
+            let (rest, count) = half.shape();
+            let (to, from_here) = (image.as_mut().subrows_mut(first, count), x.subrows(first, rest));
+            add_product(to, half.transpose(), from_here, 1.0, control)?;
+            if whole {
+                let (to, here) = (image.as_mut().subrows_mut(first, rest), x.subrows(first, count));
+                add_product(to, half.as_ref(), here, 1.0, control)?;
+            }
+        }
+        Ok(image)
+    }
+
+    /// `x^T (G + d I) x` for each column x of X [n, p], on the calling thread.
     ///
     /// # Errors
     /// Cancelled.
     pub fn energies(self, x: MatRef<'_, f64>, control: &Control) -> Result<Vec<f64>, NumericError> {
-        let mut sums = vec![0.0; x.nrows()];
-        if let Some(diagonal) = self.diagonal() {
-            for (column, g) in x.col_iter().zip(diagonal) {
-                sums.iter_mut().zip(column.iter()).for_each(|(sum, x)| *sum += g * x * x);
-            }
-            return Ok(sums);
-        }
-        for first in (0..self.width).step_by(PANEL) {
-            let half = self.half(first);
-            let mut product = Mat::<f64>::zeros(x.nrows(), half.nrows());
-            add_product(product.as_mut(), x.subcols(first, half.ncols()), half.transpose(), 2.0, control)?;
-            for (product, x) in product.col_iter().zip(x.subcols(first, half.nrows()).col_iter()) {
-                sums.iter_mut().zip(product.iter().zip(x.iter())).for_each(|(sum, (p, x))| *sum += p * x);
-            }
-        }
-        Ok(sums)
+        let images = self.half_times(x, control)?;
+        let dot = |(image, x): (ColRef<'_, f64>, ColRef<'_, f64>)| image.iter().zip(x.iter()).map(|(a, b)| a * b).sum();
+        Ok(images.col_iter().zip(x.col_iter()).map(dot).map(|half: f64| 2.0 * half).collect())
     }
 
-    /// Columns first.. of T, transposed, without the rows above them, where G + d I = T + T^T: its lower triangle with half
-    /// the diagonal.
+    /// Columns first.. of T, at most [`PANEL`], without the rows above them: the lower triangle of G + d I with half the
+    /// diagonal.
     fn half(self, first: usize) -> Mat<f64> {
         let Some(Moments::Gram(packed)) = self.moments else { return Mat::new() };
-        let at = |i: usize, j: usize| packed.get(i * (i + 1) / 2 + j).map_or(0.0, |g| f64::from(*g));
-        // Column by column of this, the numbers follow each other in the packed triangle.
-        Mat::from_fn(PANEL.min(self.width - first), self.width - first, |j, i| match j.cmp(&i) {
-            std::cmp::Ordering::Less => at(first + i, first + j),
-            std::cmp::Ordering::Equal => 0.5 * (at(first + i, first + j) + self.damping),
-            std::cmp::Ordering::Greater => 0.0,
-        })
+        let (rest, count) = (self.width - first, PANEL.min(self.width - first));
+        let mut half = Mat::zeros(rest, count);
+        for top in (0..rest).step_by(LINE) {
+            let rows: [&[f32]; LINE] = std::array::from_fn(|i| triangle_row(packed, first + top + i, first));
+            for j in 0..count {
+                for (to, row) in half.col_as_slice_mut(j).iter_mut().skip(top).zip(rows) {
+                    *to = row.get(j).map_or(0.0, |g| f64::from(*g));
+                }
+            }
+        }
+        (0..count).for_each(|j| half[(j, j)] = 0.5 * (half[(j, j)] + self.damping));
+        half
     }
+}
+
+/// Row `i` of a packed lower triangle from column `first` on; nothing beyond its end.
+fn triangle_row(packed: &[f32], i: usize, first: usize) -> &[f32] {
+    let begin = i * (i + 1) / 2;
+    packed.get(begin + first..=begin + i).unwrap_or_default()
 }
 
 impl InputStatistics {
@@ -138,7 +155,7 @@ impl InputStatistics {
         let mut energies = Vec::with_capacity(rows.len() / self.width.max(1));
         for rows in rows.chunks(PANEL * self.width.max(1)) {
             let x = widened(rows, rows.len() / self.width.max(1), self.width, control)?;
-            energies.extend(Metric::bare(self).energies(x.transpose(), control)?);
+            energies.extend(Metric::bare(self).energies(x.as_ref(), control)?);
         }
         Ok(energies)
     }
@@ -179,14 +196,16 @@ mod tests {
             for metric in [Metric::damped(&statistics), Metric::bare(&statistics), Metric::identity(width)] {
                 let lower = metric.lower();
                 let whole = Mat::from_fn(width, width, |i, j| lower[(i.max(j), i.min(j))]);
-                let x = Mat::from_fn(3, width, |i, j| ((i * 31 + j * 17) % 23) as f64 - 11.0);
-                let wanted = &x * &whole;
+                let x = Mat::from_fn(width, 3, |i, j| ((j * 31 + i * 17) % 23) as f64 - 11.0);
+                let wanted = &whole * &x;
                 let found = metric.times(x.as_ref(), &Control::new()).unwrap();
+                let half = x.transpose() * metric.half_times(x.as_ref(), &Control::new()).unwrap();
                 let energies = metric.energies(x.as_ref(), &Control::new()).unwrap();
-                for i in 0..3 {
-                    assert!((0..width).all(|j| (found[(i, j)] - wanted[(i, j)]).abs() < 1e-9));
-                    let energy: f64 = (0..width).map(|j| wanted[(i, j)] * x[(i, j)]).sum();
-                    assert!((energies[i] - energy).abs() < 1e-6, "{} {energy}", energies[i]);
+                for j in 0..3 {
+                    assert!((0..width).all(|i| (found[(i, j)] - wanted[(i, j)]).abs() < 1e-9));
+                    let form = |i: usize| (0..width).map(|k| x[(k, i)] * wanted[(k, j)]).sum::<f64>();
+                    assert!((0..3).all(|i| (half[(i, j)] + half[(j, i)] - form(i)).abs() < 1e-6));
+                    assert!((energies[j] - form(j)).abs() < 1e-6, "{} {}", energies[j], form(j));
                 }
             }
         }

@@ -27,13 +27,13 @@ pub fn refit(
     statistics.map(|statistics| statistics.check(cols)).transpose()?;
     let metric = statistics.map_or(Metric::identity(cols), Metric::damped);
     let vh = widened(vh, rank, cols, control)?;
-    let weighted = metric.times(vh.transpose(), control)?;
-    let form = product(weighted.as_ref(), vh.as_ref(), control)?;
+    let weighted = metric.times(vh.as_ref(), control)?;
+    let form = product(weighted.transpose(), vh.as_ref(), control)?;
     let (values, vectors) = eigen(form, control)?;
     let floor = values.first().map_or(0.0, |first| first * NOISE);
     let inverse = |value: f64| if value > floor { value.recip() } else { 0.0 };
     // U^T = Z diag(1 / values) Z^T (Vh G' E^T)
-    let with_e = product(weighted.as_ref(), widened(e, rows, cols, control)?.as_ref(), control)?;
+    let with_e = product(weighted.transpose(), widened(e, rows, cols, control)?.as_ref(), control)?;
     let mut turned = product(vectors.transpose(), with_e.as_ref(), control)?;
     for column in turned.col_iter_mut() {
         column.iter_mut().zip(&values).for_each(|(x, value)| *x *= inverse(*value));
@@ -55,7 +55,7 @@ mod tests {
     /// `||(E - U Vh) G'^(1/2)||^2`.
     fn error(e: &[f32], u: &[f32], vh: &[f32], (rows, cols): (usize, usize), metric: Metric<'_>) -> f64 {
         let rank = vh.len() / cols;
-        let rest = Mat::from_fn(rows, cols, |i, j| {
+        let rest = Mat::from_fn(cols, rows, |j, i| {
             let product: f64 = (0..rank).map(|k| f64::from(u[i * rank + k]) * f64::from(vh[k * cols + j])).sum();
             f64::from(e[i * cols + j]) - product
         });

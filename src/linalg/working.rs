@@ -2,13 +2,13 @@
 
 /// About the most bytes that one decomposition of a matrix [m, n] takes at a time, k = min(m, n), its input as f32 and its result
 /// among them: five matrices [k, k] in f64 at the eigenvectors (as measured), or the vectors of both sides after them. `weighted`
-/// by second moments it takes two to three matrices [m, n] in f64 more, and the triangle of the moments in f32.
+/// by second moments it takes two to three matrices [m, n] in f64 more, one [k, k], and the triangle of the moments in f32.
 pub fn decomposing_bytes(rows: usize, cols: usize, weighted: bool) -> u64 {
     let square = |side: usize| (side as u64).saturating_mul(side as u64);
     let (all, short) = ((rows as u64).saturating_mul(cols as u64), square(rows.min(cols)));
     let sum = |long: u64, squares: u64| long.saturating_mul(all).saturating_add(squares.saturating_mul(short));
     if weighted {
-        sum(20, 40).max(sum(28, 24)).saturating_add(square(cols).saturating_mul(2))
+        sum(20, 48).max(sum(28, 24)).saturating_add(square(cols).saturating_mul(2))
     } else {
         sum(4, 40).max(sum(8, 24))
     }
