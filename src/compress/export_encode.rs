@@ -9,11 +9,11 @@ use super::export_layout::{Manifest, Origin, Planned, lost};
 use super::export_parts::{Place, Share, Source};
 use super::export_pieces::{Piece, classic_scales, coded_bytes, part_metas};
 use super::layer::encoded_layer;
-use super::memory::{coding_budget, coding_bytes};
+use super::memory::{Room, Wave};
 use super::rebuild::{dense_bytes, eight_bits_like};
 use super::{Calibration, Encoded, ExportError, ExportKind, FactorCache, Layout, Plan, measured_error};
 use crate::checkpoint::{Bytes, Checkpoint, Dtype, escaped};
-use crate::control::Control;
+use crate::control::{Control, free_memory};
 use crate::linalg::{Matrix, Order, Values};
 use crate::model::{CompressedLinear, Layer, PartMeta, parse_compression_meta};
 
@@ -27,7 +27,7 @@ pub(super) struct Encoder<'a> {
     calibration: Option<&'a Calibration>,
     control: &'a Control,
     /// Bytes that coding, and layers kept, may take.
-    budget: u64,
+    room: Room,
     /// Layers that are coded and not written yet.
     ready: BTreeMap<usize, Encoded>,
     /// Tensors of each layer still to be written.
@@ -49,9 +49,8 @@ impl<'a> Encoder<'a> {
         for (_, tensor) in &manifest.tensors {
             tensor.origin.coded().into_iter().for_each(|layer| *left.entry(layer).or_insert(0) += 1);
         }
-        let budget = coding_budget(checkpoint);
-        let (ready, errors) = (BTreeMap::new(), BTreeMap::new());
-        Self { checkpoint, layers, plans, manifest, cache, calibration, control, budget, ready, left, errors }
+        let (room, ready, errors) = (Room::of(checkpoint, free_memory()), BTreeMap::new(), BTreeMap::new());
+        Self { checkpoint, layers, plans, manifest, cache, calibration, control, room, ready, left, errors }
     }
 
     /// The entries of `compression_meta`: those of the input's own compressed layers, and those of the changed ones. The
@@ -69,7 +68,7 @@ impl<'a> Encoder<'a> {
                 Layout::Classic => {
                     let scales = classic_scales(self.coded(*index)?);
                     let kept: u64 = self.ready.values().map(coded_bytes).sum();
-                    if kept > self.budget / 2 {
+                    if kept > self.room.coding / 2 {
                         self.ready.remove(index);
                     }
                     scales
@@ -165,7 +164,8 @@ impl<'a> Encoder<'a> {
     fn coded(&mut self, layer: usize) -> Result<&Encoded, ExportError> {
         if !self.ready.contains_key(&layer) {
             let wave = self.wave(layer);
-            let coded: Vec<_> = wave.par_iter().map(|index| (*index, self.code(*index))).collect();
+            // One by one: they take seconds each, and not the same.
+            let coded: Vec<_> = wave.par_iter().with_max_len(1).map(|index| (*index, self.code(*index))).collect();
             for (index, coded) in coded {
                 let (encoded, error) = coded?;
                 if let Some(error) = error {
@@ -177,16 +177,22 @@ impl<'a> Encoder<'a> {
         self.ready.get(&layer).ok_or_else(|| lost("of a layer"))
     }
 
-    /// `layer` and as many of those written after it as there are threads and memory for.
+    /// `layer` and as many of those written after it as there are threads and memory for; more where they are decomposed.
     fn wave(&self, layer: usize) -> Vec<usize> {
         let after = self.manifest.changed.iter().copied().skip_while(|index| *index != layer);
         let open = after.filter(|index| !self.ready.contains_key(index));
-        let mut taken = 0;
-        let fits = |index: &usize| {
-            taken += self.layers.get(*index).zip(self.plans.get(*index)).map_or(0, coding_bytes);
-            *index == layer || taken <= self.budget
+        let mut wave = Wave::new(self.room, rayon::current_num_threads());
+        let joins = |index: &usize| {
+            let work = self.layers.get(*index).zip(self.plans.get(*index));
+            work.is_some_and(|work| wave.takes(work, || self.decomposes(*index))) || *index == layer
         };
-        open.take(rayon::current_num_threads()).take_while(fits).collect()
+        open.take_while(joins).collect()
+    }
+
+    /// Whether coding a layer begins with a decomposition, since none is kept.
+    fn decomposes(&self, index: usize) -> bool {
+        let found = self.layers.get(index).zip(self.plans.get(index)).filter(|(_, plan)| plan.rank > 0);
+        found.is_some_and(|work| !self.cache.keeps_factors(self.checkpoint, self.calibration, work))
     }
 
     /// Codes one layer, and measures it unless that was done, or what counts is the tensor rebuilt from it.

@@ -9,6 +9,9 @@ use crate::model::Layer;
 /// What coding in an export may take beyond three times the largest tensor.
 const SPARE: u64 = 100 << 20;
 
+/// Layers for each thread that are decomposed before the first of them is written.
+const AHEAD: usize = 8;
+
 /// A layer with the plan that it is coded under.
 pub type Work<'a> = (&'a Layer, &'a Plan);
 
@@ -51,14 +54,22 @@ impl FactorCache {
         if free.is_none_or(|free| all.bytes() <= free) {
             return all;
         }
-        let fresh = work.iter().copied().filter(|(layer, plan)| {
-            let inputs = LayerInputs::of(calibration, &layer.name);
-            let found = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint));
-            let subject = |(tensor, matrix)| Subject { tensor, matrix, inputs: inputs.as_ref() };
-            let kept = found.as_ref().is_some_and(|(tensor, matrix)| self.keeps(&subject((*tensor, matrix)), plan));
-            plan.rank == 0 || !kept
-        });
-        self.coding_need(fresh, threads)
+        let fresh = |work: &Work<'_>| work.1.rank == 0 || !self.keeps_factors(checkpoint, calibration, *work);
+        self.coding_need(work.iter().copied().filter(fresh), threads)
+    }
+
+    /// Whether the decomposition that a layer is coded from is kept: its tensor is read.
+    pub(super) fn keeps_factors(
+        &self,
+        checkpoint: &Checkpoint,
+        calibration: Option<&Calibration>,
+        (layer, plan): Work<'_>,
+    ) -> bool {
+        let inputs = LayerInputs::of(calibration, &layer.name);
+        let found = checkpoint.tensor(&layer.tensor).zip(layer.matrix(checkpoint));
+        found.is_some_and(|(tensor, matrix)| {
+            self.keeps(&Subject { tensor, matrix: &matrix, inputs: inputs.as_ref() }, plan)
+        })
     }
 
     /// What the spectra of these layers need, computed side by side by so many threads: vectors too, which some matrices call for.
@@ -78,17 +89,57 @@ impl FactorCache {
     }
 }
 
-/// What an export of these layers needs: it codes side by side what its budget allows, and one layer in any case.
+/// What an export of these layers needs: it codes side by side what its budget allows, and one layer in any case; more
+/// only of what is free.
 pub fn export_need<'a>(checkpoint: &Checkpoint, work: impl IntoIterator<Item = Work<'a>>, threads: usize) -> Need {
     let sizes: Vec<u64> = work.into_iter().filter(|(_, plan)| !plan.is_dense()).map(coding_bytes).collect();
     let largest = sizes.iter().copied().max().unwrap_or_default();
-    Need::of(Share::Decompositions, side_by_side(sizes, threads).min(coding_budget(checkpoint).max(largest)))
+    Need::of(Share::Decompositions, side_by_side(sizes, threads).min(Room::of(checkpoint, None).coding.max(largest)))
 }
 
-/// What coding the layers of an export side by side may take.
-pub(super) fn coding_budget(checkpoint: &Checkpoint) -> u64 {
-    let largest = checkpoint.tensors().iter().map(|tensor| tensor.data.len() as u64).max().unwrap_or(0);
-    3 * largest + SPARE
+/// Bytes that an export may take for coding layers side by side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// From decompositions that are kept, and of layers that wait to be written: three times the largest tensor, and some more.
+    pub(super) coding: u64,
+    /// Where decompositions are computed: half of what is free.
+    decomposing: u64,
+}
+
+impl Room {
+    /// That of an export from `checkpoint`, where so many bytes are `free`.
+    pub(super) fn of(checkpoint: &Checkpoint, free: Option<u64>) -> Self {
+        let largest = checkpoint.tensors().iter().map(|tensor| tensor.data.len() as u64).max().unwrap_or(0);
+        Self { coding: 3 * largest + SPARE, decomposing: free.map_or(0, |free| free / 2) }
+    }
+}
+
+/// Layers of an export that are coded at a time.
+pub(super) struct Wave {
+    room: Room,
+    threads: usize,
+    /// What coding each of them takes.
+    sizes: Vec<u64>,
+    /// Bytes of what they become.
+    coded: u64,
+}
+
+impl Wave {
+    /// Nothing yet.
+    pub(super) fn new(room: Room, threads: usize) -> Self {
+        Self { room, threads, sizes: Vec::new(), coded: 0 }
+    }
+
+    /// Whether one more layer fits beside those before it: up to one a thread, or more where they are decomposed, so that no thread
+    /// waits long for the last of them.
+    pub(super) fn takes(&mut self, (layer, plan): Work<'_>, decomposes: impl FnOnce() -> bool) -> bool {
+        self.sizes.push(coding_bytes((layer, plan)));
+        self.coded = self.coded.saturating_add(plan.bytes(layer.rows, layer.cols, layer.bytes));
+        let (count, at_once) = (self.sizes.len(), side_by_side(self.sizes.clone(), self.threads));
+        let coding = count <= self.threads && at_once <= self.room.coding;
+        let room = at_once.saturating_add(self.coded) <= self.room.decomposing;
+        coding || (room && count <= AHEAD * self.threads && decomposes())
+    }
 }
 
 /// The sum of the largest, as many as there are threads.
@@ -165,7 +216,7 @@ mod tests {
     fn an_export_keeps_to_its_budget_but_for_one_layer() {
         let checkpoint = Checkpoint::open("tests/data/golden/llama".as_ref()).unwrap();
         let mut layers = layers_of(&checkpoint);
-        let (plan, budget) = (Plan::low_rank(1), coding_budget(&checkpoint));
+        let (plan, budget) = (Plan::low_rank(1), Room::of(&checkpoint, None).coding);
         let need = |layers: &[Layer], threads| {
             export_need(&checkpoint, layers.iter().map(|layer| (layer, &plan)), threads).bytes()
         };
@@ -174,6 +225,35 @@ mod tests {
         assert_eq!(need(&layers, 9), budget);
         (layers[0].rows, layers[0].cols) = (5000, 5000);
         assert_eq!(need(&layers, 9), coding_bytes((&layers[0], &plan)));
+    }
+
+    #[test]
+    fn as_many_layers_as_threads_are_coded_at_once_and_more_decomposed_in_half_of_what_is_free() {
+        let checkpoint = Checkpoint::open("tests/data/golden/llama".as_ref()).unwrap();
+        let (layers, plan) = (layers_of(&checkpoint), Plan::low_rank(1));
+        let one = coding_bytes((&layers[0], &plan));
+        let taken = |threads, decomposes, free| {
+            let mut wave = Wave::new(Room::of(&checkpoint, free), threads);
+            std::iter::repeat_n((&layers[0], &plan), 99).take_while(|work| wave.takes(*work, || decomposes)).count()
+        };
+        assert_eq!((taken(1, false, None), taken(3, false, None), taken(3, true, None)), (1, 3, 3));
+        assert_eq!((taken(3, true, Some(u64::MAX)), taken(3, false, Some(u64::MAX))), (3 * AHEAD, 3));
+        let coded = plan.bytes(layers[0].rows, layers[0].cols, layers[0].bytes);
+        // Half of this is one layer at work and five that are done.
+        assert_eq!(taken(1, true, Some(2 * (one + 5 * coded))), 5);
+        let mut wave = Wave::new(Room { coding: one, decomposing: 0 }, 9);
+        assert!(wave.takes((&layers[0], &plan), || true) && !wave.takes((&layers[0], &plan), || true));
+    }
+
+    #[test]
+    fn a_layer_decomposes_until_its_decomposition_is_kept() {
+        let checkpoint = Checkpoint::open("tests/data/golden/llama".as_ref()).unwrap();
+        let (layers, plan) = (layers_of(&checkpoint), Plan::low_rank(1));
+        let (cache, layer) = (FactorCache::new(None), &layers[0]);
+        assert!(!cache.keeps_factors(&checkpoint, None, (layer, &plan)));
+        let matrix = layer.matrix(&checkpoint).unwrap();
+        cache.get(checkpoint.tensor(&layer.tensor).unwrap(), &matrix, &Control::new()).unwrap();
+        assert!(cache.keeps_factors(&checkpoint, None, (layer, &plan)));
     }
 
     #[test]
