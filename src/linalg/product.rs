@@ -3,19 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use half::f16;
-
 use super::kernels::{
-    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, PANEL_BYTES, PackedInput, PackedRows,
-    RowKernel, RowProduct, Scales, WidenRows,
+    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, PACKED_GRANULE, PANEL_BYTES, PackedInput,
+    PackedRows, RowKernel, RowProduct, Scales, WidenRows,
 };
 use super::matrix::{Matrix, Order, Values};
 use super::threads::Task;
 
 /// From so many tokens on grouped weights are widened once for all of them.
 const MANY_TOKENS: usize = 8;
-/// From so many tokens on inputs and weights are laid out for tiles, where the unit gains by it: at 64 it costs what it saves.
-const PACKED_TOKENS: usize = 128;
+/// From so many tokens on inputs and weights are laid out, where the unit gains by it: at 32 it costs more than it saves.
+const PACKED_TOKENS: usize = 64;
 /// About how many elements are widened together: they stay in the second-level cache.
 const PANEL_ELEMENTS: usize = 64 << 10;
 /// Rows that a share is a multiple of: the tallest tile.
@@ -85,12 +83,10 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Whether laying out pays: there are many tokens, and the unit gains by it. Numbers of 16 bits are read in place: a tile reads
-    /// half as much of them, and they widen in one instruction.
+    /// Whether laying out pays: there are many tokens, and the unit gains by it.
     fn packs<E: Element>(&self, scales: Scales<'_>) -> bool {
         let by_rows = self.matrix.order() == Order::RowMajor && self.matrix.rows() > 0 && self.matrix.cols() > 0;
-        let gains = self.family.packs() && size_of::<E>() != size_of::<f16>();
-        by_rows && gains && self.tokens >= PACKED_TOKENS && PackedRows::<E>::takes(scales)
+        by_rows && self.family.packs() && self.tokens >= PACKED_TOKENS && PackedRows::<E>::takes(scales)
     }
 
     /// For formats that kernels do not read: a panel of rows at a time is widened to f32 before it is multiplied.
@@ -112,6 +108,7 @@ impl<'a> Call<'a> {
     /// What shares are a multiple of, and how many a thread has.
     fn grain(&self) -> (usize, usize) {
         match self.matrix.order() {
+            Order::RowMajor if self.packed.is_some() => (PACKED_GRANULE, 4),
             Order::RowMajor => (ROW_GRANULE, 4),
             Order::ColumnMajor => (OUTPUT_GRANULE, 2),
         }
@@ -201,7 +198,7 @@ impl<'a> Call<'a> {
 
 #[cfg(test)]
 mod tests {
-    use half::bf16;
+    use half::{bf16, f16};
     use proptest::prelude::*;
 
     use super::super::testing::random;

@@ -9,6 +9,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_integer;
 #[cfg(target_arch = "x86_64")]
+mod avx2_outer;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_brain;
@@ -50,7 +52,7 @@ pub use integer::{
     INTEGER_COLUMNS, IntegerKernel, IntegerProduct, IntegerRows, IntegerSimd, IntegerWeights, takes_group,
 };
 pub use output::Output;
-pub use packed::PackedRows;
+pub use packed::{PACKED_GRANULE, PackedRows};
 pub use packed_input::PackedInput;
 #[cfg(test)]
 pub use rounded::INPUT_GROUP;

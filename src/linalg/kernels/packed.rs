@@ -1,30 +1,23 @@
-//! y = x W^T for many tokens, W stored row by row: weights, widened, and inputs are laid out as tiles read them.
+//! y = x W^T for many tokens, W stored row by row: weights, widened, and inputs are laid out as outer products read them.
 //!
-//! In place, rows and inputs lie a power of two apart and share few places in the caches, and each tile widens anew. Every y is
-//! summed in the order of [`RowKernel`](super::RowKernel), to the same bits: between spans its vector of sums rests in memory.
+//! Every y is summed in the order of [`RowKernel`](super::RowKernel), to the same bits: of a row's vectors each lane has a sum of its
+//! own, and only in the end are lanes added. So the columns of a lane are multiplied first, those of the next lane then: the numbers
+//! of some rows at a column, side by side, times that of each token. This reads less than tiles of rows in place, whose steps need
+//! whole vectors of both, and it adds lanes of many rows at a time.
 
 use std::ops::Range;
 
 use super::output::Output;
-use super::packed_input::{PackedInput, SPAN, TILE_TOKENS, spans};
+use super::packed_input::{PackedInput, SPAN, spans};
 use super::rows::Scales;
-use super::simd::{Element, Kernel, Simd};
+use super::simd::{Element, Kernel, MOST_LANES, OUTER_TOKENS, OuterSums, Simd};
 
-/// Rows of a tile.
-const TILE_ROWS: usize = 3;
-/// Tiles of rows that all tokens of a block pass by.
-const PANEL_TILES: usize = 8;
-/// Tiles of tokens whose sums are held at a time.
+/// Rows that a share is a multiple of: two vectors of any unit.
+pub const PACKED_GRANULE: usize = 2 * MOST_LANES;
+/// Tiles of tokens whose sums are held at a time: with inputs of some thousand columns they stay in the last cache.
 const BLOCK_TILES: usize = 64;
-/// Steps of a tile without a look at whether it ends.
-const UNROLLED: usize = 4;
-/// Numbers of a cache line.
+/// Numbers of a cache line, by which the weights of a lane lie behind a power of two: those of all lanes are written side by side.
 const LINE: usize = 16;
-
-/// The sums of a tile: its rows times its tokens.
-type Sums<S> = [[<S as Simd>::V; TILE_TOKENS]; TILE_ROWS];
-/// A vector of columns of each row of a tile.
-type Weights<S> = [<S as Simd>::V; TILE_ROWS];
 
 /// Some rows, for all tokens of a packed input.
 #[derive(Debug)]
@@ -59,154 +52,140 @@ impl<E: Element> Kernel for PackedRows<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let zero = s.splat(0.0);
-        let mut panel = vec![[zero; TILE_ROWS]; PANEL_TILES * SPAN / S::LANES];
-        let tiles = self.x.tokens().div_ceil(TILE_TOKENS);
-        let mut sums = vec![[[[zero; TILE_TOKENS]; TILE_ROWS]; PANEL_TILES]; tiles.min(BLOCK_TILES)];
-        for first in (0..self.rows).step_by(PANEL_TILES * TILE_ROWS) {
-            let rows = first..self.rows.min(first + PANEL_TILES * TILE_ROWS);
-            let height = rows.len().div_ceil(TILE_ROWS);
-            for tile in (0..tiles).step_by(BLOCK_TILES) {
-                let count = BLOCK_TILES.min(tiles - tile);
-                let sums = &mut sums[..count];
+        let mut panel = Panel::new::<S>(self.x.cols());
+        let tiles = self.x.tokens().div_ceil(OUTER_TOKENS);
+        let mut sums = vec![[[s.splat(0.0); 2]; OUTER_TOKENS]; S::LANES * tiles.min(BLOCK_TILES)];
+        for tile in (0..tiles).step_by(BLOCK_TILES) {
+            let count = BLOCK_TILES.min(tiles - tile);
+            let sums = &mut sums[..S::LANES * count];
+            for first in (0..self.rows).step_by(2 * S::LANES) {
+                let rows = first..self.rows.min(first + 2 * S::LANES);
+                sums.fill([[s.splat(0.0); 2]; OUTER_TOKENS]);
                 for span in spans(self.x.cols()) {
-                    let vectors = span.len().div_ceil(S::LANES);
-                    let panel = &mut panel[..height * vectors];
-                    self.pack(s, rows.clone(), span.clone(), panel);
-                    self.add_span(s, span, tile, panel, sums);
+                    self.pack(s, rows.clone(), span.clone(), &mut panel);
+                    self.add_span(s, span, tile, &panel, sums);
                 }
-                for (place, sums) in sums.iter().enumerate() {
-                    self.put(s, rows.clone(), (tile + place) * TILE_TOKENS, sums);
-                }
+                self.put(s, rows, tile, sums);
             }
         }
     }
 }
 
 impl<E: Element> PackedRows<'_, E> {
-    /// Adds the products of a span for the tiles of tokens from `first` on; those of the first span are the first.
+    /// Adds the products of a span, for the tiles of tokens from `first` on. Of `sums` each lane has as many as there are tiles.
     #[inline(always)]
-    fn add_span<S: Simd>(
-        &self,
-        s: S,
-        span: Range<usize>,
-        first: usize,
-        panel: &[Weights<S>],
-        sums: &mut [[Sums<S>; PANEL_TILES]],
-    ) {
-        let vectors = span.len().div_ceil(S::LANES);
-        let length = TILE_TOKENS * vectors * S::LANES;
-        for (place, sums) in sums.iter_mut().enumerate() {
-            let x = self.x.span(span.start).wrapping_add((first + place) * length);
-            for (tile, (weights, sums)) in panel.chunks_exact(vectors).zip(sums).enumerate() {
-                if span.start == 0 {
-                    *sums = [[s.splat(0.0); TILE_TOKENS]; TILE_ROWS];
-                }
-                // The next inputs come from far, and as a new run: nothing but this foresees them.
-                let next = x.wrapping_add(length + tile * length / PANEL_TILES);
-                // SAFETY: a span has TILE_TOKENS inputs of so many vectors for each tile.
-                unsafe { add_tile(s, weights, x, next, sums) };
+    fn add_span<S: Simd>(&self, s: S, span: Range<usize>, first: usize, panel: &Panel, sums: &mut [OuterSums<S::V>]) {
+        let steps = span.len().div_ceil(S::LANES);
+        let length = OUTER_TOKENS * steps;
+        let count = sums.len() / S::LANES;
+        for (lane, sums) in sums.chunks_exact_mut(count).enumerate() {
+            let x = self.x.lane(span.start, lane, steps);
+            for (tile, sums) in sums.iter_mut().enumerate() {
+                let x = x.wrapping_add((first + tile) * length);
+                // SAFETY: a lane has `steps` times the inputs of each tile, and the panel as many times those of 2 LANES rows.
+                unsafe { s.add_outer(steps, panel.lane(lane), x, x.wrapping_add(length), sums) };
             }
         }
     }
 
-    /// Widens a span of the rows of a panel: tile by tile, in each vector by vector, in each row by row. Rows that are not there
-    /// are 0.
+    /// Widens a span of some rows: lane by lane, in each step by step, in each row by row. Rows that are not there are 0.
     #[inline(always)]
-    fn pack<S: Simd>(&self, s: S, rows: Range<usize>, span: Range<usize>, panel: &mut [Weights<S>]) {
+    fn pack<S: Simd>(&self, s: S, rows: Range<usize>, span: Range<usize>, panel: &mut Panel) {
         let cols = self.x.cols();
         let (group, grouped) = match self.scales {
             Scales::Groups(_, group) | Scales::HalfGroups(_, group) => (group, true),
             Scales::None | Scales::Rows(_) => (cols, false),
         };
-        for (tile, to) in panel.chunks_exact_mut(span.len().div_ceil(S::LANES)).enumerate() {
-            for r in 0..TILE_ROWS {
-                let row = rows.start + tile * TILE_ROWS + r;
-                if row >= rows.end {
-                    to.iter_mut().for_each(|weights| weights[r] = s.splat(0.0));
-                    continue;
-                }
-                let w = self.w.as_ptr().wrapping_add(row * cols.div_ceil(E::PACKED));
-                let mut of_group = span.start / group;
-                let (mut k, mut scale) = (span.start, s.splat(1.0));
-                let mut end = k;
-                for weights in to.iter_mut() {
-                    // SAFETY: `new` has seen all columns of all rows; k begins a whole element.
-                    let weight = unsafe {
-                        if k + S::LANES <= cols { E::load(s, w.add(k / E::PACKED)) } else { E::load_end(s, w, k, cols) }
-                    };
-                    if grouped && k >= end {
+        for half in 0..2 {
+            let first = rows.start + half * S::LANES;
+            let there = rows.end.saturating_sub(first).min(S::LANES);
+            let mut scales = [s.splat(1.0); MOST_LANES];
+            let mut end = span.start;
+            for (step, k) in span.clone().step_by(S::LANES).enumerate() {
+                if grouped && k >= end {
+                    let groups = cols.div_ceil(group);
+                    for (r, scale) in scales.iter_mut().enumerate().take(there) {
                         // SAFETY: `new` has seen a scale for each group of each row.
-                        scale = unsafe { self.scales.of_group(s, row * cols.div_ceil(group) + of_group) };
-                        of_group += 1;
-                        end = of_group * group;
+                        *scale = unsafe { self.scales.of_group(s, (first + r) * groups + k / group) };
                     }
-                    weights[r] = if grouped { s.mul(weight, scale) } else { weight };
-                    k += S::LANES;
+                    end = (k / group + 1) * group;
+                }
+                let mut square = [s.splat(0.0); MOST_LANES];
+                // All places are told at compile time, so that the square stays in registers.
+                for r in 0..S::LANES {
+                    if r < there {
+                        let w = self.w.as_ptr().wrapping_add((first + r) * cols.div_ceil(E::PACKED));
+                        // SAFETY: `new` has seen all columns of all rows; k begins a whole element.
+                        let weight = unsafe {
+                            if k + S::LANES <= cols {
+                                E::load(s, w.add(k / E::PACKED))
+                            } else {
+                                E::load_end(s, w, k, cols)
+                            }
+                        };
+                        square[r] = if grouped { s.mul(weight, scales[r]) } else { weight };
+                    }
+                }
+                s.transpose(&mut square[..S::LANES]);
+                for (lane, column) in square[..S::LANES].iter().enumerate() {
+                    // SAFETY: a lane of the panel has 2 LANES numbers for each step of a span.
+                    unsafe { s.store(panel.lane_mut(lane).add((2 * step + half) * S::LANES), *column) };
                 }
             }
         }
     }
 
-    /// The results of a tile of tokens for all rows of a panel.
+    /// The results of some rows, for the tiles of tokens from `first` on.
     #[inline(always)]
-    fn put<S: Simd>(&self, s: S, rows: Range<usize>, token: usize, sums: &[Sums<S>; PANEL_TILES]) {
-        for t in 0..TILE_TOKENS.min(self.x.tokens() - token) {
-            let mut values = [0.0; PANEL_TILES * TILE_ROWS];
-            for (value, (row, sums)) in values.iter_mut().zip(rows.clone().zip(sums.as_flattened())) {
-                let scale = match self.scales {
-                    // SAFETY: `new` has seen a scale for each row.
-                    Scales::Rows(scales) => unsafe { *scales.get_unchecked(row) },
-                    Scales::None | Scales::Groups(..) | Scales::HalfGroups(..) => 1.0,
-                };
-                *value = s.sum(sums[t]) * scale;
+    fn put<S: Simd>(&self, s: S, rows: Range<usize>, first: usize, sums: &[OuterSums<S::V>]) {
+        let count = sums.len() / S::LANES;
+        for tile in 0..count {
+            let token = (first + tile) * OUTER_TOKENS;
+            for t in 0..OUTER_TOKENS.min(self.x.tokens() - token) {
+                let mut values = [0.0; 2 * MOST_LANES];
+                for (half, values) in values.chunks_exact_mut(S::LANES).take(2).enumerate() {
+                    let mut lanes = [s.splat(0.0); MOST_LANES];
+                    for (to, sums) in lanes.iter_mut().zip(sums.chunks_exact(count)) {
+                        *to = sums[tile][t][half];
+                    }
+                    // SAFETY: there are LANES values.
+                    unsafe { s.store(values.as_mut_ptr(), s.sum_across(lanes)) };
+                }
+                if let Scales::Rows(scales) = self.scales {
+                    // `new` has seen a scale for each row.
+                    let scales = scales.get(rows.clone()).unwrap_or_default();
+                    values.iter_mut().zip(scales).for_each(|(value, scale)| *value *= scale);
+                }
+                // SAFETY: `new` has seen that y holds tokens x rows, and no other kernel has these rows.
+                unsafe { self.y.put_all(token + t, rows.start, &values[..rows.len()]) };
             }
-            // SAFETY: `new` has seen that y holds tokens x rows, and no other kernel has these rows.
-            unsafe { self.y.put_all(token + t, rows.start, &values[..rows.len()]) };
         }
     }
 }
 
-/// Adds the products of a tile's weights with the inputs from `x` on, which lie vector by vector, in each token by token; asks for
-/// what lies from `next` on meanwhile.
-///
-/// # Safety
-/// `x` is valid for reads of `TILE_TOKENS` vectors for each of the weights.
-#[inline(always)]
-unsafe fn add_tile<S: Simd>(s: S, weights: &[Weights<S>], mut x: *const f32, mut next: *const f32, sums: &mut Sums<S>) {
-    let mut sum = *sums;
-    let (fours, rest) = weights.as_chunks::<UNROLLED>();
-    for four in fours {
-        for line in (0..TILE_TOKENS * S::LANES * UNROLLED / PANEL_TILES).step_by(LINE) {
-            s.prefetch(next.wrapping_add(line));
-        }
-        next = next.wrapping_add(TILE_TOKENS * S::LANES * UNROLLED / PANEL_TILES);
-        for weights in four {
-            // SAFETY: the caller vouches for them.
-            unsafe { add_vectors(s, weights, x, &mut sum) };
-            x = x.wrapping_add(TILE_TOKENS * S::LANES);
-        }
-    }
-    for weights in rest {
-        // SAFETY: as above.
-        unsafe { add_vectors(s, weights, x, &mut sum) };
-        x = x.wrapping_add(TILE_TOKENS * S::LANES);
-    }
-    *sums = sum;
+/// The weights of as many rows as two vectors have lanes, of one span.
+#[derive(Debug)]
+struct Panel {
+    numbers: Vec<f32>,
+    /// Numbers from one lane to the next.
+    apart: usize,
 }
 
-/// Adds the products of one vector of each row with one of each token.
-///
-/// # Safety
-/// `x` is valid for reads of `TILE_TOKENS` vectors.
-#[inline(always)]
-unsafe fn add_vectors<S: Simd>(s: S, weights: &Weights<S>, x: *const f32, sums: &mut Sums<S>) {
-    for t in 0..TILE_TOKENS {
-        // SAFETY: the caller vouches for them.
-        let input = unsafe { s.load_f32(x.add(t * S::LANES)) };
-        for (sum, weight) in sums.iter_mut().zip(weights) {
-            sum[t] = s.fma(*weight, input, sum[t]);
-        }
+impl Panel {
+    #[inline(always)]
+    fn new<S: Simd>(cols: usize) -> Self {
+        let apart = 2 * SPAN.min(cols.next_multiple_of(S::LANES)) + LINE;
+        Self { numbers: vec![0.0; S::LANES * apart], apart }
+    }
+
+    #[inline(always)]
+    fn lane(&self, lane: usize) -> *const f32 {
+        self.numbers.as_ptr().wrapping_add(lane * self.apart)
+    }
+
+    #[inline(always)]
+    fn lane_mut(&mut self, lane: usize) -> *mut f32 {
+        self.numbers.as_mut_ptr().wrapping_add(lane * self.apart)
     }
 }
 

@@ -56,7 +56,7 @@ fn check((rows, cols): (usize, usize), tokens: usize, group: usize, add: bool) {
 
 #[test]
 fn several_panels_blocks_and_spans_are_the_rows_in_place_to_the_bit() {
-    check((PANEL_TILES * TILE_ROWS + 5, 2 * SPAN + 37), TILE_TOKENS * BLOCK_TILES + 6, 48, false);
+    check((2 * MOST_LANES + 5, SPAN + 37), OUTER_TOKENS * BLOCK_TILES + 7, 48, false);
     check((1, SPAN), 1, 32, true);
 }
 

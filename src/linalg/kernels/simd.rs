@@ -9,6 +9,12 @@ pub const MOST_LANES: usize = 16;
 /// that integer: rounding without a call.
 pub const ROUND: f32 = 12_582_912.0;
 
+/// Tokens of an outer product.
+pub const OUTER_TOKENS: usize = 6;
+
+/// Sums of outer products: of each token two vectors, one number of each row.
+pub type OuterSums<V> = [[V; 2]; OUTER_TOKENS];
+
 /// A vector unit. A value of the type is the proof that this machine has it, so that arithmetic is safe to call.
 /// Everything is inlined into [`Simd::vectorize`], the one function compiled for the unit.
 pub trait Simd: Copy + Send + Sync {
@@ -39,16 +45,72 @@ pub trait Simd: Copy + Send + Sync {
     fn fma_one(self, a: f32, b: f32, c: f32) -> f32;
     /// The last `count` lanes moved to the front, 0 in the others; `count < LANES`.
     fn last(self, v: Self::V, count: usize) -> Self::V;
-    /// The sum of the lanes, always in the same order.
+    /// The sum of the lanes: the upper half is added to the lower one, until one is left.
     fn sum(self, v: Self::V) -> f32;
+    /// In each lane what [`Simd::sum`] gives of the numbers that LANES vectors have there.
+    #[inline(always)]
+    fn sum_across(self, mut vectors: [Self::V; MOST_LANES]) -> Self::V {
+        let mut half = Self::LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                vectors[i] = self.add(vectors[i], vectors[i + half]);
+            }
+            half /= 2;
+        }
+        vectors[0]
+    }
+    /// LANES vectors as rows of a square, turned into its columns.
+    #[inline(always)]
+    fn transpose(self, vectors: &mut [Self::V]) {
+        let (mut rows, mut columns) = ([0.0_f32; MOST_LANES * MOST_LANES], [0.0_f32; MOST_LANES * MOST_LANES]);
+        for (vector, row) in vectors.iter().zip(rows.chunks_exact_mut(Self::LANES)) {
+            // SAFETY: a row has LANES numbers.
+            unsafe { self.store(row.as_mut_ptr(), *vector) };
+        }
+        for (i, row) in rows.chunks_exact(Self::LANES).take(Self::LANES).enumerate() {
+            for (number, column) in row.iter().zip(columns.chunks_exact_mut(Self::LANES)) {
+                column[i] = *number;
+            }
+        }
+        for (vector, column) in vectors.iter_mut().zip(columns.chunks_exact(Self::LANES)) {
+            // SAFETY: a column has LANES numbers.
+            *vector = unsafe { self.load_f32(column.as_ptr()) };
+        }
+    }
+    /// Adds as many outer products as there are `steps`: in each the next two vectors of weights, times the next input of each
+    /// token. Asks for what lies from `ahead` on meanwhile, where the unit has a way to.
+    ///
+    /// # Safety
+    /// `weights` is valid for reads of 2 LANES numbers a step, `inputs` of [`OUTER_TOKENS`].
+    #[inline(always)]
+    unsafe fn add_outer(
+        self,
+        steps: usize,
+        weights: *const f32,
+        inputs: *const f32,
+        _ahead: *const f32,
+        sums: &mut OuterSums<Self::V>,
+    ) {
+        let mut sum = *sums;
+        for step in 0..steps {
+            let weights = weights.wrapping_add(2 * Self::LANES * step);
+            // SAFETY: the caller vouches for both.
+            let rows = unsafe { [self.load_f32(weights), self.load_f32(weights.add(Self::LANES))] };
+            for (t, sum) in sum.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let input = self.splat(unsafe { *inputs.add(OUTER_TOKENS * step + t) });
+                for (sum, row) in sum.iter_mut().zip(rows) {
+                    *sum = self.fma(row, input, *sum);
+                }
+            }
+        }
+        *sums = sum;
+    }
     /// Writes the lanes to `to`.
     ///
     /// # Safety
     /// `to` is valid for writes of `LANES` elements (any alignment that f32 may have).
     unsafe fn store(self, to: *mut f32, v: Self::V);
-    /// Asks for the cache line of `from`, which need not be there: it will be read soon. Nothing where the unit has no way to.
-    #[inline(always)]
-    fn prefetch(self, _from: *const f32) {}
     /// Reads f32.
     ///
     /// # Safety
