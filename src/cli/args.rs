@@ -405,8 +405,8 @@ pub struct SensitivityArgs {
     /// Which layers to try, by name: * and ? match within a name, {a,b} either [default: all]
     #[arg(long, value_name = "GLOB")]
     pub layer: Option<String>,
-    /// Only what each change does, without the noise and the text that it is held against, which are null in --json: about a
-    /// third of the time
+    /// Only what each change does, without the noise and the text that it is held against and without all of them together,
+    /// which are null in --json: less than a third of the time
     #[arg(long)]
     pub quick: bool,
     /// The text to measure on [default: the evaluation text in the program]

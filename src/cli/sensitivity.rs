@@ -103,15 +103,21 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     if tried.is_empty() {
         anyhow::bail!("no layer to try: the policy, or --layer, leaves none that is compressed");
     }
-    let free = free_memory();
-    session.tell_need("trying layers", meter.compressed_need(&plans, meter.trying_need(&plans, free), free));
-    let (control, progress) = session.phase("compressing");
-    let alone = |(layer, _): &&(usize, Plan)| mode == Mode::Without || tried.contains(layer);
-    let counted: Vec<(usize, Plan)> = plans.iter().filter(alone).copied().collect();
-    let together = meter.compressed(&counted, &control)?;
-    drop(progress);
-    let base = if mode == Mode::Only { &model } else { &together };
     let depth = if args.quick { Depth::Change } else { Depth::Whole };
+    // A quick scan of single layers leaves out the model with all of them compressed.
+    let with_all = mode == Mode::Without || !args.quick;
+    let free = free_memory();
+    let trying = meter.trying_need(&plans, free);
+    let need = if with_all { meter.compressed_need(&plans, trying, free) } else { trying };
+    session.tell_need("trying layers", need);
+    let alone = |(layer, _): &&(usize, Plan)| mode == Mode::Without || tried.contains(layer);
+    let together = with_all.then(|| {
+        let counted: Vec<(usize, Plan)> = plans.iter().filter(alone).copied().collect();
+        let (control, _progress) = session.phase("compressing");
+        meter.compressed(&counted, &control)
+    });
+    let together = together.transpose()?;
+    let base = together.as_ref().filter(|_| mode == Mode::Without).unwrap_or(&model);
     let folder = session.locations.cache.as_ref().map(|cache| cache.join("sensitivity"));
     let (plans, tried, prompt, folder) = (&plans[..], &tried[..], &prompt[..], folder.as_deref());
     let options = SensitivityOptions { meter, mode, depth, plans, tried, prompt, folder };
@@ -122,13 +128,11 @@ pub fn run(args: &SensitivityArgs, session: &Session) -> anyhow::Result<()> {
     // After the scan, which keeps the original's pass as it makes its own.
     let baseline = compared(session, &meter, base)?;
     passes.iter().filter_map(KeptPasses::note).for_each(warn);
-    let interaction = match mode {
-        Mode::Without => None,
-        Mode::Only => Some(Interaction {
-            sum: damages.iter().map(|damage| damage.change.kld.0).sum(),
-            together: compared(session, &meter, &together)?.kld.mean,
-        }),
-    };
+    let interaction = together.as_ref().filter(|_| mode == Mode::Only).map(|together| {
+        let sum = damages.iter().map(|damage| damage.change.kld.0).sum();
+        Ok::<_, anyhow::Error>(Interaction { sum, together: compared(session, &meter, together)?.kld.mean })
+    });
+    let interaction = interaction.transpose()?;
     let document = Document {
         mode,
         plan: plan_json(args),

@@ -108,7 +108,7 @@ impl<'a> Call<'a> {
     /// What shares are a multiple of, and how many a thread has.
     fn grain(&self) -> (usize, usize) {
         match self.matrix.order() {
-            Order::RowMajor if self.packed.is_some() => (PACKED_GRANULE, 4),
+            Order::RowMajor if self.packed.is_some() => (PACKED_GRANULE, 8),
             Order::RowMajor => (ROW_GRANULE, 4),
             Order::ColumnMajor => (OUTPUT_GRANULE, 2),
         }

@@ -572,11 +572,12 @@ fn sensitivity_tries_every_layer_alone_and_restored() {
     for row in alone["layers"].as_array_mut().unwrap() {
         ["kld_iso", "pillar", "looping"].into_iter().for_each(|name| row[name] = serde_json::Value::Null);
     }
+    alone["interaction"] = serde_json::Value::Null;
     let quick = [&args[..], &["--quick"]].concat();
     for place in [&place, &Place::new()] {
         assert_eq!(place.json(&quick), alone);
         let table = String::from_utf8(place.run(&quick).stdout).unwrap();
-        assert!(table.contains("same top") && !table.contains("noise"), "{table}");
+        assert!(table.contains("same top") && !table.contains("noise") && !table.contains("together"), "{table}");
     }
 
     let policy = place.file("p.json", r#"{"rankscope_policy": 1, "rules": [{"match": "*", "base": "int4"}]}"#);
