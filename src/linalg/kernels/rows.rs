@@ -92,6 +92,12 @@ pub const PANEL_BYTES: usize = 512 << 10;
 /// many rows; it does not foresee neighbouring rows that are read side by side, each too short.
 pub const STREAMS: usize = 4;
 
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
+/// How far ahead of what a row's sum reads the same part is asked for. The hardware foresees the run too, but not as far as numbers that
+/// take long to widen let it fall behind.
+const AHEAD_BYTES: usize = 1024;
+
 /// The rows of a tile.
 #[derive(Debug, Clone, Copy)]
 pub struct TileRows {
@@ -286,24 +292,20 @@ impl<E: Element> RowKernel<'_, E> {
             }
             k += 1;
         }
+        let line = LINE_BYTES / size_of::<E>() * E::PACKED;
+        while T == 1 && k + line <= span.end {
+            for r in 0..R {
+                s.prefetch(w.wrapping_add(r * stride + k / E::PACKED + AHEAD_BYTES / size_of::<E>()));
+            }
+            for _ in 0..line / S::LANES {
+                // SAFETY: rows and tokens are below what `new` has seen, and so is k + LANES.
+                unsafe { add_step::<S, E, R, T, SCALED>(s, (w, stride), (x, cols), k, scale, &mut sum) };
+                k += S::LANES;
+            }
+        }
         while k + S::LANES <= span.end {
-            let mut weights = [s.splat(0.0); R];
-            for (r, weight) in weights.iter_mut().enumerate() {
-                // SAFETY: its row is below rows.end and k + LANES <= cols, and `new` has seen rows.end * stride elements; k is a
-                // whole number of elements.
-                *weight = unsafe { E::load(s, w.add(r * stride + k / E::PACKED)) };
-                if SCALED {
-                    *weight = s.mul(*weight, scale[r]);
-                }
-            }
-            // One input at a time: sums, weights and all inputs would be more than there are registers.
-            for t in 0..T {
-                // SAFETY: token + t < tokens and k + LANES <= cols, and `new` has seen tokens * cols inputs.
-                let input = unsafe { f32::load(s, x.add(t * cols + k)) };
-                for (sum, weight) in sum.iter_mut().zip(weights) {
-                    sum[t] = s.fma(weight, input, sum[t]);
-                }
-            }
+            // SAFETY: as above.
+            unsafe { add_step::<S, E, R, T, SCALED>(s, (w, stride), (x, cols), k, scale, &mut sum) };
             k += S::LANES;
         }
         if k < span.end {
@@ -324,5 +326,37 @@ impl<E: Element> RowKernel<'_, E> {
             }
         }
         *sums = sum;
+    }
+}
+
+/// Adds the products of one vector of R rows, `stride` elements apart, with one of T tokens, `cols` numbers apart: the numbers from `k`
+/// on, which begin an element.
+///
+/// # Safety
+/// `w` and `x` are valid for reads of `k + LANES` numbers of each row and token.
+#[inline(always)]
+unsafe fn add_step<S: Simd, E: Element, const R: usize, const T: usize, const SCALED: bool>(
+    s: S,
+    (w, stride): (*const E, usize),
+    (x, cols): (*const f32, usize),
+    k: usize,
+    scale: [S::V; R],
+    sums: &mut [[S::V; T]; R],
+) {
+    let mut weights = [s.splat(0.0); R];
+    for (r, weight) in weights.iter_mut().enumerate() {
+        // SAFETY: the caller vouches for them.
+        *weight = unsafe { E::load(s, w.add(r * stride + k / E::PACKED)) };
+        if SCALED {
+            *weight = s.mul(*weight, scale[r]);
+        }
+    }
+    // One input at a time: sums, weights and all inputs would be more than there are registers.
+    for t in 0..T {
+        // SAFETY: as above.
+        let input = unsafe { f32::load(s, x.add(t * cols + k)) };
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            sum[t] = s.fma(weight, input, sum[t]);
+        }
     }
 }

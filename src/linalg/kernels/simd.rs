@@ -106,6 +106,9 @@ pub trait Simd: Copy + Send + Sync {
         }
         *sums = sum;
     }
+    /// Asks for the cache line of `from`, which need not be there: it will be read soon. Nothing where the unit has no way to.
+    #[inline(always)]
+    fn prefetch<E>(self, _from: *const E) {}
     /// Writes the lanes to `to`.
     ///
     /// # Safety
