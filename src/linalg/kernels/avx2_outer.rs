@@ -1,5 +1,5 @@
 //! The loop of [`Simd::add_outer`](super::Simd::add_outer) for AVX2, in assembly: twelve sums, two vectors of weights and an input
-//! leave one register of sixteen, and the compiler, which reads inputs ahead, moves sums to the stack and back: half the rate.
+//! leave one register of sixteen, and the compiler, which reads inputs ahead, moves sums to the stack and back.
 
 use std::arch::asm;
 use std::arch::x86_64::__m256;
