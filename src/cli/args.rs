@@ -406,7 +406,7 @@ pub struct SensitivityArgs {
     #[arg(long, value_name = "GLOB")]
     pub layer: Option<String>,
     /// Only what each change does, without the noise and the text that it is held against and without all of them together,
-    /// which are null in --json: less than a third of the time
+    /// which are null in --json: half of the time or less
     #[arg(long)]
     pub quick: bool,
     /// The text to measure on [default: the evaluation text in the program]

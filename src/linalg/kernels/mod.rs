@@ -114,7 +114,7 @@ impl Family {
         *BEST.get_or_init(|| Self::available().next().unwrap_or(Self::Portable(Portable)))
     }
 
-    /// Whether products of many tokens are faster with weights and inputs laid out as tiles read them. Where a tile has 24 sums, it
+    /// Whether products of many tokens are faster with weights and inputs laid out for outer products. Where a tile has 24 sums, it
     /// reads so little that rows in place come to nine tenths of what the unit does.
     pub fn packs(self) -> bool {
         match self {
