@@ -52,7 +52,7 @@ impl<E: Element> Kernel for PackedRows<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut panel = Panel::new::<S>(self.x.cols());
+        let mut panel = Panel::new(s, self.x.cols());
         let tiles = self.x.tokens().div_ceil(OUTER_TOKENS);
         let mut sums = vec![[[s.splat(0.0); 2]; OUTER_TOKENS]; S::LANES * tiles.min(BLOCK_TILES)];
         for tile in (0..tiles).step_by(BLOCK_TILES) {
@@ -74,7 +74,14 @@ impl<E: Element> Kernel for PackedRows<'_, E> {
 impl<E: Element> PackedRows<'_, E> {
     /// Adds the products of a span, for the tiles of tokens from `first` on. Of `sums` each lane has as many as there are tiles.
     #[inline(always)]
-    fn add_span<S: Simd>(&self, s: S, span: Range<usize>, first: usize, panel: &Panel, sums: &mut [OuterSums<S::V>]) {
+    fn add_span<S: Simd>(
+        &self,
+        s: S,
+        span: Range<usize>,
+        first: usize,
+        panel: &Panel<S::V>,
+        sums: &mut [OuterSums<S::V>],
+    ) {
         let steps = span.len().div_ceil(S::LANES);
         let length = OUTER_TOKENS * steps;
         let count = sums.len() / S::LANES;
@@ -90,7 +97,7 @@ impl<E: Element> PackedRows<'_, E> {
 
     /// Widens a span of some rows: lane by lane, in each step by step, in each row by row. Rows that are not there are 0.
     #[inline(always)]
-    fn pack<S: Simd>(&self, s: S, rows: Range<usize>, span: Range<usize>, panel: &mut Panel) {
+    fn pack<S: Simd>(&self, s: S, rows: Range<usize>, span: Range<usize>, panel: &mut Panel<S::V>) {
         let cols = self.x.cols();
         let (group, grouped) = match self.scales {
             Scales::Groups(_, group) | Scales::HalfGroups(_, group) => (group, true),
@@ -157,35 +164,44 @@ impl<E: Element> PackedRows<'_, E> {
                     values.iter_mut().zip(scales).for_each(|(value, scale)| *value *= scale);
                 }
                 // SAFETY: `new` has seen that y holds tokens x rows, and no other kernel has these rows.
-                unsafe { self.y.put_all(token + t, rows.start, &values[..rows.len()]) };
+                let put = |values: &[f32]| unsafe { self.y.put_all(token + t, rows.start, values) };
+                // A length that is told at compile time is copied without a call.
+                if rows.len() == 2 * S::LANES {
+                    put(&values[..2 * S::LANES]);
+                } else {
+                    put(&values[..rows.len()]);
+                }
             }
         }
     }
 }
 
-/// The weights of as many rows as two vectors have lanes, of one span.
+/// The weights of as many rows as two vectors have lanes, of one span. In whole vectors, so that none lies across two cache lines.
 #[derive(Debug)]
-struct Panel {
-    numbers: Vec<f32>,
-    /// Numbers from one lane to the next.
+struct Panel<V> {
+    vectors: Vec<V>,
+    /// Vectors from one lane to the next.
     apart: usize,
 }
 
-impl Panel {
+impl<V> Panel<V> {
     #[inline(always)]
-    fn new<S: Simd>(cols: usize) -> Self {
-        let apart = 2 * SPAN.min(cols.next_multiple_of(S::LANES)) + LINE;
-        Self { numbers: vec![0.0; S::LANES * apart], apart }
+    fn new<S: Simd<V = V>>(s: S, cols: usize) -> Self
+    where
+        V: Clone,
+    {
+        let apart = 2 * SPAN.min(cols.next_multiple_of(S::LANES)).div_ceil(S::LANES) + LINE / S::LANES;
+        Self { vectors: vec![s.splat(0.0); S::LANES * apart], apart }
     }
 
     #[inline(always)]
     fn lane(&self, lane: usize) -> *const f32 {
-        self.numbers.as_ptr().wrapping_add(lane * self.apart)
+        self.vectors.as_ptr().wrapping_add(lane * self.apart).cast()
     }
 
     #[inline(always)]
     fn lane_mut(&mut self, lane: usize) -> *mut f32 {
-        self.numbers.as_mut_ptr().wrapping_add(lane * self.apart)
+        self.vectors.as_mut_ptr().wrapping_add(lane * self.apart).cast()
     }
 }
 
