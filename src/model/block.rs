@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::Observer;
 use super::architecture::{Place, Residual};
 use super::attention::Attending;
+use super::buffers::Buffers;
 use super::decoder::{Block, Feed, Linear, Mlp, Model};
 use super::experts::route;
 use super::forward::{add, scale};
@@ -27,6 +28,7 @@ pub(super) struct Pass<'m, 'o> {
     /// Of the tokens before this one the block works out keys and values alone: what later tokens ask of them.
     pub asked: usize,
     pub watch: Watch<'o>,
+    buffers: Buffers,
     texts: usize,
     /// Weights that single texts have for themselves.
     own: &'m [OwnWeight],
@@ -38,7 +40,8 @@ impl<'m, 'o> Pass<'m, 'o> {
     /// A pass from position `first` on, over a text that has `tokens` at its end.
     pub(super) fn new(model: &'m Model, first: usize, tokens: usize, observer: Option<&'o mut dyn Observer>) -> Self {
         let ropes = model.frame.ropes.iter().map(|rope| rope.at(tokens)).collect();
-        Self { ropes, first, asked: 0, watch: Watch(observer), texts: 1, own: &[], sent: None }
+        let (watch, buffers) = (Watch(observer), Buffers::default());
+        Self { ropes, first, asked: 0, watch, buffers, texts: 1, own: &[], sent: None }
     }
 
     /// A pass over so many texts, of which some have weights of their own.
@@ -67,12 +70,14 @@ impl Model {
     pub(super) fn block(&self, index: usize, x: &mut [f32], held: &mut [&mut BlockCache], pass: &mut Pass<'_, '_>) {
         let Some(block) = self.frame.blocks.get(index) else { return };
         let shape = self.architecture();
-        let mut read = block.norms.apply(Place::AttentionInput, x);
+        let mut read = pass.buffers.copy(x);
+        block.norms.apply_in_place(Place::AttentionInput, &mut read);
         let attended = self.attention(index, block, &read, held, pass);
         let unasked = (pass.asked * shape.hidden).min(x.len());
         let x = x.get_mut(unasked..).unwrap_or_default();
         read.drain(..unasked);
         let mut added = self.linear(&block.output, &attended, pass);
+        pass.buffers.give([attended]);
         block.norms.apply_in_place(Place::AttentionOutput, &mut added);
         scale(&mut added, shape.scales.residual);
         let parallel = shape.residual == Residual::Parallel;
@@ -84,7 +89,8 @@ impl Model {
             block.norms.apply_in_place(Place::AfterAttention, x);
         }
         if !parallel || block.norms.has(Place::MlpInput) {
-            read = block.norms.apply(Place::MlpInput, x);
+            read.copy_from_slice(x);
+            block.norms.apply_in_place(Place::MlpInput, &mut read);
         }
         let mut computed = self.feed(&block.mlp, &read, pass);
         block.norms.apply_in_place(Place::MlpOutput, &mut computed);
@@ -96,6 +102,7 @@ impl Model {
         }
         add(x, &computed);
         block.norms.apply_in_place(Place::AfterMlp, x);
+        pass.buffers.give([read, added, computed]);
     }
 
     /// Projects, turns, stores keys and values, attends: [t, heads * d] of the tokens that are asked for.
@@ -113,8 +120,8 @@ impl Model {
         block.norms.apply_in_place(Place::Query, &mut q);
         block.norms.apply_in_place(Place::Key, &mut k);
         let unasked = (pass.asked * shape.heads * d).min(q.len());
-        let mut out = vec![0.0; q.len() - unasked];
-        let Some(span) = shape.attention.get(index) else { return out };
+        let Some(span) = shape.attention.get(index) else { return vec![0.0; q.len() - unasked] };
+        let mut out = pass.buffers.take(q.len() - unasked);
         if let Some(rope) = span.rope.and_then(|rope| pass.ropes.get(rope)) {
             for (states, heads) in [(&mut q, shape.heads), (&mut k, shape.kv_heads)] {
                 let width = (heads * d).max(1);
@@ -146,6 +153,8 @@ impl Model {
             [alone] => alone.attend(&mut out),
             _ => texts.par_iter().zip(out.par_chunks_exact_mut(queries)).for_each(|(text, out)| text.attend(out)),
         }
+        drop(texts);
+        pass.buffers.give([q, k, v]);
         out
     }
 
@@ -167,11 +176,14 @@ impl Model {
                 let gate = gate_output.get(first..).unwrap_or_default();
                 inner.iter_mut().zip(gate).for_each(|(inner, gate)| *inner *= gate);
             });
+            pass.buffers.give([gate_output]);
         } else {
             inner = self.linear(&mlp.up, x, pass);
             activation.apply(&mut inner);
         }
-        self.linear(&mlp.down, &inner, pass)
+        let out = self.linear(&mlp.down, &inner, pass);
+        pass.buffers.give([inner]);
+        out
     }
 
     /// Each expert over the tokens that the router sends to it, in the order of the experts, so that a token's result depends on
@@ -213,9 +225,9 @@ impl Model {
         y
     }
 
-    fn products<const N: usize>(&self, maps: [&Linear; N], x: &[f32], pass: &Pass<'_, '_>) -> [Vec<f32>; N] {
+    fn products<const N: usize>(&self, maps: [&Linear; N], x: &[f32], pass: &mut Pass<'_, '_>) -> [Vec<f32>; N] {
         let weight = |map: &Linear| self.weights.get(map.layer).map(|weight| (&**weight, weight.shape().1.max(1)));
-        let mut y = maps.map(|map| vec![0.0; weight(map).map_or(0, |(_, cols)| x.len() / cols * map.rows)]);
+        let mut y = maps.map(|map| pass.buffers.take(weight(map).map_or(0, |(_, cols)| x.len() / cols * map.rows)));
         let shared = maps.into_iter().zip(&mut y).filter_map(|(map, y)| Some((weight(map)?.0, y.as_mut_slice())));
         CompressedLinear::apply_all(self.arithmetic, x, &mut shared.collect::<Vec<_>>());
         for (map, y) in maps.into_iter().zip(&mut y) {

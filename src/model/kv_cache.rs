@@ -37,13 +37,20 @@ impl BlockCache {
         let width = (self.heads * self.head_dim).max(1);
         let (tokens, numbers) = (keys.len() / width, PAGE * self.heads * self.head_dim);
         let pages = (self.len + tokens).div_ceil(PAGE);
-        for (held, new) in [(&mut self.keys, keys), (&mut self.values, values)] {
+        let (len, head_dim) = (self.len, self.head_dim.max(1));
+        let add = |held: &mut Vec<Vec<f32>>, new: &[f32]| {
             held.resize_with(pages, || vec![0.0; numbers]);
-            for (at, token) in (self.len..).zip(new.chunks_exact(width)) {
+            for (at, token) in (len..).zip(new.chunks_exact(width)) {
                 let Some(page) = held.get_mut(at / PAGE) else { continue };
-                let slots = page.chunks_exact_mut(self.head_dim.max(1)).skip(at % PAGE).step_by(PAGE);
-                slots.zip(token.chunks_exact(self.head_dim.max(1))).for_each(|(slot, one)| slot.copy_from_slice(one));
+                let slots = page.chunks_exact_mut(head_dim).skip(at % PAGE).step_by(PAGE);
+                slots.zip(token.chunks_exact(head_dim)).for_each(|(slot, one)| slot.copy_from_slice(one));
             }
+        };
+        if tokens < PAGE {
+            add(&mut self.keys, keys);
+            add(&mut self.values, values);
+        } else {
+            rayon::join(|| add(&mut self.keys, keys), || add(&mut self.values, values));
         }
         self.len += tokens;
     }

@@ -5,6 +5,7 @@ mod alibi;
 mod architecture;
 mod attention;
 mod block;
+mod buffers;
 mod config;
 mod decoder;
 mod error;
