@@ -1,5 +1,6 @@
 //! Products of many tokens in bfloat16.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::kernels::{BRAIN_BLOCK, BrainFamily, BrainInput, BrainPanel, BrainTiles, Element, Layout, Line, Output};
@@ -10,6 +11,11 @@ use super::threads::Task;
 const MANY_TOKENS: usize = 32;
 /// Bytes of rounded weights that stay in the second-level cache while all tokens pass by.
 const PANEL_BYTES: usize = 512 << 10;
+
+thread_local! {
+    /// A thread's panel, kept for its next share: new memory would be cleared each time.
+    static PANEL: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+}
 
 /// y = x W^T or y += x W^T with both rounded to bfloat16 and sums in f32, where there are many tokens, and the matrix is of
 /// f32, f16 or bfloat16.
@@ -46,10 +52,12 @@ impl<'a> Call<'a> {
         let height = (PANEL_BYTES / (4 * pairs) / BRAIN_BLOCK * BRAIN_BLOCK).max(BRAIN_BLOCK);
         let part = move |share: Range<usize>| {
             let most = Line::of_panel(height.min(share.len()), pairs).unwrap_or_default();
-            let mut panel = vec![Line::ZERO; most];
+            let mut panel = PANEL.take();
+            panel.resize(most.max(panel.len()), Line::ZERO);
             for first in share.clone().step_by(height) {
                 self.run_panel(w, first..share.end.min(first + height), &mut panel);
             }
+            PANEL.set(panel);
         };
         Task { units, granule: BRAIN_BLOCK, each: 4, work, part: Box::new(part) }
     }

@@ -86,7 +86,7 @@ impl<'a> Call<'a> {
     /// Whether laying out pays: there are many tokens, and the unit gains by it.
     fn packs<E: Element>(&self, scales: Scales<'_>) -> bool {
         let by_rows = self.matrix.order() == Order::RowMajor && self.matrix.rows() > 0 && self.matrix.cols() > 0;
-        by_rows && self.family.packs() && self.tokens >= PACKED_TOKENS && PackedRows::<E>::takes(scales)
+        by_rows && self.family.packs::<E>() && self.tokens >= PACKED_TOKENS && PackedRows::<E>::takes(scales)
     }
 
     /// For formats that kernels do not read: a panel of rows at a time is widened to f32 before it is multiplied.

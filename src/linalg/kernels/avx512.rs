@@ -1,21 +1,23 @@
-//! AVX-512 (F and DQ): 16 lanes, 32 registers.
+//! AVX-512 (F, DQ and VL): 16 lanes, 32 registers.
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256, _mm256_set1_epi16,
-    _mm512_add_ps, _mm512_castps512_ps256, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cmpgt_epi32_mask,
-    _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_permutexvar_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setr_ps, _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
+    __m128i, __m256i, __m512, __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256,
+    _mm256_set1_epi16, _mm512_add_ps, _mm512_castps_si512, _mm512_castps512_ps256, _mm512_castsi128_si512,
+    _mm512_castsi512_ps, _mm512_cmpgt_epi32_mask, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
+    _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_permutexvar_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_ps, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_slli_epi32,
+    _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use half::{bf16, f16};
 
 use super::avx2::{Avx2, sum8};
-use super::simd::{Kernel, Simd};
+use super::simd::{Kernel, MOST_LANES, Simd};
 
-/// AVX-512 (F and DQ). Only [`Avx512::detect`] makes one.
+/// AVX-512 (F, DQ and VL, without which what is halved to be summed has 16 registers, not 32). Only [`Avx512::detect`] makes one.
 #[derive(Debug, Clone, Copy)]
 pub struct Avx512(());
 
@@ -23,8 +25,46 @@ impl Avx512 {
     /// The unit, where this machine has it (and AVX2, for the last steps of a sum).
     pub fn detect() -> Option<Self> {
         Avx2::detect()?;
-        (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")).then_some(Self(()))
+        let there = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        there.then_some(Self(()))
     }
+}
+
+/// Lane i of vector j becomes lane j of vector i: pairs of rows, then fours, are interleaved within 128 bits, which are then brought
+/// to where they belong.
+#[inline(always)]
+pub fn turn(_proof: Avx512, rows: [__m512i; MOST_LANES]) -> [__m512i; MOST_LANES] {
+    let (mut twos, mut fours, mut eights, mut out) = (rows, rows, rows, rows);
+    // SAFETY: the proof of the features.
+    unsafe {
+        for i in 0..8 {
+            twos[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+            twos[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+        }
+        for i in 0..4 {
+            for half in 0..2 {
+                let (a, b) = (twos[4 * i + half], twos[4 * i + 2 + half]);
+                fours[4 * i + 2 * half] = _mm512_unpacklo_epi64(a, b);
+                fours[4 * i + 2 * half + 1] = _mm512_unpackhi_epi64(a, b);
+            }
+        }
+        // Now quarter q of fours[4 i + j] is column 4 q + j of rows 4 i .. 4 i + 4.
+        for j in 0..4 {
+            for i in 0..2 {
+                let (a, b) = (fours[8 * i + j], fours[8 * i + 4 + j]);
+                eights[2 * j + i] = _mm512_shuffle_i32x4::<0b10_00_10_00>(a, b);
+                eights[8 + 2 * j + i] = _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b);
+            }
+            for odd in 0..2 {
+                let (a, b) = (eights[8 * odd + 2 * j], eights[8 * odd + 2 * j + 1]);
+                out[4 * odd + j] = _mm512_shuffle_i32x4::<0b10_00_10_00>(a, b);
+                out[8 + 4 * odd + j] = _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b);
+            }
+        }
+    }
+    out
 }
 
 impl Simd for Avx512 {
@@ -33,7 +73,7 @@ impl Simd for Avx512 {
     type V = __m512;
 
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512dq,avx2,fma,f16c")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma,f16c")]
         fn compiled<K: Kernel>(unit: Avx512, kernel: K) -> K::Output {
             kernel.run(unit)
         }
@@ -86,6 +126,20 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn fma_one(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn transpose(self, vectors: &mut [Self::V]) {
+        // SAFETY: `self` proves the features.
+        let mut rows = unsafe { [_mm512_setzero_si512(); MOST_LANES] };
+        for (row, vector) in rows.iter_mut().zip(vectors.iter()) {
+            // SAFETY: as above.
+            *row = unsafe { _mm512_castps_si512(*vector) };
+        }
+        for (vector, column) in vectors.iter_mut().zip(turn(self, rows)) {
+            // SAFETY: as above.
+            *vector = unsafe { _mm512_castsi512_ps(column) };
+        }
     }
 
     // Not `_mm512_reduce_add_ps`, whose order is the compiler's choice.

@@ -2,12 +2,11 @@
 
 use std::arch::x86_64::{
     __m256bh, __m256i, __m512, __m512bh, __m512i, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
-    _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi32, _mm512_shuffle_i32x4, _mm512_slli_epi32,
-    _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi32, _mm512_slli_epi32, _mm512_storeu_si512,
 };
 use std::mem::transmute;
 
-use super::avx512::Avx512;
+use super::avx512::{Avx512, turn};
 use super::brain::{BrainKernel, BrainSimd};
 use super::simd::MOST_LANES;
 
@@ -34,7 +33,7 @@ impl BrainSimd for Avx512Brain {
     type P = __m512i;
 
     fn execute<K: BrainKernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512dq,avx512bf16,avx2,fma,f16c")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
         fn compiled<K: BrainKernel>(unit: Avx512Brain, kernel: K) -> K::Output {
             kernel.run(unit)
         }
@@ -60,38 +59,9 @@ impl BrainSimd for Avx512Brain {
         unsafe { _mm512_or_si512(even, _mm512_slli_epi32::<16>(odd)) }
     }
 
-    // Pairs of rows, then fours, are interleaved within 128 bits, which are then brought to where they belong.
     #[inline(always)]
     fn turn(self, rows: [Self::P; MOST_LANES]) -> [Self::P; MOST_LANES] {
-        let (mut twos, mut fours, mut eights, mut out) = (rows, rows, rows, rows);
-        // SAFETY: as above.
-        unsafe {
-            for i in 0..8 {
-                twos[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
-                twos[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
-            }
-            for i in 0..4 {
-                for half in 0..2 {
-                    let (a, b) = (twos[4 * i + half], twos[4 * i + 2 + half]);
-                    fours[4 * i + 2 * half] = _mm512_unpacklo_epi64(a, b);
-                    fours[4 * i + 2 * half + 1] = _mm512_unpackhi_epi64(a, b);
-                }
-            }
-            // Now quarter q of fours[4 i + j] is column 4 q + j of rows 4 i .. 4 i + 4.
-            for j in 0..4 {
-                for i in 0..2 {
-                    let (a, b) = (fours[8 * i + j], fours[8 * i + 4 + j]);
-                    eights[2 * j + i] = _mm512_shuffle_i32x4::<0b10_00_10_00>(a, b);
-                    eights[8 + 2 * j + i] = _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b);
-                }
-                for odd in 0..2 {
-                    let (a, b) = (eights[8 * odd + 2 * j], eights[8 * odd + 2 * j + 1]);
-                    out[4 * odd + j] = _mm512_shuffle_i32x4::<0b10_00_10_00>(a, b);
-                    out[8 + 4 * odd + j] = _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b);
-                }
-            }
-        }
-        out
+        turn(self.0, rows)
     }
 
     #[inline(always)]

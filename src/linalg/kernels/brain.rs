@@ -123,22 +123,19 @@ impl BrainTiles<'_> {
                 }
             }
         }
-        for (t, sums) in sums.iter().enumerate().take(self.x.tokens() - token) {
-            for (half, sum) in sums.iter().enumerate() {
-                self.put(s, token + t, output + half * lanes, *sum);
+        // Written one after the other, each place told at compile time: else the loop above would write each sum at every step.
+        let mut results = [[0.0; 2 * MOST_LANES]; T];
+        for (results, sums) in results.iter_mut().zip(sums) {
+            for (half, sum) in sums.into_iter().enumerate() {
+                // SAFETY: the buffer holds 2 MOST_LANES >= 2 LANES numbers.
+                unsafe { s.wide().store(results.as_mut_ptr().add(half * lanes), sum) };
             }
         }
-    }
-
-    /// Those of a vector of results that exist.
-    #[inline(always)]
-    fn put<S: BrainSimd>(&self, s: S, token: usize, output: usize, sum: Sums<S>) {
-        let mut results = [0.0; MOST_LANES];
-        // SAFETY: the buffer holds MOST_LANES >= LANES numbers.
-        unsafe { s.wide().store(results.as_mut_ptr(), sum) };
-        let count = self.outputs.saturating_sub(output).min(S::Wide::LANES);
-        // SAFETY: token < tokens, and no more columns than up to `outputs`: `new` has seen that y holds them, and no other
-        // kernel has these outputs.
-        unsafe { self.y.put_all(token, output, &results[..count]) };
+        let count = (self.outputs - output).min(2 * lanes);
+        for (t, results) in results.iter().enumerate().take(self.x.tokens() - token) {
+            // SAFETY: token + t < tokens, and no more columns than up to `outputs`: `new` has seen that y holds them, and no
+            // other kernel has these outputs.
+            unsafe { self.y.put_all(token + t, output, &results[..count]) };
+        }
     }
 }

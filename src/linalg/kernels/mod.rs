@@ -115,17 +115,19 @@ impl Family {
     }
 
     /// Whether products of many tokens are faster with weights and inputs laid out for outer products. Where a tile has 24 sums, it
-    /// reads so little that rows in place come to nine tenths of what the unit does.
-    pub fn packs(self) -> bool {
-        match self {
+    /// reads so little that rows in place come to nine tenths of what the unit does, unless their vectors fill cache lines, and so lie
+    /// across two of them: those of f32.
+    pub fn packs<E>(self) -> bool {
+        let many_registers = match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => !Avx512::MANY_REGISTERS,
+            Self::Avx512(_) => Avx512::MANY_REGISTERS,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(_) => !Avx2::MANY_REGISTERS,
+            Self::Avx2(_) => Avx2::MANY_REGISTERS,
             #[cfg(target_arch = "aarch64")]
-            Self::Neon(_) => !Neon::MANY_REGISTERS,
-            Self::Portable(_) => !Portable::MANY_REGISTERS,
-        }
+            Self::Neon(_) => Neon::MANY_REGISTERS,
+            Self::Portable(_) => Portable::MANY_REGISTERS,
+        };
+        !many_registers || size_of::<E>() == size_of::<f32>()
     }
 
     /// A short lower-case name.

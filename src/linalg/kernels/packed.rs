@@ -54,18 +54,18 @@ impl<E: Element> Kernel for PackedRows<'_, E> {
     fn run<S: Simd>(self, s: S) {
         let mut panel = Panel::new(s, self.x.cols());
         let tiles = self.x.tokens().div_ceil(OUTER_TOKENS);
-        let mut sums = vec![[[s.splat(0.0); 2]; OUTER_TOKENS]; S::LANES * tiles.min(BLOCK_TILES)];
+        let mut sums = Vec::new();
         for tile in (0..tiles).step_by(BLOCK_TILES) {
             let count = BLOCK_TILES.min(tiles - tile);
-            let sums = &mut sums[..S::LANES * count];
             for first in (0..self.rows).step_by(2 * S::LANES) {
                 let rows = first..self.rows.min(first + 2 * S::LANES);
-                sums.fill([[s.splat(0.0); 2]; OUTER_TOKENS]);
+                sums.clear();
+                sums.resize(S::LANES * count, [[s.splat(0.0); 2]; OUTER_TOKENS]);
                 for span in spans(self.x.cols()) {
                     self.pack(s, rows.clone(), span.clone(), &mut panel);
-                    self.add_span(s, span, tile, &panel, sums);
+                    self.add_span(s, span, tile, &panel, &mut sums);
                 }
-                self.put(s, rows, tile, sums);
+                self.put(s, rows, tile, &sums);
             }
         }
     }

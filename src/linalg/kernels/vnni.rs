@@ -33,7 +33,7 @@ impl IntegerSimd for Vnni {
     type B = __m512i;
 
     fn compute<K: IntegerKernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vnni,avx2,fma,f16c")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx512vnni,avx2,fma,f16c")]
         fn compiled<K: IntegerKernel>(unit: Vnni, kernel: K) -> K::Output {
             kernel.run(unit)
         }
