@@ -115,8 +115,8 @@ impl Family {
     }
 
     /// Whether products of many tokens are faster with weights and inputs laid out for outer products. Where a tile has 24 sums, it
-    /// reads so little that rows in place come to nine tenths of what the unit does, unless their vectors fill cache lines, and so lie
-    /// across two of them: those of f32.
+    /// reads so little that rows in place come to eight or nine tenths of what the unit does, unless their vectors fill cache lines, and so
+    /// lie across two of them: those of f32.
     pub fn packs<E>(self) -> bool {
         let many_registers = match self {
             #[cfg(target_arch = "x86_64")]
