@@ -4,34 +4,56 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::kernels::{
-    ColumnKernel, ColumnProduct, Element, Family, OUTPUT_GRANULE, Output, PACKED_GRANULE, PANEL_BYTES, PackedInput,
-    PackedRows, RowKernel, RowProduct, Scales, WidenRows,
+    ColumnKernel, ColumnProduct, Element, Family, LinedInput, OUTPUT_GRANULE, Output, PACKED_GRANULE, PANEL_BYTES,
+    PackedInput, PackedRows, RowKernel, RowProduct, Scales, WidenRows,
 };
 use super::matrix::{Matrix, Order, Values};
 use super::threads::Task;
 
-/// From so many tokens on grouped weights are widened once for all of them.
+/// From so many tokens on grouped weights are widened once for all of them, and inputs lined up, where the unit gains by it.
 const MANY_TOKENS: usize = 8;
-/// From so many tokens on inputs and weights are laid out, where the unit gains by it: at 32 it costs more than it saves.
+/// From so many tokens on inputs and weights are laid out for outer products, where the unit gains by it: at 32 it costs more than it saves.
 const PACKED_TOKENS: usize = 64;
 /// About how many elements are widened together: they stay in the second-level cache.
 const PANEL_ELEMENTS: usize = 64 << 10;
 /// Rows that a share is a multiple of: the tallest tile.
 pub(super) const ROW_GRANULE: usize = 8;
 
+/// How the inputs of a product lie.
+enum Layout {
+    /// As they are given, one after another.
+    Given,
+    /// Each from a cache line on.
+    Lined(Arc<LinedInput>),
+    /// For outer products.
+    Packed(Arc<PackedInput>),
+}
+
 /// Inputs that are laid out for one vector unit: products that read the same ones share them.
 #[derive(Default)]
-pub struct LaidOut<'a>(Vec<(&'a [f32], Arc<PackedInput>)>);
+pub struct LaidOut<'a> {
+    lined: Kept<'a, LinedInput>,
+    packed: Kept<'a, PackedInput>,
+}
 
-impl<'a> LaidOut<'a> {
-    fn get(&mut self, family: Family, x: &'a [f32], cols: usize) -> Arc<PackedInput> {
-        let known = self.0.iter().find(|(known, packed)| std::ptr::eq(*known, x) && packed.cols() == cols);
-        if let Some((_, packed)) = known {
-            return Arc::clone(packed);
+/// What was made of inputs of so many columns.
+struct Kept<'a, T>(Vec<(&'a [f32], usize, Arc<T>)>);
+
+impl<T> Default for Kept<'_, T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'a, T> Kept<'a, T> {
+    fn get(&mut self, x: &'a [f32], cols: usize, make: impl FnOnce() -> T) -> Arc<T> {
+        let known = self.0.iter().find(|(known, length, _)| std::ptr::eq(*known, x) && *length == cols);
+        if let Some((_, _, made)) = known {
+            return Arc::clone(made);
         }
-        let packed = Arc::new(PackedInput::new(family, x, cols));
-        self.0.push((x, Arc::clone(&packed)));
-        packed
+        let made = Arc::new(make());
+        self.0.push((x, cols, Arc::clone(&made)));
+        made
     }
 }
 
@@ -44,12 +66,13 @@ pub fn task<'a>(
     laid_out: &mut LaidOut<'a>,
 ) -> Task<'a> {
     let tokens = x.len().checked_div(matrix.cols()).map_or(y.tokens(), |tokens| tokens.min(y.tokens()));
-    let call = Call { family, matrix, tokens, x, packed: None, y };
+    let x = x.get(..tokens * matrix.cols()).unwrap_or_default();
+    let call = Call { family, matrix, tokens, x, layout: Layout::Given, y };
     match matrix.values() {
         Values::F32(w) => call.task(w, Scales::None, laid_out),
         Values::F16(w) => call.task(w, Scales::None, laid_out),
         Values::Bf16(w) => call.task(w, Scales::None, laid_out),
-        Values::F64(_) | Values::F8 { .. } => call.task_by_panels(),
+        Values::F64(_) | Values::F8 { .. } => call.task_by_panels(laid_out),
         Values::I8 { quant, scales, group: None } => call.task(quant, Scales::Rows(scales), laid_out),
         Values::I8 { quant, scales, group: Some(group) } => call.task(quant, Scales::Groups(scales, *group), laid_out),
         Values::I4 { quant, scales, group } => call.task(quant, Scales::HalfGroups(scales, *group), laid_out),
@@ -61,16 +84,13 @@ struct Call<'a> {
     matrix: &'a Matrix,
     tokens: usize,
     x: &'a [f32],
-    packed: Option<Arc<PackedInput>>,
+    layout: Layout,
     y: Output<'a>,
 }
 
 impl<'a> Call<'a> {
     fn task<E: Element>(mut self, w: &'a [E], scales: Scales<'a>, laid_out: &mut LaidOut<'a>) -> Task<'a> {
-        self.packed = self.packs::<E>(scales).then(|| {
-            let x = self.x.get(..self.tokens * self.matrix.cols()).unwrap_or_default();
-            laid_out.get(self.family, x, self.matrix.cols())
-        });
+        self.lay_out(self.packs::<E>(scales), laid_out);
         let row_bytes = self.matrix.cols().div_ceil(E::PACKED).saturating_mul(size_of::<E>());
         self.shared(row_bytes, move |call, rows| {
             for (first, stored) in call.matrix.runs(rows) {
@@ -83,14 +103,26 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Whether laying out pays: there are many tokens, and the unit gains by it.
+    /// Lays the inputs out where there are many: for outer products, or in lines for a unit that multiplies rows in place.
+    fn lay_out(&mut self, packs: bool, laid_out: &mut LaidOut<'a>) {
+        let (family, x, cols) = (self.family, self.x, self.matrix.cols());
+        let by_rows = self.matrix.order() == Order::RowMajor && cols > 0;
+        if packs {
+            self.layout = Layout::Packed(laid_out.packed.get(x, cols, || PackedInput::new(family, x, cols)));
+        } else if by_rows && !family.packs() && self.tokens >= MANY_TOKENS {
+            self.layout = Layout::Lined(laid_out.lined.get(x, cols, || LinedInput::new(x, cols)));
+        }
+    }
+
+    /// Whether outer products pay: there are many tokens, and the unit gains by it.
     fn packs<E: Element>(&self, scales: Scales<'_>) -> bool {
         let by_rows = self.matrix.order() == Order::RowMajor && self.matrix.rows() > 0 && self.matrix.cols() > 0;
-        by_rows && self.family.packs::<E>() && self.tokens >= PACKED_TOKENS && PackedRows::<E>::takes(scales)
+        by_rows && self.family.packs() && self.tokens >= PACKED_TOKENS && PackedRows::<E>::takes(scales)
     }
 
     /// For formats that kernels do not read: a panel of rows at a time is widened to f32 before it is multiplied.
-    fn task_by_panels(self) -> Task<'a> {
+    fn task_by_panels(mut self, laid_out: &mut LaidOut<'a>) -> Task<'a> {
+        self.lay_out(false, laid_out);
         let cols = self.matrix.cols();
         let height = (PANEL_ELEMENTS / cols.max(1)).max(1).next_multiple_of(self.grain().0);
         self.shared(cols.saturating_mul(size_of::<f32>()), move |call, rows| {
@@ -108,7 +140,7 @@ impl<'a> Call<'a> {
     /// What shares are a multiple of, and how many a thread has.
     fn grain(&self) -> (usize, usize) {
         match self.matrix.order() {
-            Order::RowMajor if self.packed.is_some() => (PACKED_GRANULE, 8),
+            Order::RowMajor if matches!(self.layout, Layout::Packed(_)) => (PACKED_GRANULE, 8),
             Order::RowMajor => (ROW_GRANULE, 4),
             Order::ColumnMajor => (OUTPUT_GRANULE, 2),
         }
@@ -128,8 +160,7 @@ impl<'a> Call<'a> {
             Order::RowMajor => {
                 let lines = panel.chunks_exact_mut(cols.max(1)).zip(stored);
                 lines.for_each(|(out, line)| self.matrix.widen_line(line, 0, out));
-                let product = RowProduct { w: &*panel, scales: Scales::None, cols, x, tokens, y };
-                RowKernel::new(product, 0..rows).into_iter().for_each(|kernel| self.family.run(kernel));
+                self.run_in_place(panel, Scales::None, rows, y);
             }
             Order::ColumnMajor => {
                 let lines = panel.chunks_exact_mut(rows.max(1)).enumerate();
@@ -146,7 +177,7 @@ impl<'a> Call<'a> {
         let stride = cols.div_ceil(E::PACKED);
         let w = w.get(stored.start * stride..stored.end * stride);
         let Some((w, scales)) = w.zip(scales.of_rows(stored, cols)) else { return };
-        if let Some(x) = &self.packed {
+        if let Layout::Packed(x) = &self.layout {
             PackedRows::new(w, scales, count, x, y).into_iter().for_each(|kernel| self.family.run(kernel));
             return;
         }
@@ -154,7 +185,17 @@ impl<'a> Call<'a> {
             self.run_widened(w, scales, count, y);
             return;
         }
-        let product = RowProduct { w, scales, cols, x: self.x, tokens: self.tokens, y };
+        self.run_in_place(w, scales, count, y);
+    }
+
+    /// The same for rows as they are.
+    fn run_in_place<E: Element>(&self, w: &[E], scales: Scales<'_>, count: usize, y: Output<'_>) {
+        let cols = self.matrix.cols();
+        let (x, apart) = match &self.layout {
+            Layout::Lined(lined) => (lined.numbers(), lined.apart()),
+            Layout::Given | Layout::Packed(_) => (self.x, cols),
+        };
+        let product = RowProduct { w, scales, cols, x, apart, tokens: self.tokens, y };
         if let Some(kernel) = RowKernel::new(product, 0..count) {
             self.family.run(kernel);
         }
@@ -171,17 +212,7 @@ impl<'a> Call<'a> {
             let parts = w.get(rows.start * stride..rows.end * stride).zip(scales.of_rows(rows.clone(), cols));
             let Some(widen) = parts.and_then(|(w, scales)| WidenRows::new(w, scales, cols, panel)) else { return };
             self.family.run(widen);
-            let product = RowProduct {
-                w: &widened,
-                scales: Scales::None,
-                cols,
-                x: self.x,
-                tokens: self.tokens,
-                y: y.starting_at(first),
-            };
-            if let Some(kernel) = RowKernel::new(product, 0..rows.len()) {
-                self.family.run(kernel);
-            }
+            self.run_in_place(&widened, Scales::None, rows.len(), y.starting_at(first));
         }
     }
 

@@ -243,12 +243,12 @@ impl Model {
         numbers.iter().fold(size_of::<f32>() as u64, |bytes, count| bytes.saturating_mul(*count as u64))
     }
 
-    /// About the bytes that a pass of so many tokens at once takes beside its keys and values: what one block computes, and the
-    /// logits of `scored` of them.
+    /// About the bytes that a pass of so many tokens at once takes beside its keys and values: what one block computes, its
+    /// widest inputs once more as a product lays them out, and the logits of `scored` of them.
     pub fn pass_bytes(&self, tokens: usize, scored: usize) -> u64 {
         let shape = self.architecture();
         let attention = (3 * shape.heads + 2 * shape.kv_heads) * shape.head_dim;
-        let each = 4 * shape.hidden + attention + 2 * shape.intermediate;
+        let each = 4 * shape.hidden + attention + 2 * shape.intermediate + shape.hidden.max(shape.intermediate);
         let numbers = |tokens: usize, each: usize| (tokens as u64).saturating_mul(each as u64);
         let sum = numbers(tokens, each).saturating_add(numbers(scored, shape.vocabulary));
         sum.saturating_mul(size_of::<f32>() as u64)

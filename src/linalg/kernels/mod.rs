@@ -20,6 +20,7 @@ mod brain_panel;
 mod columns;
 mod exponential;
 mod integer;
+mod lined_input;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "aarch64")]
@@ -51,6 +52,7 @@ pub use columns::{ColumnKernel, ColumnProduct, OUTPUT_GRANULE};
 pub use integer::{
     INTEGER_COLUMNS, IntegerKernel, IntegerProduct, IntegerRows, IntegerSimd, IntegerWeights, takes_group,
 };
+pub use lined_input::LinedInput;
 pub use output::Output;
 pub use packed::{PACKED_GRANULE, PackedRows};
 pub use packed_input::PackedInput;
@@ -115,9 +117,8 @@ impl Family {
     }
 
     /// Whether products of many tokens are faster with weights and inputs laid out for outer products. Where a tile has 24 sums, it
-    /// reads so little that rows in place come to eight or nine tenths of what the unit does, unless their vectors fill cache lines, and so
-    /// lie across two of them: those of f32.
-    pub fn packs<E>(self) -> bool {
+    /// reads so little that rows in place, of [`LinedInput`], come to nine tenths of what the unit does.
+    pub fn packs(self) -> bool {
         let many_registers = match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => Avx512::MANY_REGISTERS,
@@ -127,7 +128,7 @@ impl Family {
             Self::Neon(_) => Neon::MANY_REGISTERS,
             Self::Portable(_) => Portable::MANY_REGISTERS,
         };
-        !many_registers || size_of::<E>() == size_of::<f32>()
+        !many_registers
     }
 
     /// A short lower-case name.

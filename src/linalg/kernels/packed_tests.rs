@@ -1,7 +1,7 @@
 use half::{bf16, f16};
 use proptest::prelude::*;
 
-use super::super::{Family, RowKernel, RowProduct};
+use super::super::{Family, LinedInput, RowKernel, RowProduct};
 use super::*;
 use crate::linalg::testing::random;
 
@@ -9,7 +9,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-/// The product of packed inputs, and that of rows in place.
+/// The product of packed inputs, and those of rows in place, of inputs as they are and lined up.
 fn products<E: Element>(
     family: Family,
     w: &[E],
@@ -17,13 +17,17 @@ fn products<E: Element>(
     (rows, cols): (usize, usize),
     x: &[f32],
     add: bool,
-) -> [Vec<f32>; 2] {
+) -> [Vec<f32>; 3] {
     let tokens = x.len() / cols;
-    let mut found = [1.5, 1.5].map(|before| vec![before; tokens * rows]);
-    let [packed, in_place] = &mut found;
+    let mut found = [1.5; 3].map(|before| vec![before; tokens * rows]);
+    let [packed, in_place, lined] = &mut found;
     let input = PackedInput::new(family, x, cols);
     family.run(PackedRows::new(w, scales, rows, &input, Output::new(packed, rows, add)).unwrap());
-    let product = RowProduct { w, scales, cols, x, tokens, y: Output::new(in_place, rows, add) };
+    let product = RowProduct { w, scales, cols, x, apart: cols, tokens, y: Output::new(in_place, rows, add) };
+    family.run(RowKernel::new(product, 0..rows).unwrap());
+    let input = LinedInput::new(x, cols);
+    let y = Output::new(lined, rows, add);
+    let product = RowProduct { w, scales, cols, x: input.numbers(), apart: input.apart(), tokens, y };
     family.run(RowKernel::new(product, 0..rows).unwrap());
     found
 }
@@ -48,8 +52,10 @@ fn check((rows, cols): (usize, usize), tokens: usize, group: usize, add: bool) {
             products(family, &int8, Scales::Groups(&of_groups, group), shape, &x, add),
             products(family, &int4, Scales::HalfGroups(&half_groups, group), shape, &x, add),
         ];
-        for (format, [packed, in_place]) in all.iter().enumerate() {
-            assert_eq!(bits(packed), bits(in_place), "{} {shape:?} {tokens} {group} format {format}", family.name());
+        for (format, [packed, in_place, lined]) in all.iter().enumerate() {
+            let case = format!("{} {shape:?} {tokens} {group} format {format}", family.name());
+            assert_eq!(bits(packed), bits(in_place), "{case}");
+            assert_eq!(bits(lined), bits(in_place), "{case}, lined up");
         }
     }
 }
@@ -72,6 +78,18 @@ fn what_is_too_short_or_not_aligned_is_refused() {
     assert!(fits(&[1.0; 6], Scales::Rows(&[1.0; 2]), 4) && !fits(&[1.0; 6], Scales::Rows(&[1.0]), 4));
     assert!(fits(&[1.0; 6], Scales::Groups(&[1.0; 2], 16), 4) && !fits(&[1.0; 6], Scales::Groups(&[1.0], 16), 4));
     assert!(!fits(&[1.0; 6], Scales::Groups(&[1.0; 6], 2), 4));
+}
+
+#[test]
+fn inputs_that_end_before_the_last_one_does_are_refused() {
+    let mut y = [0.0; 6];
+    let mut fits = |x: &[f32], apart: usize| {
+        let y = Output::new(&mut y, 2, false);
+        let product = RowProduct { w: &[1.0_f32; 6], scales: Scales::None, cols: 3, x, apart, tokens: 3, y };
+        RowKernel::new(product, 0..2).is_some()
+    };
+    assert!(fits(&[1.0; 9], 3) && fits(&[1.0; 13], 5));
+    assert!(!fits(&[1.0; 8], 3) && !fits(&[1.0; 12], 5) && !fits(&[1.0; 13], usize::MAX / 2));
 }
 
 proptest! {

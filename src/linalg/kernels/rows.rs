@@ -72,6 +72,8 @@ pub struct RowProduct<'a, E> {
     pub cols: usize,
     /// Inputs.
     pub x: &'a [f32],
+    /// Numbers from one input to the next.
+    pub apart: usize,
     /// Number of inputs.
     pub tokens: usize,
     /// Where y goes: [tokens, rows].
@@ -127,7 +129,10 @@ impl<'a, E: Element> RowKernel<'a, E> {
     /// `None` where a slice is too short for the sizes: after this, every access of the kernel is inside.
     pub fn new(product: RowProduct<'a, E>, rows: Range<usize>) -> Option<Self> {
         let elements = rows.end.checked_mul(product.cols.div_ceil(E::PACKED))?;
-        let inputs = product.tokens.checked_mul(product.cols)?;
+        let inputs = match product.tokens {
+            0 => 0,
+            tokens => (tokens - 1).checked_mul(product.apart)?.checked_add(product.cols)?,
+        };
         let groups = match product.scales {
             Scales::None => 0,
             Scales::Rows(_) => 1,
@@ -186,13 +191,16 @@ impl<E: Element> RowKernel<'_, E> {
                 self.strip::<S, R, T, GROUPED>(s, panel.clone(), token);
                 token += T;
             }
-            while token + 3 <= self.product.tokens {
-                self.strip::<S, R, 3, GROUPED>(s, panel.clone(), token);
-                token += 3;
+            // The others as few times as can be: each time all weights are read, and widened.
+            while T > 4 && token + 4 <= self.product.tokens {
+                self.strip::<S, R, 4, GROUPED>(s, panel.clone(), token);
+                token += 4;
             }
-            while token < self.product.tokens {
-                self.strip::<S, R, 1, GROUPED>(s, panel.clone(), token);
-                token += 1;
+            match self.product.tokens - token {
+                3 => self.strip::<S, R, 3, GROUPED>(s, panel, token),
+                2 => self.strip::<S, R, 2, GROUPED>(s, panel, token),
+                1 => self.strip::<S, R, 1, GROUPED>(s, panel, token),
+                _ => {}
             }
         }
     }
@@ -272,9 +280,9 @@ impl<E: Element> RowKernel<'_, E> {
         scale: [S::V; R],
         sums: &mut [[S::V; T]; R],
     ) {
-        let RowProduct { cols, w, x, .. } = self.product;
+        let RowProduct { cols, w, x, apart, .. } = self.product;
         let stride = cols.div_ceil(E::PACKED);
-        let (w, x) = (w.as_ptr().wrapping_add(rows.first * stride), x.as_ptr().wrapping_add(token * cols));
+        let (w, x) = (w.as_ptr().wrapping_add(rows.first * stride), x.as_ptr().wrapping_add(token * apart));
         let stride = rows.apart * stride;
         let mut sum = *sums;
         let mut k = span.start;
@@ -285,8 +293,8 @@ impl<E: Element> RowKernel<'_, E> {
                 let weight = unsafe { E::load_tail(s, w.add(r * stride + k / 2), 2) };
                 let weight = if SCALED { s.mul(weight, scale[r]) } else { weight };
                 for (t, sum) in sum.iter_mut().enumerate() {
-                    // SAFETY: token + t < tokens and k < cols, and `new` has seen tokens * cols inputs.
-                    let input = unsafe { f32::load_tail(s, [0.0, *x.add(t * cols + k)].as_ptr(), 2) };
+                    // SAFETY: token + t < tokens and k < cols, and `new` has seen all inputs.
+                    let input = unsafe { f32::load_tail(s, [0.0, *x.add(t * apart + k)].as_ptr(), 2) };
                     *sum = s.fma(weight, input, *sum);
                 }
             }
@@ -299,20 +307,20 @@ impl<E: Element> RowKernel<'_, E> {
             }
             for _ in 0..line / S::LANES {
                 // SAFETY: rows and tokens are below what `new` has seen, and so is k + LANES.
-                unsafe { add_step::<S, E, R, T, SCALED>(s, (w, stride), (x, cols), k, scale, &mut sum) };
+                unsafe { add_step::<S, E, R, T, SCALED>(s, (w, stride), (x, apart), k, scale, &mut sum) };
                 k += S::LANES;
             }
         }
         while k + S::LANES <= span.end {
             // SAFETY: as above.
-            unsafe { add_step::<S, E, R, T, SCALED>(s, (w, stride), (x, cols), k, scale, &mut sum) };
+            unsafe { add_step::<S, E, R, T, SCALED>(s, (w, stride), (x, apart), k, scale, &mut sum) };
             k += S::LANES;
         }
         if k < span.end {
             let mut inputs = [s.splat(0.0); T];
             for (t, input) in inputs.iter_mut().enumerate() {
-                // SAFETY: token + t < tokens and span.end <= cols, and `new` has seen tokens * cols inputs.
-                *input = unsafe { f32::load_end(s, x.add(t * cols), k, span.end) };
+                // SAFETY: token + t < tokens and span.end <= cols, and `new` has seen all inputs.
+                *input = unsafe { f32::load_end(s, x.add(t * apart), k, span.end) };
             }
             for (r, sum) in sum.iter_mut().enumerate() {
                 // SAFETY: as above, with less than LANES columns from k on, which is a whole number of elements.
@@ -329,7 +337,7 @@ impl<E: Element> RowKernel<'_, E> {
     }
 }
 
-/// Adds the products of one vector of R rows, `stride` elements apart, with one of T tokens, `cols` numbers apart: the numbers from `k`
+/// Adds the products of one vector of R rows, `stride` elements apart, with one of T tokens, `apart` numbers apart: the numbers from `k`
 /// on, which begin an element.
 ///
 /// # Safety
@@ -338,7 +346,7 @@ impl<E: Element> RowKernel<'_, E> {
 unsafe fn add_step<S: Simd, E: Element, const R: usize, const T: usize, const SCALED: bool>(
     s: S,
     (w, stride): (*const E, usize),
-    (x, cols): (*const f32, usize),
+    (x, apart): (*const f32, usize),
     k: usize,
     scale: [S::V; R],
     sums: &mut [[S::V; T]; R],
@@ -354,7 +362,7 @@ unsafe fn add_step<S: Simd, E: Element, const R: usize, const T: usize, const SC
     // One input at a time: sums, weights and all inputs would be more than there are registers.
     for t in 0..T {
         // SAFETY: as above.
-        let input = unsafe { f32::load(s, x.add(t * cols + k)) };
+        let input = unsafe { f32::load(s, x.add(t * apart + k)) };
         for (sum, weight) in sums.iter_mut().zip(weights) {
             sum[t] = s.fma(weight, input, sum[t]);
         }
