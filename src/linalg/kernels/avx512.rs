@@ -2,14 +2,15 @@
 #![expect(clippy::cast_ptr_alignment, reason = "all loads are of the unaligned kind")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_ps, _mm256_loadu_si256,
-    _mm256_set1_epi16, _mm512_add_ps, _mm512_castps_si512, _mm512_castps512_ps256, _mm512_castsi128_si512,
-    _mm512_castsi512_ps, _mm512_cmpgt_epi32_mask, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
-    _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_permutexvar_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_ps, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_slli_epi32,
-    _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m128i, __m256i, __m512, __m512i, _mm_loadl_epi64, _mm_loadu_si128, _mm_storeu_ps, _mm256_add_ps,
+    _mm256_loadu_si256, _mm256_set1_epi16, _mm512_add_ps, _mm512_castps_si512, _mm512_castps512_ps128,
+    _mm512_castps512_ps256, _mm512_castsi128_si512, _mm512_castsi512_ps, _mm512_cmpgt_epi32_mask, _mm512_cvtepi8_epi32,
+    _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtph_ps, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_maskz_permutexvar_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permute_ps,
+    _mm512_permutexvar_epi32, _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setr_ps, _mm512_setr4_epi32, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_shuffle_i32x4,
+    _mm512_slli_epi32, _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use half::{bf16, f16};
@@ -159,6 +160,23 @@ impl Simd for Avx512 {
     fn sum(self, v: Self::V) -> f32 {
         // SAFETY: `self` proves the features, of AVX2 too.
         unsafe { sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))) }
+    }
+
+    #[inline(always)]
+    fn sum_four(self, [a, b, c, d]: [Self::V; 4]) -> [f32; 4] {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            // By fours of lanes: the two of a, of b, and likewise of c and d; then one of each.
+            let ab = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+            let cd = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+            let fours = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+            let twos = _mm512_add_ps(fours, _mm512_permute_ps::<0b01_00_11_10>(fours));
+            let ones = _mm512_add_ps(twos, _mm512_permute_ps::<0b10_11_00_01>(twos));
+            let firsts = _mm512_permutexvar_ps(_mm512_setr4_epi32(0, 4, 8, 12), ones);
+            let mut sums = [0.0; 4];
+            _mm_storeu_ps(sums.as_mut_ptr(), _mm512_castps512_ps128(firsts));
+            sums
+        }
     }
 
     #[inline(always)]

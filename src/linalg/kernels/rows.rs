@@ -257,15 +257,22 @@ impl<E: Element> RowKernel<'_, E> {
         } else {
             self.add_span::<S, R, T, false>(s, (rows, token), 0..cols, [s.splat(1.0); R], &mut sums);
         }
-        for (r, sums) in sums.iter().enumerate() {
-            let scale = match scales {
-                // SAFETY: `new` has seen that there are rows.end scales.
-                Scales::Rows(scales) => unsafe { *scales.get_unchecked(rows.at(r)) },
-                Scales::None | Scales::Groups(..) | Scales::HalfGroups(..) => 1.0,
-            };
-            for (t, sum) in sums.iter().enumerate() {
+        for t in 0..T {
+            let mut values = sums_at(s, &sums, t);
+            for (r, value) in values.iter_mut().enumerate() {
+                if let Scales::Rows(scales) = scales {
+                    // SAFETY: `new` has seen that there are rows.end scales.
+                    *value *= unsafe { *scales.get_unchecked(rows.at(r)) };
+                }
+            }
+            if rows.apart == 1 {
                 // SAFETY: `new` has seen that y holds tokens x rows.end, and no other kernel has these rows.
-                unsafe { self.product.y.put(token + t, rows.at(r), s.sum(*sum) * scale) };
+                unsafe { self.product.y.put_all(token + t, rows.first, &values) };
+            } else {
+                for (r, value) in values.into_iter().enumerate() {
+                    // SAFETY: as above.
+                    unsafe { self.product.y.put(token + t, rows.at(r), value) };
+                }
             }
         }
     }
@@ -335,6 +342,20 @@ impl<E: Element> RowKernel<'_, E> {
         }
         *sums = sum;
     }
+}
+
+/// What the sums of R rows come to for one of T tokens.
+#[inline(always)]
+fn sums_at<S: Simd, const R: usize, const T: usize>(s: S, sums: &[[S::V; T]; R], t: usize) -> [f32; R] {
+    let mut values = [0.0; R];
+    if let ([a, b, c, d], Some(values)) = (&sums[..], values.first_chunk_mut()) {
+        *values = s.sum_four([a[t], b[t], c[t], d[t]]);
+    } else {
+        for (value, sums) in values.iter_mut().zip(sums) {
+            *value = s.sum(sums[t]);
+        }
+    }
+    values
 }
 
 /// Adds the products of one vector of R rows, `stride` elements apart, with one of T tokens, `apart` numbers apart: the numbers from `k`

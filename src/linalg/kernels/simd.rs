@@ -47,6 +47,11 @@ pub trait Simd: Copy + Send + Sync {
     fn last(self, v: Self::V, count: usize) -> Self::V;
     /// The sum of the lanes: the upper half is added to the lower one, until one is left.
     fn sum(self, v: Self::V) -> f32;
+    /// [`Simd::sum`] of four vectors.
+    #[inline(always)]
+    fn sum_four(self, [a, b, c, d]: [Self::V; 4]) -> [f32; 4] {
+        [self.sum(a), self.sum(b), self.sum(c), self.sum(d)]
+    }
     /// In each lane what [`Simd::sum`] gives of the numbers that LANES vectors have there.
     #[inline(always)]
     fn sum_across(self, mut vectors: [Self::V; MOST_LANES]) -> Self::V {
@@ -217,6 +222,30 @@ element!(u8, 0, 2, load_i4);
 mod tests {
     use super::super::Family;
     use super::*;
+    use crate::linalg::testing::random;
+
+    /// Sums of vectors one after another, and four at a time.
+    struct Sums<'a>(&'a [f32; 4 * MOST_LANES]);
+
+    impl Kernel for Sums<'_> {
+        type Output = [[f32; 4]; 2];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            // SAFETY: from each of the places on there are MOST_LANES numbers.
+            let vectors = [0, 1, 2, 3].map(|i| unsafe { s.load_f32(self.0.as_ptr().add(i * MOST_LANES)) });
+            [vectors.map(|vector| s.sum(vector)), s.sum_four(vectors)]
+        }
+    }
+
+    #[test]
+    fn four_sums_at_once_are_each_to_the_bit() {
+        let numbers = random(4 * MOST_LANES, 9).try_into().unwrap();
+        for family in Family::available() {
+            let [each, together] = family.run(Sums(&numbers)).map(|sums| sums.map(f32::to_bits));
+            assert_eq!(each, together, "{}", family.name());
+        }
+    }
 
     /// The lanes that [`Element::load_end`] and [`Element::load_tail`] read of the ends of rows of every length.
     struct Ends<'a, E>(&'a [E]);
