@@ -529,7 +529,7 @@ pub struct BenchArgs {
     /// Tokens to decode
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     pub max_tokens: usize,
-    /// Runs of each model; the medians count
+    /// Runs of each model, each after a token that is not timed; the medians count
     #[arg(long, value_name = "R", default_value_t = 3, value_parser = at_least_one)]
     pub runs: usize,
 }

@@ -60,7 +60,8 @@ struct Run {
     peak_rss: Option<u64>,
 }
 
-/// Measures; `load` opens a model anew (for `load_s`). Runs of the two models take turns, so that a machine that grows
+/// Measures; `load` opens a model anew (for `load_s`), which then reads one token that is not timed, as llama-bench's warm-up does:
+/// that maps the file, and brings it from the disk where it lies there. Runs of the two models take turns, so that a machine that grows
 /// slower meanwhile harms both alike. Prompt and continuation are cut to the model's context.
 ///
 /// # Errors
@@ -109,6 +110,7 @@ fn run(load: Loader<'_>, options: BenchOptions, control: &Control) -> Result<Run
     let prompt_tokens = options.prompt_tokens.clamp(1, context.saturating_sub(1).max(1));
     let new_tokens = options.max_tokens.clamp(1, context.saturating_sub(prompt_tokens).max(1));
     let prompt = bench_prompt(prompt_tokens, vocabulary)?;
+    model.forward(prompt.get(..1).unwrap_or_default(), &mut model.cache(), control)?;
     let mut cache = model.cache();
     let (logits, prefill_s) = timed(|| model.forward(&prompt, &mut cache, control));
     let mut logits = logits?;
