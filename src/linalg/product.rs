@@ -141,7 +141,7 @@ impl<'a> Call<'a> {
     fn grain(&self) -> (usize, usize) {
         match self.matrix.order() {
             Order::RowMajor if matches!(self.layout, Layout::Packed(_)) => (PACKED_GRANULE, 8),
-            Order::RowMajor => (ROW_GRANULE, 4),
+            Order::RowMajor => (ROW_GRANULE, 16),
             Order::ColumnMajor => (OUTPUT_GRANULE, 2),
         }
     }
