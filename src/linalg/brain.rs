@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::kernels::{BRAIN_BLOCK, BrainFamily, BrainInput, BrainPanel, BrainTiles, Element, Layout, Line, Output};
 use super::matrix::{Matrix, Order, Values};
-use super::threads::Task;
+use super::threads::{ROW_SHARES, Task};
 
 /// From so many tokens on it pays to round and turn weights: at 16 it costs what it saves, at 32 a quarter is saved.
 const MANY_TOKENS: usize = 32;
@@ -59,7 +59,7 @@ impl<'a> Call<'a> {
             }
             PANEL.set(panel);
         };
-        Task { units, granule: BRAIN_BLOCK, each: 4, work, part: Box::new(part) }
+        Task { units, granule: BRAIN_BLOCK, each: ROW_SHARES, work, part: Box::new(part) }
     }
 
     /// The outputs of some rows.

@@ -8,7 +8,7 @@ use super::kernels::{
 };
 use super::matrix::{Matrix, Order, Values};
 use super::product::ROW_GRANULE;
-use super::threads::Task;
+use super::threads::{ROW_SHARES, Task};
 
 /// How products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,7 +66,7 @@ pub fn task<'a>(family: IntegerFamily, matrix: &'a Matrix, x: &[f32], y: Output<
             }
         }
     };
-    Some(Task { units: rows, granule: ROW_GRANULE, each: 4, work, part: Box::new(part) })
+    Some(Task { units: rows, granule: ROW_GRANULE, each: ROW_SHARES, work, part: Box::new(part) })
 }
 
 #[cfg(test)]

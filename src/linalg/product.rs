@@ -8,7 +8,7 @@ use super::kernels::{
     PackedInput, PackedRows, RowKernel, RowProduct, Scales, WidenRows,
 };
 use super::matrix::{Matrix, Order, Values};
-use super::threads::Task;
+use super::threads::{ROW_SHARES, Task};
 
 /// From so many tokens on grouped weights are widened once for all of them, and inputs lined up, where the unit gains by it.
 const MANY_TOKENS: usize = 8;
@@ -141,7 +141,7 @@ impl<'a> Call<'a> {
     fn grain(&self) -> (usize, usize) {
         match self.matrix.order() {
             Order::RowMajor if matches!(self.layout, Layout::Packed(_)) => (PACKED_GRANULE, 8),
-            Order::RowMajor => (ROW_GRANULE, 16),
+            Order::RowMajor => (ROW_GRANULE, ROW_SHARES),
             Order::ColumnMajor => (OUTPUT_GRANULE, 2),
         }
     }

@@ -10,6 +10,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 /// Bytes of weights times tokens below which handing work to other threads costs more than it saves.
 const ALONE_BYTES: usize = 1 << 20;
+/// Shares of a thread where rows lie one after another: as many as leave the others waiting for the last one briefly.
+pub(super) const ROW_SHARES: usize = 16;
 /// The least share of a thread, in the same unit. Longer ones leave threads waiting for the last, shorter ones are runs that the
 /// hardware does not foresee: 64 KB made INT4 slower than 256 KB.
 const SHARE_BYTES: usize = 256 << 10;
@@ -26,8 +28,8 @@ pub(super) struct Task<'a> {
     pub units: usize,
     /// What the length of a share is a multiple of, but for the last one.
     pub granule: usize,
-    /// Shares for a thread: some, so that a slow one does not hold up all. Column by column a share is better wide, since that
-    /// is how memory lies.
+    /// Shares for a thread: some, so that a slow one does not hold up all ([`ROW_SHARES`]). Column by column a share is better
+    /// wide, since that is how memory lies.
     pub each: usize,
     /// Bytes of weights times tokens.
     pub work: usize,
