@@ -17,7 +17,7 @@ pub(super) const ROW_SHARES: usize = 16;
 const SHARE_BYTES: usize = 256 << 10;
 /// Numbers below which a step that passes over them once is not worth a second thread.
 const ALONE_NUMBERS: usize = 1 << 16;
-/// How often a thread that is done looks whether the others are, before it sleeps: about as long as a share takes.
+/// How often a thread that is done looks whether the others are, before it sleeps: longer than a share of one token takes.
 const PATIENCE: usize = 20_000;
 /// How often a thread looks for work before it lets another program have its core for once.
 const LOOKS: usize = 64;
